@@ -1,0 +1,1 @@
+//! Resolve, connect, TLS; time bounds.

@@ -1,0 +1,1 @@
+//! One exchange, or one WebSocket handshake, with a target.

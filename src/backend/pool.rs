@@ -1,0 +1,1 @@
+//! Idle connections of one shard, by target.

@@ -1,0 +1,1 @@
+//! JSON values read leniently, as existing GRIP implementations do.

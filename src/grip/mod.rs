@@ -1,0 +1,18 @@
+//! GRIP's words: parsed, validated, immutable.
+//!
+//! A backend answers with an [`instruction::Instruction`]: hold this request (in which
+//! [`instruction::Hold`] mode), subscribe it to these [`channel::Channel`]s. A publisher sends
+//! [`item::Item`]s: for a channel, a payload for each transport ([`format`]). A WebSocket backend
+//! speaks in [`control::Control`] messages, and over HTTP in [`events`]. Nothing here does I/O.
+
+pub mod channel;
+pub mod control;
+pub mod document;
+pub mod events;
+pub mod format;
+pub mod headers;
+pub mod instruction;
+pub mod item;
+pub mod json;
+pub mod message;
+pub mod signature;

@@ -1,0 +1,160 @@
+//! One shard's registry of held connections, and the cheap handle to it.
+//!
+//! The roof is [`Hub`]: the pure [`registry::Registry`] and the [`fanout::Outlet`] through which its
+//! bytes leave, together. Its methods borrow, act and release; no borrow lives across an await. A
+//! [`Lease`] keeps a session open while whoever serves its connection lives.
+
+pub mod channels;
+pub mod fanout;
+pub mod registry;
+pub mod slab;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+
+use crate::clock::Tick;
+use crate::grip::item::Item;
+use crate::session::http::{ResponseHold, StreamHold};
+
+use fanout::{Delivery, Outlet, Then};
+use registry::{Receivers, Registry, Settings};
+use slab::SessionId;
+
+/// A shard's handle to its sessions.
+#[derive(Clone)]
+pub struct Hub {
+    registry: Rc<RefCell<Registry>>,
+    outlet: Rc<RefCell<dyn Outlet>>,
+}
+
+impl Hub {
+    /// An empty hub whose bytes leave through `outlet`.
+    #[must_use]
+    pub fn new(settings: Settings, outlet: Rc<RefCell<dyn Outlet>>) -> Hub {
+        Hub { registry: Rc::new(RefCell::new(Registry::new(settings))), outlet }
+    }
+
+    /// Does something with the registry alone.
+    pub fn with<R>(&self, act: impl FnOnce(&mut Registry) -> R) -> R {
+        act(&mut self.registry.borrow_mut())
+    }
+
+    /// Does something with the registry that may send.
+    pub fn with_outlet<R>(&self, act: impl FnOnce(&mut Registry, &mut dyn Outlet) -> R) -> R {
+        act(&mut self.registry.borrow_mut(), &mut *self.outlet.borrow_mut())
+    }
+
+    /// Takes up a long-poll.
+    #[must_use]
+    pub fn open_response(&self, hold: ResponseHold, now: Tick) -> Lease {
+        self.lease(|registry| registry.open_response(hold, now))
+    }
+
+    /// Takes up a stream.
+    #[must_use]
+    pub fn open_stream(&self, hold: StreamHold, now: Tick) -> Lease {
+        self.lease(|registry| registry.open_stream(hold, now))
+    }
+
+    /// Takes up a WebSocket.
+    #[must_use]
+    pub fn open_socket(&self, now: Tick) -> Lease {
+        self.lease(|registry| registry.open_socket(now))
+    }
+
+    fn lease(&self, open: impl FnOnce(&mut Registry) -> SessionId) -> Lease {
+        let id = self.with_outlet(|registry, outlet| {
+            let id = open(registry);
+            outlet.open(id);
+            id
+        });
+        Lease { hub: self.clone(), id: Some(id) }
+    }
+
+    /// Delivers one item.
+    pub fn publish(&self, item: &Item, now: Tick) -> Receivers {
+        self.with_outlet(|registry, outlet| registry.publish(item, now, outlet))
+    }
+
+    /// Sends bytes to one client, and counts as activity.
+    pub fn send(&self, id: SessionId, bytes: &Bytes, now: Tick) -> Delivery {
+        self.with_outlet(|registry, outlet| {
+            registry.touched(id, now);
+            outlet.send(id, bytes)
+        })
+    }
+
+    /// No more will be sent to this client.
+    pub fn finish(&self, id: SessionId, then: Then) {
+        self.with_outlet(|registry, outlet| {
+            registry.mute(id);
+            outlet.finish(id, then);
+        });
+    }
+
+    /// Bytes that wait for this client to read.
+    #[must_use]
+    pub fn backlog(&self, id: SessionId) -> usize {
+        self.outlet.borrow().backlog(id)
+    }
+
+    /// Whether the shard reads from this client.
+    pub fn set_reading(&self, id: SessionId, on: bool) {
+        self.outlet.borrow_mut().set_reading(id, on);
+    }
+
+    /// See [`Outlet::poll_next`].
+    pub fn poll_next(&self, id: SessionId, waker: &Waker) -> Poll<Option<Bytes>> {
+        self.outlet.borrow_mut().poll_next(id, waker)
+    }
+
+    /// Ends a session and drops its connection, if it still has one.
+    pub fn close(&self, id: SessionId) {
+        self.with_outlet(|registry, outlet| {
+            registry.close(id);
+            outlet.close(id);
+        });
+    }
+}
+
+/// Keeps a session open: when it is dropped (the client left, hyper gave up, the task ended) the
+/// session closes and all its subscriptions with it.
+#[must_use]
+pub struct Lease {
+    hub: Hub,
+    id: Option<SessionId>,
+}
+
+impl Lease {
+    /// Whose lease it is.
+    ///
+    /// # Panics
+    /// Never: a lease has its id until it is parked, which consumes it.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.id.expect("a lease has its id until it is parked")
+    }
+
+    /// The hub that the session is in.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Hands the session over to the lot, which closes it when its socket ends.
+    #[must_use]
+    pub fn park(mut self) -> SessionId {
+        self.id.take().expect("a lease has its id until it is parked")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.hub.close(id);
+        }
+    }
+}

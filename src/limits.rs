@@ -1,0 +1,85 @@
+//! Every maximum and every time bound that is fixed, its unit in its name, and how they must relate.
+//!
+//! What an operator may change is an option with its default here; the rest is fixed because the
+//! GRIP protocol or its existing implementations fix it. Imported by every layer; imports nothing.
+
+/// Largest request body that a GRIP instruction may answer (specification, GRIP 1.1).
+pub const ACCEPT_REQUEST_BODY_BYTES_MAX: usize = 100_000;
+/// Largest response body of an instruction that is collected (specification, GRIP 1.1).
+pub const ACCEPT_RESPONSE_BODY_BYTES_MAX: usize = 100_000;
+/// Request body bytes collected before a backend is asked (specification, routing 3.8).
+pub const BODY_PREFETCH_BYTES_MAX: usize = 10_000;
+/// Default limit of a request head from a client, in bytes (option `client_buffer_size`).
+pub const REQUEST_HEAD_BYTES_MAX: usize = 8192;
+/// Most header fields of a request from a client.
+pub const REQUEST_HEADERS_MAX: usize = 100;
+/// Limit of a backend's response head, in bytes.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// A client that is silent between requests, or has not completed a head, is closed after this.
+pub const CLIENT_IDLE_MS: u64 = 60_000;
+/// A backend that makes no progress is given up after this (specification, routing 3.14).
+pub const BACKEND_PROGRESS_MS: u64 = 1_800_000;
+/// A pooled backend connection is closed after this long without use.
+pub const BACKEND_IDLE_MS: u64 = 55_000;
+/// Idle connections kept per target and shard.
+pub const BACKEND_IDLE_CONNECTIONS_MAX: usize = 256;
+/// Time allowed for resolving, connecting and the TLS handshake with a backend.
+pub const BACKEND_CONNECT_MS: u64 = 30_000;
+
+/// Channels that one connection may be subscribed to (option `connection_subscription_max`).
+pub const SUBSCRIPTIONS_PER_CONNECTION_MAX: usize = 20;
+/// Filters that one subscription may name (specification, GRIP 1.4).
+pub const FILTERS_PER_SUBSCRIPTION_MAX: usize = 5;
+/// Bytes queued for one client that does not read; past it the connection is closed and counted.
+pub const OUTBOX_BYTES_MAX: usize = 200_000;
+/// Response-hold timeout when the instruction names none, and its least value, in seconds.
+pub const HOLD_TIMEOUT_S_DEFAULT: u32 = 55;
+/// See [`HOLD_TIMEOUT_S_DEFAULT`].
+pub const HOLD_TIMEOUT_S_MIN: u32 = 5;
+/// Keep-alive period when the instruction names none, in seconds; its least value is 1.
+pub const KEEP_ALIVE_S_DEFAULT: u32 = 55;
+/// Next-link timeout when the instruction names none, in seconds.
+pub const NEXT_LINK_TIMEOUT_S_DEFAULT: u32 = 120;
+/// Delayed WebSocket message: its delay when none is given, in seconds.
+pub const SEND_DELAYED_S_DEFAULT: u32 = 1;
+/// Random part taken off each keep-alive period, in milliseconds (0 to this, inclusive).
+pub const KEEP_ALIVE_JITTER_MS: u64 = 999;
+
+/// Control API: largest request head and body (options `push_in_http_max_*`).
+pub const CONTROL_HEAD_BYTES_MAX: usize = 10_000;
+/// See [`CONTROL_HEAD_BYTES_MAX`].
+pub const CONTROL_BODY_BYTES_MAX: usize = 1_000_000;
+/// Control API: connections served at once; further ones wait in the backlog.
+pub const CONTROL_CONNECTIONS_MAX: usize = 128;
+/// Commands that wait in one shard's mailbox before a publisher has to wait.
+pub const MAILBOX_COMMANDS_MAX: usize = 1024;
+
+/// WebSocket-over-HTTP: bytes queued from one client for its backend (specification, WoH 5.3).
+pub const EVENTS_QUEUE_BYTES_MAX: usize = 200_000;
+/// WebSocket-over-HTTP: largest response body (specification, WoH 5.8).
+pub const EVENTS_RESPONSE_BYTES_MAX: usize = 1_000_000;
+/// WebSocket-over-HTTP: largest rejection body relayed (specification, WoH 5.8).
+pub const REJECTION_BODY_BYTES_MAX: usize = 100_000;
+/// WebSocket-over-HTTP: least `Keep-Alive-Interval`, in seconds.
+pub const EVENTS_KEEP_ALIVE_S_MIN: u32 = 20;
+/// WebSocket-over-HTTP: retries of one request, the first after one second, doubling.
+pub const EVENTS_RETRIES_MAX: u32 = 5;
+/// Largest payload of a WebSocket control frame (RFC 6455, 5.5).
+pub const CONTROL_FRAME_BYTES_MAX: usize = 125;
+/// A WebSocket whose peer does not answer a CLOSE is dropped after this.
+pub const WEBSOCKET_CLOSE_MS: u64 = 30_000;
+
+/// Stopping: what is in flight gets this long (option `--drain-timeout`).
+pub const DRAIN_MS_DEFAULT: u64 = 10_000;
+
+const _: () = {
+    // A prefetched body can always be collected for an instruction.
+    assert!(BODY_PREFETCH_BYTES_MAX <= ACCEPT_REQUEST_BODY_BYTES_MAX);
+    // One maximal instruction body fits the outbox of the client that it is sent to.
+    assert!(ACCEPT_RESPONSE_BODY_BYTES_MAX < OUTBOX_BYTES_MAX);
+    // One response of a WebSocket-over-HTTP backend may exceed the outbox: it waits for the client.
+    assert!(EVENTS_QUEUE_BYTES_MAX <= EVENTS_RESPONSE_BYTES_MAX);
+    assert!(HOLD_TIMEOUT_S_MIN <= HOLD_TIMEOUT_S_DEFAULT);
+    // A pooled connection is given up before a backend with the usual 60 s closes it under us.
+    assert!(BACKEND_IDLE_MS < 60_000);
+};

@@ -1,0 +1,3 @@
+//! Sockets that clients connect to.
+
+pub mod stream;

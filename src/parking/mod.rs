@@ -1,0 +1,1 @@
+//! Held sockets without a task each.

@@ -1,0 +1,1 @@
+//! The request as a target sees it.

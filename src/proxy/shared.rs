@@ -1,0 +1,32 @@
+//! What every part of the proxy reaches for, one of each a shard.
+
+use std::rc::Rc;
+
+use crate::backend::Backend;
+use crate::hub::Hub;
+use crate::stats::Stats;
+
+/// A shard's company.
+pub struct Shared {
+    /// The held connections.
+    pub hub: Hub,
+    /// The way to backends.
+    pub backend: Backend,
+    /// The counters.
+    pub stats: Rc<Stats>,
+    /// What the operator has set.
+    pub settings: Settings,
+}
+
+/// What an operator may set of the proxy.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Informative error bodies on every route.
+    pub debug: bool,
+    /// `iss` of `Grip-Sig` where a route names none.
+    pub sig_iss: String,
+    /// The signing key as written, where a route names none.
+    pub sig_key: Option<String>,
+    /// Channels that one connection may be subscribed to.
+    pub subscriptions_max: usize,
+}

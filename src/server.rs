@@ -1,0 +1,1 @@
+//! Settings into shards and the control thread; signals; drain; join.

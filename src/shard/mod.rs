@@ -1,0 +1,1 @@
+//! One thread: its listeners, connections, hub, lot and pools.

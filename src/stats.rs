@@ -1,0 +1,122 @@
+//! One shard's plain counters; snapshot and merge.
+//!
+//! Each shard (and the control thread) owns one [`Stats`] in an `Rc`; a `Cell` each, so counting is
+//! an addition in the shard's own memory. The control thread asks shards for snapshots and merges
+//! them; nothing here is shared between threads.
+
+use std::cell::Cell;
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// One thread's counters.
+        #[derive(Debug, Default)]
+        pub struct Stats {
+            $($(#[doc = $doc])+ pub $name: Counter,)+
+        }
+
+        /// The counters of one thread, or the sum of several, at one moment.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Snapshot {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Stats {
+            /// The counters as they stand.
+            #[must_use]
+            pub fn snapshot(&self) -> Snapshot {
+                Snapshot { $($name: self.$name.get(),)+ }
+            }
+        }
+
+        impl Snapshot {
+            /// Adds another thread's counters.
+            pub fn merge(&mut self, other: &Snapshot) {
+                $(self.$name += other.$name;)+
+            }
+
+            /// Names and values, in declaration order.
+            pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)+].into_iter()
+            }
+        }
+    };
+}
+
+/// A counter of one thread.
+#[derive(Debug, Default)]
+pub struct Counter(Cell<u64>);
+
+impl Counter {
+    /// Adds one.
+    pub fn inc(&self) {
+        self.add(1);
+    }
+
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.set(self.0.get().wrapping_add(n));
+    }
+
+    /// The count.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+counters! {
+    /// Client connections accepted.
+    connections_accepted,
+    /// Requests received from clients, WebSockets included.
+    requests_received,
+    /// Requests refused before routing: malformed, or too large a head.
+    requests_malformed,
+    /// Requests answered with an error of our own because no backend answered.
+    backend_failures,
+    /// Requests whose instruction was refused.
+    instructions_invalid,
+    /// Connections held: long-polls.
+    holds_response,
+    /// Connections held: streams.
+    holds_stream,
+    /// Connections held: WebSockets.
+    holds_socket,
+    /// Connections parked out of hyper.
+    connections_parked,
+    /// Items published to this thread.
+    items_received,
+    /// Deliveries to clients.
+    deliveries,
+    /// Clients closed because they do not read.
+    clients_too_slow,
+    /// Holds refused because the connection has too many subscriptions.
+    subscriptions_refused,
+    /// WebSocket clients dropped for breaking the protocol.
+    socket_protocol_errors,
+    /// WebSocket clients dropped because a message was too large.
+    socket_messages_too_large,
+    /// WebSocket-over-HTTP requests sent again.
+    events_retries,
+    /// Publishes refused because a shard's mailbox stayed full.
+    publishes_refused,
+    /// Publish requests refused as invalid.
+    publishes_invalid,
+    /// Accepts that failed (out of descriptors, for example).
+    accept_failures,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_add_up() {
+        let (a, b) = (Stats::default(), Stats::default());
+        a.deliveries.add(3);
+        b.deliveries.inc();
+        let mut sum = a.snapshot();
+        sum.merge(&b.snapshot());
+        assert_eq!(sum.deliveries, 4);
+        assert!(sum.entries().any(|entry| entry == ("deliveries", 4)));
+    }
+}

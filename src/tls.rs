@@ -1,0 +1,1 @@
+//! TLS, both sides: the edge's server configuration from a folder of certificates, the client configuration for targets.

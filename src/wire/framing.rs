@@ -1,0 +1,1 @@
+//! The strict reader of request heads that stands before hyper.

@@ -1,0 +1,195 @@
+//! What a parked HTTP/1 connection writes: response heads, chunks, the last chunk.
+//!
+//! hyper writes the heads of everything that it still serves; this is for connections that hyper has
+//! let go of. Called by `session` and `parking`.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// The chunk that ends a chunked body (RFC 9112, 7.1).
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// One chunk of a chunked body. An empty payload gives no bytes: an empty chunk would end the body.
+#[must_use]
+pub fn chunk(payload: &[u8]) -> Bytes {
+    if payload.is_empty() {
+        return Bytes::new();
+    }
+    let mut out = BytesMut::with_capacity(payload.len() + 20);
+    let mut digits = [0_u8; 16];
+    let mut at = digits.len();
+    let mut rest = payload.len();
+    while rest > 0 {
+        at -= 1;
+        digits[at] = b"0123456789abcdef"[rest & 15];
+        rest >>= 4;
+    }
+    out.put_slice(&digits[at..]);
+    out.put_slice(b"\r\n");
+    out.put_slice(payload);
+    out.put_slice(b"\r\n");
+    out.freeze()
+}
+
+/// Which HTTP/1 version a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0: no chunks; persistent only when asked for.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
+/// Appends a whole response: head with a computed `Content-Length`, then `body`.
+///
+/// 204, 304 and 1xx get neither length nor body; with `head_only` (the request was HEAD) the length
+/// is sent and the body is not. `persistent` says whether the connection goes on afterwards.
+/// `fields` are written as they are, in order.
+pub fn response<'a>(
+    out: &mut BytesMut,
+    version: Version,
+    code: u16,
+    reason: &[u8],
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    body: &[u8],
+    head_only: bool,
+    persistent: bool,
+) {
+    let mut number = itoa::Buffer::new();
+    out.put_slice(match version {
+        Version::Http10 => b"HTTP/1.0 ",
+        Version::Http11 => b"HTTP/1.1 ",
+    });
+    out.put_slice(number.format(code).as_bytes());
+    out.put_u8(b' ');
+    out.put_slice(reason);
+    out.put_slice(b"\r\n");
+    for (name, value) in fields {
+        out.put_slice(name);
+        out.put_slice(b": ");
+        out.put_slice(value);
+        out.put_slice(b"\r\n");
+    }
+    match (version, persistent) {
+        (Version::Http11, false) => out.put_slice(b"Connection: close\r\n"),
+        (Version::Http10, true) => out.put_slice(b"Connection: keep-alive\r\n"),
+        _ => {}
+    }
+    let bodyless = code == 204 || code == 304 || (100..200).contains(&code);
+    if !bodyless {
+        out.put_slice(b"Content-Length: ");
+        out.put_slice(number.format(body.len()).as_bytes());
+        out.put_slice(b"\r\n");
+    }
+    out.put_slice(b"\r\n");
+    if !bodyless && !head_only {
+        out.put_slice(body);
+    }
+}
+
+/// The standard reason phrase of a status code; `Undefined Reason` where there is none
+/// (specification, GRIP appendix A).
+#[must_use]
+pub fn reason(code: u16) -> &'static str {
+    match code {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        102 => "Processing",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
+        204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        207 => "Multi-Status",
+        208 => "Already Reported",
+        226 => "IM Used",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        305 => "Use Proxy",
+        306 => "Reserved",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Requested Range Not Satisfiable",
+        417 => "Expectation Failed",
+        422 => "Unprocessable Entity",
+        423 => "Locked",
+        424 => "Failed Dependency",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        506 => "Variant Also Negotiates",
+        507 => "Insufficient Storage",
+        508 => "Loop Detected",
+        510 => "Not Extended",
+        511 => "Network Authentication Required",
+        _ => "Undefined Reason",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks() {
+        assert_eq!(&chunk(b"init\n")[..], b"5\r\ninit\n\r\n");
+        assert_eq!(&chunk(&[b'x'; 0x1ab])[..5], b"1ab\r\n");
+        assert!(chunk(b"").is_empty());
+    }
+
+    #[test]
+    fn a_whole_response() {
+        let mut out = BytesMut::new();
+        let fields: [(&[u8], &[u8]); 2] = [(b"Content-Type", b"text/plain"), (b"x-a", b"new")];
+        response(&mut out, Version::Http11, 200, b"OK", fields.into_iter(), b"pub", false, true);
+        assert_eq!(
+            &out[..],
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nx-a: new\r\nContent-Length: 3\r\n\r\npub"
+        );
+    }
+
+    #[test]
+    fn bodyless_codes_have_neither_length_nor_body() {
+        for code in [204, 304, 101] {
+            let mut out = BytesMut::new();
+            response(
+                &mut out,
+                Version::Http10,
+                code,
+                b"X",
+                std::iter::empty(),
+                b"pub",
+                false,
+                false,
+            );
+            assert_eq!(out, format!("HTTP/1.0 {code} X\r\n\r\n").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Pure byte codecs: bytes in, a value or a typed error out. They know nothing of GRIP, do no I/O
+//! and never panic. Used by every layer above.
+
+pub mod frame;
+pub mod framing;
+pub mod http1;
+pub mod params;
+pub mod tnet;

@@ -1,0 +1,1 @@
+//! Header values: comma lists, parameters, quoting, C-style escapes.

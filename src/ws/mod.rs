@@ -1,0 +1,4 @@
+//! WebSockets: the handshake in both roles, and reading messages from bytes.
+
+pub mod handshake;
+pub mod reader;

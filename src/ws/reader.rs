@@ -1,0 +1,1 @@
+//! Bytes of frames into messages or fragments, incrementally.
