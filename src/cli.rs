@@ -1,9 +1,303 @@
-//! The command line: run (default), check, publish.
+//! The command line: `run` (the default), `check`, `publish`. Every flag of `run` is also an
+//! environment variable, `LINCHPIN_` and its name.
 
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::settings::{Problem, RoutesFrom, Settings};
+use crate::config::{logging, routes};
+use crate::publish::command::{self, PublishArgs};
+use crate::{limits, server};
+
+/// What could not start, or a routes file with mistakes.
+const EXIT_CANNOT_START: u8 = 2;
+
+/// A realtime reverse proxy: holds client connections open and writes what is published to them.
+///
+/// Without a subcommand it serves. The routes are those compiled into the program, or those of
+/// --routes or --route.
+#[derive(Parser, Debug)]
+#[command(name = "linchpin", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Serve (the default).
+    Run(Box<RunArgs>),
+    /// Report the mistakes of a routes file without serving.
+    Check {
+        /// The routes file.
+        file: PathBuf,
+    },
+    /// Publish to a channel, as pushpin-publish does.
+    Publish(PublishArgs),
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Flags of `run`.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Port for plain HTTP, optionally ADDR:PORT; 0 picks a free one.
+    #[arg(long, env = "LINCHPIN_PORT", default_value = "7999", value_name = "[ADDR:]PORT")]
+    port: String,
+
+    /// Port for HTTPS, optionally ADDR:PORT; 0 picks a free one. Off unless given.
+    #[arg(long, env = "LINCHPIN_HTTPS_PORT", value_name = "[ADDR:]PORT")]
+    https_port: Option<String>,
+
+    /// Address that client ports listen on.
+    #[arg(long, env = "LINCHPIN_BIND", default_value = "0.0.0.0", value_name = "ADDR")]
+    bind: IpAddr,
+
+    /// Address of the control API, to which publishers send; port 0 picks a free one.
+    #[arg(long, env = "LINCHPIN_CONTROL", default_value = "127.0.0.1:5561", value_name = "ADDR:PORT")]
+    control: SocketAddr,
+
+    /// Routes file to use instead of the routes compiled in.
+    #[arg(long, env = "LINCHPIN_ROUTES", value_name = "FILE")]
+    routes: Option<PathBuf>,
+
+    /// A route line to use instead of any routes file; may be repeated (separated by newlines in the
+    /// environment).
+    #[arg(long, env = "LINCHPIN_ROUTE", value_name = "LINE", value_delimiter = '\n')]
+    route: Vec<String>,
+
+    /// Do not start when a route has a mistake (exit code 2), instead of skipping its line.
+    #[arg(long, env = "LINCHPIN_STRICT")]
+    strict: bool,
+
+    /// Folder of certificates for HTTPS; see the README there.
+    #[arg(long, env = "LINCHPIN_CERTS", default_value = "certs", value_name = "DIR")]
+    certs: PathBuf,
+
+    /// Threads that serve; 0 is one for each core.
+    #[arg(long, env = "LINCHPIN_WORKERS", default_value_t = 0, value_name = "N")]
+    workers: usize,
+
+    /// error, warn, info, debug or trace (or 0 to 4, as Pushpin counts). RUST_LOG refines it.
+    #[arg(long, env = "LINCHPIN_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    log_level: String,
+
+    /// How log lines look.
+    #[arg(long, env = "LINCHPIN_LOG_FORMAT", default_value = "human", value_name = "FORMAT")]
+    log_format: LogFormat,
+
+    /// Key that Grip-Sig is signed with: text, base64:..., or file:... (PEM or hex).
+    #[arg(long, env = "LINCHPIN_SIG_KEY", value_name = "KEY", hide_env_values = true)]
+    sig_key: Option<String>,
+
+    /// Issuer named in Grip-Sig.
+    #[arg(long, env = "LINCHPIN_SIG_ISS", default_value = "linchpin", value_name = "NAME")]
+    sig_iss: String,
+
+    /// Say in error answers what went wrong behind them.
+    #[arg(long, env = "LINCHPIN_DEBUG")]
+    debug: bool,
+
+    /// Client connections at once; further ones wait in the kernel.
+    #[arg(long, env = "LINCHPIN_CLIENT_MAXCONN", default_value_t = 50_000, value_name = "N")]
+    client_maxconn: usize,
+
+    /// Largest request head, in bytes; a larger one is answered 431.
+    #[arg(
+        long,
+        env = "LINCHPIN_CLIENT_BUFFER_SIZE",
+        default_value_t = limits::REQUEST_HEAD_BYTES_MAX,
+        value_name = "BYTES"
+    )]
+    client_buffer_size: usize,
+
+    /// Bytes that may wait for one client that does not read; past it the client is closed.
+    #[arg(
+        long,
+        env = "LINCHPIN_OUTBOX_BYTES",
+        default_value_t = limits::OUTBOX_BYTES_MAX,
+        value_name = "BYTES"
+    )]
+    outbox_bytes: usize,
+
+    /// Channels that one connection may be subscribed to.
+    #[arg(
+        long,
+        env = "LINCHPIN_CONNECTION_SUBSCRIPTION_MAX",
+        default_value_t = limits::SUBSCRIPTIONS_PER_CONNECTION_MAX,
+        value_name = "N"
+    )]
+    connection_subscription_max: usize,
+
+    /// Largest body of a publish, in bytes.
+    #[arg(
+        long,
+        env = "LINCHPIN_CONTROL_BODY_BYTES",
+        default_value_t = limits::CONTROL_BODY_BYTES_MAX,
+        value_name = "BYTES"
+    )]
+    control_body_bytes: usize,
+
+    /// Stopping: what is in flight gets this many milliseconds.
+    #[arg(
+        long,
+        env = "LINCHPIN_DRAIN_TIMEOUT",
+        default_value_t = limits::DRAIN_MS_DEFAULT,
+        value_name = "MS"
+    )]
+    drain_timeout: u64,
+}
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    match cli.command {
+        None => run(&cli.run),
+        Some(Command::Run(args)) => run(&args),
+        Some(Command::Check { file }) => check(&file),
+        Some(Command::Publish(args)) => command::run(&args),
+    }
+}
+
+fn run(args: &RunArgs) -> ExitCode {
+    let json = args.log_format == LogFormat::Json;
+    if let Err(problem) = logging::init(&args.log_level, json) {
+        return cannot_start(&[problem]);
+    }
+    match settings(args) {
+        Ok(settings) => server::run(settings),
+        Err(problems) => cannot_start(&problems),
+    }
+}
+
+fn cannot_start(problems: &[Problem]) -> ExitCode {
+    for problem in problems {
+        eprintln!("error: {problem}");
+    }
+    ExitCode::from(EXIT_CANNOT_START)
+}
+
+/// What was typed, as it is meant; all that is wrong at once.
+fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut address = |flag: &'static str, text: &str| match port(text, args.bind) {
+        Some(address) => Some(address),
+        None => {
+            problems.push(Problem::of(flag, format!("'{text}' is not a port or ADDR:PORT")));
+            None
+        }
+    };
+    let http = address("--port", &args.port);
+    let https = args.https_port.as_deref().map(|text| address("--https-port", text));
+    for (flag, value, least) in [
+        ("--client-maxconn", args.client_maxconn, 1),
+        ("--client-buffer-size", args.client_buffer_size, 256),
+        ("--outbox-bytes", args.outbox_bytes, 1024),
+        ("--control-body-bytes", args.control_body_bytes, 1),
+    ] {
+        if value < least {
+            problems.push(Problem::of(flag, format!("{value} is less than {least}")));
+        }
+    }
+    let (Some(http), true) = (http, problems.is_empty()) else { return Err(problems) };
+    let routes = match (&args.routes, args.route.is_empty()) {
+        (_, false) => RoutesFrom::Lines(args.route.clone()),
+        (Some(file), true) => RoutesFrom::File(file.clone()),
+        (None, true) => RoutesFrom::Compiled,
+    };
+    let workers = match args.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    Ok(Settings {
+        http,
+        https: https.flatten(),
+        control: args.control,
+        routes,
+        strict: args.strict,
+        certs: args.certs.clone(),
+        workers,
+        json_log: args.log_format == LogFormat::Json,
+        sig_key: args.sig_key.clone().filter(|key| !key.is_empty()),
+        sig_iss: args.sig_iss.clone(),
+        debug: args.debug,
+        connections_max: args.client_maxconn,
+        head_bytes_max: args.client_buffer_size,
+        outbox_bytes_max: args.outbox_bytes,
+        subscriptions_max: args.connection_subscription_max,
+        control_body_bytes_max: args.control_body_bytes,
+        drain_ms: args.drain_timeout,
+    })
+}
+
+/// `PORT`, `ADDR:PORT` or `[V6]:PORT`.
+fn port(text: &str, bind: IpAddr) -> Option<SocketAddr> {
+    match text.parse::<u16>() {
+        Ok(port) => Some(SocketAddr::new(bind, port)),
+        Err(_) => text.parse().ok(),
+    }
+}
+
+fn check(file: &std::path::Path) -> ExitCode {
+    match routes::load(file) {
+        Err(error) => cannot_start(&[Problem::of("FILE", format!("{}: {error}", file.display()))]),
+        Ok(loaded) => {
+            for problem in &loaded.problems {
+                eprintln!("{}", problem.render(&file.display().to_string()));
+            }
+            if loaded.problems.is_empty() {
+                println!("{}: {} routes, no mistakes", file.display(), loaded.table.routes().len());
+                ExitCode::SUCCESS
+            } else {
+                println!("{}: {} mistakes", file.display(), loaded.problems.len());
+                ExitCode::from(EXIT_CANNOT_START)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Settings, Vec<Problem>> {
+        let cli = Cli::try_parse_from(std::iter::once(&"linchpin").chain(args)).unwrap();
+        settings(&cli.run)
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ports_with_and_without_address() {
+        assert_eq!(parse(&[]).unwrap().http, "0.0.0.0:7999".parse().unwrap());
+        let both = parse(&["--port", "127.0.0.1:80", "--https-port", "0"]).unwrap();
+        assert_eq!(both.http, "127.0.0.1:80".parse().unwrap());
+        assert_eq!(both.https, Some("0.0.0.0:0".parse().unwrap()));
+        let v6 = parse(&["--bind", "::1", "--port", "81"]).unwrap();
+        assert_eq!(v6.http, "[::1]:81".parse().unwrap());
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once() {
+        let problems = parse(&["--port", "x", "--outbox-bytes", "1"]).unwrap_err();
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].to_string().contains("--port"));
+    }
 }

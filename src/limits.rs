@@ -51,6 +51,8 @@ pub const CONTROL_HEAD_BYTES_MAX: usize = 10_000;
 pub const CONTROL_BODY_BYTES_MAX: usize = 1_000_000;
 /// Control API: connections served at once; further ones wait in the backlog.
 pub const CONTROL_CONNECTIONS_MAX: usize = 128;
+/// Bytes of its next requests that a held client may send ahead.
+pub const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
 /// Commands that wait in one shard's mailbox before a publisher has to wait.
 pub const MAILBOX_COMMANDS_MAX: usize = 1024;
 

@@ -1,1 +1,322 @@
 //! Settings into shards and the control thread; signals; drain; join.
+//!
+//! Everything that can fail at start fails here, before a client is accepted, and all at once. The
+//! thread that calls [`run`] becomes the control thread.
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::routes;
+use crate::config::settings::{Problem, RoutesFrom, Settings};
+use crate::publish::{self, publisher::Publisher};
+use crate::route::Table;
+use crate::shard::mailbox::{Command, Mailbox, mailbox};
+use crate::stats::{Snapshot, Stats};
+use crate::{backend, clock, http, hub, limits, listen, parking, proxy, shard, tls};
+
+/// What could not start.
+const EXIT_CANNOT_START: u8 = 2;
+/// Stopping: how long after the drain bound a thread may take to end.
+const JOIN_GRACE_MS: u64 = 2_000;
+/// How long one shard may take to take a command while stopping.
+const COMMAND_MS: u64 = 1_000;
+
+/// Sockets bound to the addresses of the settings, one of each address for every worker.
+struct Bound {
+    http: Vec<std::net::TcpListener>,
+    https: Vec<std::net::TcpListener>,
+    control: std::net::TcpListener,
+    tls: Option<Arc<tls::ServerConfig>>,
+}
+
+/// Serves until it is told to stop.
+#[must_use]
+pub fn run(settings: Settings) -> ExitCode {
+    let mut problems = Vec::new();
+    let table = table(&settings, &mut problems);
+    let bound = bind(&settings, &mut problems);
+    let shard = shard_settings(&settings, &mut problems);
+    let (Some(table), Some(bound), Some(shard), true) = (table, bound, shard, problems.is_empty())
+    else {
+        for problem in &problems {
+            eprintln!("error: {problem}");
+        }
+        return ExitCode::from(EXIT_CANNOT_START);
+    };
+    match serve(&settings, table, bound, &shard) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "cannot serve");
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The routes; mistakes are logged, and prevent the start when they must.
+fn table(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<Table>> {
+    let (name, loaded) = match &settings.routes {
+        RoutesFrom::Compiled => {
+            let table = routes::compiled();
+            tracing::info!("{} routes, compiled in", table.routes().len());
+            return Some(Arc::new(table));
+        }
+        RoutesFrom::Lines(lines) => ("<route>".to_owned(), routes::from_lines(lines)),
+        RoutesFrom::File(path) => match routes::load(path) {
+            Ok(loaded) => (path.display().to_string(), loaded),
+            Err(error) => {
+                let place = path.display().to_string();
+                problems.push(Problem::of(place, format!("cannot read the routes: {error}")));
+                return None;
+            }
+        },
+    };
+    for problem in &loaded.problems {
+        if settings.strict {
+            problems.push(Problem::of("--strict", format!("\n{}", problem.report(&name))));
+        } else {
+            tracing::warn!("{}\n{}", problem.brief(&name), problem.report(&name));
+        }
+    }
+    tracing::info!("routes loaded with {} entries", loaded.table.routes().len());
+    Some(Arc::new(loaded.table))
+}
+
+fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Bound> {
+    let mut at = |address: SocketAddr, count: usize, what: &str| {
+        listen::bind(address, count)
+            .map_err(|error| {
+                let text = format!("cannot listen on {address}: {error}");
+                problems.push(Problem::of(what, text));
+            })
+            .ok()
+    };
+    let http = at(settings.http, settings.workers, "--port");
+    let https = settings.https.map(|address| at(address, settings.workers, "--https-port"));
+    let control = at(settings.control, 1, "--control");
+    let tls = match (settings.https, tls::server_config(&settings.certs)) {
+        (None, _) => None,
+        (Some(_), Ok(config)) => Some(config),
+        (Some(_), Err(errors)) => {
+            for error in errors {
+                problems.push(Problem::of("--certs", error.to_string()));
+            }
+            None
+        }
+    };
+    let https = match https {
+        None => Vec::new(),
+        Some(sockets) => sockets?,
+    };
+    Some(Bound { http: http?, https, control: control?.pop()?, tls })
+}
+
+fn shard_settings(settings: &Settings, problems: &mut Vec<Problem>) -> Option<shard::Settings> {
+    let client_tls = match tls::client_tls() {
+        Ok(client_tls) => client_tls,
+        Err(error) => {
+            problems.push(Problem::of("TLS towards backends", error.to_string()));
+            return None;
+        }
+    };
+    if let Some(key) = &settings.sig_key
+        && let Err(error) = proxy::signing::check(key)
+    {
+        problems.push(Problem::of("--sig-key", error.to_string()));
+    }
+    Some(shard::Settings {
+        connections_max: settings.connections_max.div_ceil(settings.workers),
+        drain_ms: settings.drain_ms,
+        http: http::Settings { head_bytes_max: settings.head_bytes_max, ..Default::default() },
+        hub: hub::registry::Settings {
+            subscriptions_max: settings.subscriptions_max,
+            ..Default::default()
+        },
+        parking: parking::Settings {
+            outbox_bytes_max: settings.outbox_bytes_max,
+            read_ahead_bytes_max: limits::READ_AHEAD_BYTES_MAX,
+        },
+        proxy: proxy::shared::Settings {
+            debug: settings.debug,
+            sig_iss: settings.sig_iss.clone(),
+            sig_key: settings.sig_key.clone(),
+            json_log: settings.json_log,
+        },
+        backend: backend::Settings::default(),
+        client_tls,
+    })
+}
+
+fn serve(
+    settings: &Settings,
+    table: Arc<Table>,
+    bound: Bound,
+    shard: &shard::Settings,
+) -> io::Result<()> {
+    let Bound { http, https, control, tls } = bound;
+    announce(settings, &http, &https, &control)?;
+    let mut mailboxes = Vec::new();
+    let mut threads = Vec::new();
+    let mut https = https.into_iter();
+    for (index, plain) in http.into_iter().enumerate() {
+        let (mailbox, inbox) = mailbox();
+        let mut listeners = vec![(plain, None)];
+        if let Some(secure) = https.next() {
+            listeners.push((secure, tls.clone()));
+        }
+        let (table, settings) = (table.clone(), shard.clone());
+        let start = shard::Start { listeners, inbox, table, settings };
+        let thread = std::thread::Builder::new().name(format!("shard-{index}"));
+        threads.push(thread.spawn(move || shard::run(start))?);
+        mailboxes.push(mailbox);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async {
+        let outcome = control_thread(settings, control, &mailboxes, &threads).await;
+        drop(mailboxes);
+        join(threads, settings.drain_ms).await;
+        outcome
+    })
+}
+
+/// The first lines on the terminal: what listens where, and what to try.
+fn announce(
+    settings: &Settings,
+    http: &[std::net::TcpListener],
+    https: &[std::net::TcpListener],
+    control: &std::net::TcpListener,
+) -> io::Result<()> {
+    let local = |sockets: &[std::net::TcpListener]| {
+        sockets.first().map(std::net::TcpListener::local_addr).transpose()
+    };
+    let control = control.local_addr()?;
+    println!("linchpin {}", env!("CARGO_PKG_VERSION"));
+    if let Some(address) = local(http)? {
+        println!("listening on http://{address}");
+        if settings.routes == RoutesFrom::Compiled {
+            let port = address.port();
+            println!();
+            println!("try: curl -N http://localhost:{port}/stream");
+            println!("then, in another terminal:");
+            println!(
+                "     curl -d '{{\"items\":[{{\"channel\":\"test\",\"formats\":{{\"http-stream\":\
+                 {{\"content\":\"hello\\n\"}}}}}}]}}' http://{control}/publish/"
+            );
+            println!();
+        }
+    }
+    if let Some(address) = local(https)? {
+        println!("listening on https://{address}");
+    }
+    println!("control API on http://{control}");
+    Ok(())
+}
+
+/// Serves the control API until a signal comes or a shard dies, then tells everybody to stop.
+async fn control_thread(
+    settings: &Settings,
+    control: std::net::TcpListener,
+    mailboxes: &[Mailbox],
+    threads: &[JoinHandle<io::Result<()>>],
+) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(control)?;
+    let stats = Rc::new(Stats::default());
+    let api = publish::http::Settings {
+        body_bytes_max: settings.control_body_bytes_max,
+        drain_ms: settings.drain_ms,
+        ..Default::default()
+    };
+    let (stop, stopping) = watch::channel(false);
+    let publisher = Publisher::new(mailboxes.to_vec());
+    let serving = publish::http::serve(listener, publisher, api, stats.clone(), stopping);
+    let serving = tokio::task::spawn_local(serving);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let outcome = loop {
+        tokio::select! {
+            _ = terminate.recv() => break Ok(()),
+            _ = interrupt.recv() => break Ok(()),
+            _ = hang_up.recv() => tracing::info!("SIGHUP: nothing to reload"),
+            () = clock::sleep_ms(500) => if threads.iter().any(JoinHandle::is_finished) {
+                break Err(io::Error::other("a shard ended unexpectedly"));
+            },
+        }
+    };
+    tracing::info!("stopping...");
+    log_counters(mailboxes, &stats).await;
+    // Publishers first: what has been accepted is still delivered by the shards.
+    let _ = stop.send(true);
+    for mailbox in mailboxes {
+        if let Err(error) = mailbox.send(Command::Drain, COMMAND_MS).await {
+            tracing::debug!(%error, "a shard does not hear");
+        }
+    }
+    tokio::select! {
+        _ = serving => {}
+        _ = terminate.recv() => std::process::exit(1),
+        _ = interrupt.recv() => std::process::exit(1),
+    }
+    outcome
+}
+
+/// Says once, at the end, what has been counted.
+async fn log_counters(mailboxes: &[Mailbox], control: &Stats) {
+    let mut sum: Snapshot = control.snapshot();
+    for mailbox in mailboxes {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        if mailbox.send(Command::Snapshot(reply), COMMAND_MS).await.is_err() {
+            continue;
+        }
+        let answer = tokio::select! {
+            answer = answer => answer.ok(),
+            () = clock::sleep_ms(COMMAND_MS) => None,
+        };
+        if let Some(snapshot) = answer {
+            sum.merge(&snapshot);
+        }
+    }
+    let counted: Vec<String> =
+        sum.entries().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name}={n}")).collect();
+    tracing::info!("counters: {}", counted.join(" "));
+}
+
+/// Waits for the shards, within the bound; a second signal ends the process at once.
+async fn join(threads: Vec<JoinHandle<io::Result<()>>>, drain_ms: u64) {
+    let deadline = clock::now().plus_ms(drain_ms.saturating_add(JOIN_GRACE_MS));
+    let mut terminate = signal(SignalKind::terminate()).ok();
+    let mut interrupt = signal(SignalKind::interrupt()).ok();
+    while threads.iter().any(|thread| !thread.is_finished()) && clock::now() < deadline {
+        tokio::select! {
+            () = clock::sleep_ms(5) => {}
+            Some(_) = next(&mut terminate) => std::process::exit(1),
+            Some(_) = next(&mut interrupt) => std::process::exit(1),
+        }
+    }
+    for thread in threads {
+        if !thread.is_finished() {
+            tracing::warn!("a shard did not end in time");
+            continue;
+        }
+        match thread.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a shard failed"),
+            Err(_) => tracing::error!("a shard panicked"),
+        }
+    }
+}
+
+async fn next(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,1 +1,5 @@
-//! Settings and routes, loaded.
+//! What the operator has set, from what was typed; the routes; the log.
+
+pub mod logging;
+pub mod routes;
+pub mod settings;

@@ -1,1 +1,225 @@
-//! HTTP towards clients: one connection from its first byte until it closes, is upgraded, or is parked.
+//! HTTP towards clients: one connection from its first byte until it closes, is upgraded, or is
+//! taken over by somebody else (the lot, a task).
+//!
+//! hyper reads requests and writes responses. This folder adds what hyper leaves open: framing that
+//! is in doubt is refused before hyper sees it (`edge`), and a connection that only waits is taken
+//! apart again (`park`). Called by `shard`; generic over the service and its body, so it knows
+//! neither `proxy` nor `hub`.
+
+pub mod edge;
+pub mod park;
+pub mod tracked;
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+pub use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use crate::limits;
+use edge::{Edge, EdgeState};
+use park::Handoff;
+use tracked::Tracked;
+
+/// Errors of bodies, as hyper wants them.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What an operator may set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Largest request head, in bytes.
+    pub head_bytes_max: usize,
+    /// A connection without a request, or with half a head, is closed after this.
+    pub idle_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { head_bytes_max: limits::REQUEST_HEAD_BYTES_MAX, idle_ms: limits::CLIENT_IDLE_MS }
+    }
+}
+
+/// How serving a connection ended.
+pub enum Ended<S, W> {
+    /// It is closed (or beyond use).
+    Closed,
+    /// What came is not HTTP, or its framing is in doubt; it has been answered and closed.
+    Malformed,
+    /// Somebody else takes it over, as the service wished.
+    Handed {
+        /// The connection.
+        stream: S,
+        /// Bytes that were read and belong to what comes next.
+        read_ahead: Bytes,
+        /// Who.
+        wish: W,
+    },
+}
+
+/// Serves requests on one connection until it ends.
+///
+/// `read_ahead` are bytes that were read from `stream` before. `stop` resolves when the connection
+/// is to end after the request in flight, if there is one.
+pub async fn serve<S, W, F, Fut, B>(
+    stream: S,
+    read_ahead: Bytes,
+    settings: &Settings,
+    handoff: Handoff<W>,
+    stop: impl Future<Output = ()>,
+    respond: F,
+) -> Ended<S, W>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    W: 'static,
+    F: Fn(Request<Incoming>) -> Fut + Unpin,
+    Fut: Future<Output = Result<Response<B>, Infallible>>,
+    B: Body<Data = Bytes, Error = BodyError> + 'static,
+{
+    let state = Rc::new(EdgeState::new());
+    let edge = Edge::new(stream, read_ahead, settings.head_bytes_max, state.clone());
+    let service = {
+        let state = state.clone();
+        hyper::service::service_fn(move |request: Request<Incoming>| {
+            let answer = respond(request);
+            let busy = state.begin();
+            // Boxed: the dispatcher wants the future unpinned, and a small connection is worth more
+            // than one allocation a request.
+            Box::pin(async move {
+                let response = answer.await?;
+                Ok::<_, Infallible>(response.map(|body| Tracked::new(body, busy)))
+            })
+        })
+    };
+    let mut connection = http1::Builder::new()
+        .auto_date_header(false)
+        .title_case_headers(true)
+        .preserve_header_case(true)
+        .half_close(false)
+        .max_buf_size(settings.head_bytes_max.max(8192) * 2)
+        .max_headers(limits::REQUEST_HEADERS_MAX)
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(settings.idle_ms))
+        .serve_connection(TokioIo::new(edge), service);
+
+    let mut stop = pin!(stop);
+    let mut stopping = false;
+    let outcome = poll_fn(|cx| {
+        if !stopping && stop.as_mut().poll(cx).is_ready() {
+            stopping = true;
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+        }
+        match connection.poll_without_shutdown(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Outcome::Done),
+            Poll::Ready(Err(error)) => Poll::Ready(Outcome::Failed(error)),
+            Poll::Pending if handoff.is_due(state.is_flushed(), cx) => Poll::Ready(Outcome::Parted),
+            Poll::Pending if state.is_doubtful() && state.is_idle() => {
+                Poll::Ready(Outcome::Doubtful)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
+
+    let wish = handoff.take();
+    match outcome {
+        Outcome::Failed(error) => {
+            tracing::debug!(%error, "connection ended");
+            if error.is_parse() { Ended::Malformed } else { Ended::Closed }
+        }
+        Outcome::Done | Outcome::Parted => {
+            let parts = connection.into_parts();
+            let (stream, unread) = parts.io.into_inner().into_parts();
+            match wish {
+                Some(wish) => {
+                    let read_ahead = join(parts.read_buf, unread);
+                    Ended::Handed { stream, read_ahead, wish }
+                }
+                None => {
+                    close(stream).await;
+                    Ended::Closed
+                }
+            }
+        }
+        Outcome::Doubtful => {
+            let (stream, _) = connection.into_parts().io.into_inner().into_parts();
+            refuse(stream, state.violation_answer()).await;
+            Ended::Malformed
+        }
+    }
+}
+
+/// Makes a response carry a reason phrase that is not the standard one. A phrase that cannot be sent
+/// is left out.
+pub fn set_reason<T>(response: &mut Response<T>, reason: &Bytes) {
+    let standard = response.status().canonical_reason();
+    if standard.is_some_and(|standard| standard.as_bytes() == reason) {
+        return;
+    }
+    if let Ok(reason) = hyper::ext::ReasonPhrase::try_from(reason.clone()) {
+        response.extensions_mut().insert(reason);
+    }
+}
+
+/// The reason phrase that a response came with, if it is not the standard one.
+#[must_use]
+pub fn reason<T>(response: &Response<T>) -> Option<Bytes> {
+    let phrase = response.extensions().get::<hyper::ext::ReasonPhrase>()?;
+    Some(Bytes::copy_from_slice(phrase.as_bytes()))
+}
+
+enum Outcome {
+    Done,
+    Failed(hyper::Error),
+    Parted,
+    Doubtful,
+}
+
+fn join(first: Bytes, second: Bytes) -> Bytes {
+    if second.is_empty() {
+        return first;
+    }
+    if first.is_empty() {
+        return second;
+    }
+    [&first[..], &second[..]].concat().into()
+}
+
+async fn close<S: AsyncWrite + Unpin>(mut stream: S) {
+    // The peer may have gone already; there is nobody left to tell.
+    let _ = stream.shutdown().await;
+}
+
+/// Answers what cannot be read as a request, and closes. The rest of what the client sends is read
+/// for a moment and thrown away: closing with unread input would reset the connection and take the
+/// answer with it.
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: Bytes) {
+    use tokio::io::AsyncReadExt;
+    const LINGER_MS: u64 = 1000;
+    const LINGER_BYTES_MAX: usize = 1 << 20;
+    if stream.write_all(&answer).await.is_err() || stream.shutdown().await.is_err() {
+        return;
+    }
+    let discard = async {
+        let mut scratch = vec![0; 4096];
+        let mut seen = 0;
+        while seen < LINGER_BYTES_MAX {
+            match stream.read(&mut scratch).await {
+                Ok(n) if n > 0 => seen += n,
+                _ => return,
+            }
+        }
+    };
+    tokio::select! {
+        () = discard => {}
+        () = crate::clock::sleep_ms(LINGER_MS) => {}
+    }
+}

@@ -1,6 +1,6 @@
 //! One item to many subscribers: each wire form encoded once; [`Outlet`] is the only way out.
 
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
@@ -31,6 +31,12 @@ pub trait Outlet {
     /// For the reader of a session that is not parked: the next piece, `None` after the last one
     /// (`finish` was called and all has been taken, or the session is gone), pending until then.
     fn poll_next(&mut self, id: SessionId, waker: &Waker) -> Poll<Option<Bytes>>;
+
+    /// For whoever is about to park a session: ready when it is gone (its client did not read).
+    fn poll_closed(&mut self, id: SessionId, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = (id, cx);
+        Poll::Pending
+    }
 
     /// Drops the connection now, without a further byte. Unknown ids are ignored.
     fn close(&mut self, id: SessionId);

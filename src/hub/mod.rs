@@ -9,9 +9,9 @@ pub mod fanout;
 pub mod registry;
 pub mod slab;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
@@ -28,23 +28,59 @@ use slab::SessionId;
 pub struct Hub {
     registry: Rc<RefCell<Registry>>,
     outlet: Rc<RefCell<dyn Outlet>>,
+    armed: Rc<Cell<Option<Tick>>>,
+    alarm: Rc<dyn Fn()>,
 }
 
 impl Hub {
-    /// An empty hub whose bytes leave through `outlet`.
+    /// An empty hub whose bytes leave through `outlet`. `alarm` is called when the shard has to look
+    /// again: something became due earlier than it was told, or there are effects.
     #[must_use]
-    pub fn new(settings: Settings, outlet: Rc<RefCell<dyn Outlet>>) -> Hub {
-        Hub { registry: Rc::new(RefCell::new(Registry::new(settings))), outlet }
+    pub fn new(
+        settings: Settings,
+        outlet: Rc<RefCell<dyn Outlet>>,
+        alarm: Rc<dyn Fn()>,
+    ) -> Hub {
+        let registry = Rc::new(RefCell::new(Registry::new(settings)));
+        Hub { registry, outlet, armed: Rc::default(), alarm }
     }
 
     /// Does something with the registry alone.
     pub fn with<R>(&self, act: impl FnOnce(&mut Registry) -> R) -> R {
-        act(&mut self.registry.borrow_mut())
+        let mut registry = self.registry.borrow_mut();
+        let result = act(&mut registry);
+        self.look_again(&registry);
+        result
     }
 
     /// Does something with the registry that may send.
     pub fn with_outlet<R>(&self, act: impl FnOnce(&mut Registry, &mut dyn Outlet) -> R) -> R {
-        act(&mut self.registry.borrow_mut(), &mut *self.outlet.borrow_mut())
+        let mut registry = self.registry.borrow_mut();
+        let result = act(&mut registry, &mut *self.outlet.borrow_mut());
+        self.look_again(&registry);
+        result
+    }
+
+    fn look_again(&self, registry: &Registry) {
+        let earlier = match (registry.next_deadline(), self.armed.get()) {
+            (Some(next), Some(armed)) => next < armed,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if earlier || registry.has_effects() {
+            (self.alarm)();
+        }
+    }
+
+    /// Does what is due and says when to come back: the shard's timer, one for all sessions.
+    pub fn tick(&self, now: Tick) -> Option<Tick> {
+        let mut registry = self.registry.borrow_mut();
+        if registry.next_deadline().is_some_and(|at| at <= now) {
+            registry.tick(now, &mut *self.outlet.borrow_mut());
+        }
+        let next = registry.next_deadline();
+        self.armed.set(next);
+        next
     }
 
     /// Takes up a long-poll.
@@ -109,6 +145,11 @@ impl Hub {
     /// See [`Outlet::poll_next`].
     pub fn poll_next(&self, id: SessionId, waker: &Waker) -> Poll<Option<Bytes>> {
         self.outlet.borrow_mut().poll_next(id, waker)
+    }
+
+    /// See [`Outlet::poll_closed`].
+    pub fn poll_closed(&self, id: SessionId, cx: &mut Context<'_>) -> Poll<()> {
+        self.outlet.borrow_mut().poll_closed(id, cx)
     }
 
     /// Ends a session and drops its connection, if it still has one.

@@ -189,6 +189,12 @@ impl Registry {
         todo!()
     }
 
+    /// Whether `poll_effect` has something to give.
+    #[must_use]
+    pub fn has_effects(&self) -> bool {
+        todo!()
+    }
+
     /// Stopping: long-polls get what they get at their time-out, streams end, WebSockets get 1001.
     pub fn drain(&mut self, outlet: &mut dyn Outlet) {
         let _ = outlet;

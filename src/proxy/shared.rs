@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::signing::Keys;
 use crate::backend::Backend;
 use crate::hub::Hub;
 use crate::stats::Stats;
@@ -16,6 +17,8 @@ pub struct Shared {
     pub stats: Rc<Stats>,
     /// What the operator has set.
     pub settings: Settings,
+    /// Signing keys that have been used.
+    pub keys: Keys,
 }
 
 /// What an operator may set of the proxy.
@@ -27,6 +30,6 @@ pub struct Settings {
     pub sig_iss: String,
     /// The signing key as written, where a route names none.
     pub sig_key: Option<String>,
-    /// Channels that one connection may be subscribed to.
-    pub subscriptions_max: usize,
+    /// Log lines are JSON.
+    pub json_log: bool,
 }

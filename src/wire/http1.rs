@@ -39,50 +39,61 @@ pub enum Version {
     Http11,
 }
 
-/// Appends a whole response: head with a computed `Content-Length`, then `body`.
-///
-/// 204, 304 and 1xx get neither length nor body; with `head_only` (the request was HEAD) the length
-/// is sent and the body is not. `persistent` says whether the connection goes on afterwards.
-/// `fields` are written as they are, in order.
-pub fn response<'a>(
-    out: &mut BytesMut,
-    version: Version,
-    code: u16,
-    reason: &[u8],
-    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    body: &[u8],
-    head_only: bool,
-    persistent: bool,
-) {
-    let mut number = itoa::Buffer::new();
-    out.put_slice(match version {
-        Version::Http10 => b"HTTP/1.0 ",
-        Version::Http11 => b"HTTP/1.1 ",
-    });
-    out.put_slice(number.format(code).as_bytes());
-    out.put_u8(b' ');
-    out.put_slice(reason);
-    out.put_slice(b"\r\n");
-    for (name, value) in fields {
-        out.put_slice(name);
-        out.put_slice(b": ");
-        out.put_slice(value);
+/// How a whole response is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The client's version.
+    pub version: Version,
+    /// The status code.
+    pub code: u16,
+    /// The reason phrase.
+    pub reason: &'a [u8],
+    /// The request was HEAD: the length is sent and the body is not.
+    pub head_only: bool,
+    /// Whether the connection goes on afterwards.
+    pub persistent: bool,
+}
+
+impl Answer<'_> {
+    /// Appends head, with a computed `Content-Length`, and body to `out`.
+    ///
+    /// 204, 304 and 1xx get neither length nor body. `fields` are written as they are, in order.
+    pub fn write<'f>(
+        &self,
+        out: &mut BytesMut,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
+        body: &[u8],
+    ) {
+        let mut number = itoa::Buffer::new();
+        out.put_slice(match self.version {
+            Version::Http10 => b"HTTP/1.0 ",
+            Version::Http11 => b"HTTP/1.1 ",
+        });
+        out.put_slice(number.format(self.code).as_bytes());
+        out.put_u8(b' ');
+        out.put_slice(self.reason);
         out.put_slice(b"\r\n");
-    }
-    match (version, persistent) {
-        (Version::Http11, false) => out.put_slice(b"Connection: close\r\n"),
-        (Version::Http10, true) => out.put_slice(b"Connection: keep-alive\r\n"),
-        _ => {}
-    }
-    let bodyless = code == 204 || code == 304 || (100..200).contains(&code);
-    if !bodyless {
-        out.put_slice(b"Content-Length: ");
-        out.put_slice(number.format(body.len()).as_bytes());
+        for (name, value) in fields {
+            out.put_slice(name);
+            out.put_slice(b": ");
+            out.put_slice(value);
+            out.put_slice(b"\r\n");
+        }
+        match (self.version, self.persistent) {
+            (Version::Http11, false) => out.put_slice(b"Connection: close\r\n"),
+            (Version::Http10, true) => out.put_slice(b"Connection: keep-alive\r\n"),
+            _ => {}
+        }
+        let bodyless = self.code == 204 || self.code == 304 || (100..200).contains(&self.code);
+        if !bodyless {
+            out.put_slice(b"Content-Length: ");
+            out.put_slice(number.format(body.len()).as_bytes());
+            out.put_slice(b"\r\n");
+        }
         out.put_slice(b"\r\n");
-    }
-    out.put_slice(b"\r\n");
-    if !bodyless && !head_only {
-        out.put_slice(body);
+        if !bodyless && !self.head_only {
+            out.put_slice(body);
+        }
     }
 }
 
@@ -164,11 +175,15 @@ mod tests {
         assert!(chunk(b"").is_empty());
     }
 
+    fn answer(version: Version, code: u16, reason: &[u8]) -> Answer<'_> {
+        Answer { version, code, reason, head_only: false, persistent: true }
+    }
+
     #[test]
     fn a_whole_response() {
         let mut out = BytesMut::new();
         let fields: [(&[u8], &[u8]); 2] = [(b"Content-Type", b"text/plain"), (b"x-a", b"new")];
-        response(&mut out, Version::Http11, 200, b"OK", fields.into_iter(), b"pub", false, true);
+        answer(Version::Http11, 200, b"OK").write(&mut out, fields.into_iter(), b"pub");
         assert_eq!(
             &out[..],
             b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nx-a: new\r\nContent-Length: 3\r\n\r\npub"
@@ -179,17 +194,30 @@ mod tests {
     fn bodyless_codes_have_neither_length_nor_body() {
         for code in [204, 304, 101] {
             let mut out = BytesMut::new();
-            response(
-                &mut out,
-                Version::Http10,
-                code,
-                b"X",
-                std::iter::empty(),
-                b"pub",
-                false,
-                false,
-            );
-            assert_eq!(out, format!("HTTP/1.0 {code} X\r\n\r\n").as_bytes());
+            answer(Version::Http11, code, b"X").write(&mut out, std::iter::empty(), b"pub");
+            assert_eq!(out, format!("HTTP/1.1 {code} X\r\n\r\n").as_bytes());
         }
+    }
+
+    #[test]
+    fn the_connection_field_depends_on_the_version() {
+        for (version, persistent, expected) in [
+            (Version::Http10, true, "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n"),
+            (Version::Http10, false, "HTTP/1.0 200 OK\r\nContent-Length"),
+            (Version::Http11, false, "HTTP/1.1 200 OK\r\nConnection: close\r\n"),
+        ] {
+            let mut out = BytesMut::new();
+            let answer = Answer { persistent, ..answer(version, 200, b"OK") };
+            answer.write(&mut out, std::iter::empty(), b"");
+            assert!(out.starts_with(expected.as_bytes()), "{out:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_request_gets_the_length_without_the_body() {
+        let mut out = BytesMut::new();
+        let answer = Answer { head_only: true, ..answer(Version::Http11, 200, b"OK") };
+        answer.write(&mut out, std::iter::empty(), b"four");
+        assert!(out.ends_with(b"Content-Length: 4\r\n\r\n"));
     }
 }

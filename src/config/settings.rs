@@ -1,0 +1,76 @@
+//! The settings of one process, as meant: everything above reads these, nothing below knows them.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Where the routes come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoutesFrom {
+    /// Compiled into the program.
+    Compiled,
+    /// A file.
+    File(PathBuf),
+    /// Lines of the command line.
+    Lines(Vec<String>),
+}
+
+/// What cannot be used, and where it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    place: String,
+    text: String,
+}
+
+impl Problem {
+    /// A problem with what was given at `place` (a flag, a file).
+    #[must_use]
+    pub fn of(place: impl Into<String>, text: impl Into<String>) -> Problem {
+        Problem { place: place.into(), text: text.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.text)
+    }
+}
+
+/// The settings of one process.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where plain HTTP is served.
+    pub http: SocketAddr,
+    /// Where HTTPS is served.
+    pub https: Option<SocketAddr>,
+    /// Where publishers send to.
+    pub control: SocketAddr,
+    /// The routes.
+    pub routes: RoutesFrom,
+    /// A mistake in the routes prevents the start.
+    pub strict: bool,
+    /// The folder of certificates.
+    pub certs: PathBuf,
+    /// Threads that serve, at least one.
+    pub workers: usize,
+    /// Log lines are JSON.
+    pub json_log: bool,
+    /// Signing key for `Grip-Sig`, as written.
+    pub sig_key: Option<String>,
+    /// Issuer for `Grip-Sig`.
+    pub sig_iss: String,
+    /// Informative error bodies.
+    pub debug: bool,
+    /// Client connections at once, over all threads.
+    pub connections_max: usize,
+    /// Largest request head, in bytes.
+    pub head_bytes_max: usize,
+    /// Bytes that may wait for one client.
+    pub outbox_bytes_max: usize,
+    /// Channels of one connection.
+    pub subscriptions_max: usize,
+    /// Largest body of a publish, in bytes.
+    pub control_body_bytes_max: usize,
+    /// Time to finish when stopping, in milliseconds.
+    pub drain_ms: u64,
+}

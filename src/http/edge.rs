@@ -1,0 +1,202 @@
+//! The stream as hyper sees it: bytes read ahead come first, framing that is in doubt never comes,
+//! and it is known whether all that hyper wrote has left.
+//!
+//! hyper accepts some requests that are dangerous behind a proxy (both `Content-Length` and
+//! `Transfer-Encoding`, for one). `wire::framing` reads along; from the first byte of an offending
+//! request on nothing is passed to hyper. Those bytes are kept: if the request before them turns out
+//! to be an upgrade, they were never HTTP and belong to whoever takes the connection over.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::tracked::Busy;
+use crate::wire::framing::HeadGuard;
+use crate::wire::http1::{self, Version};
+
+/// Bytes kept from an offending request on; past it the client has to wait.
+const RETAINED_BYTES_MAX: usize = 64 * 1024;
+
+/// What `serve` knows of the stream while hyper has it.
+#[derive(Default)]
+pub struct EdgeState {
+    flushed: Cell<bool>,
+    requests: Cell<u32>,
+    violation: RefCell<Option<(u16, String)>>,
+}
+
+impl EdgeState {
+    pub(super) fn new() -> EdgeState {
+        EdgeState { flushed: Cell::new(true), ..EdgeState::default() }
+    }
+
+    /// Whether the kernel has taken all that hyper has written.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.flushed.get()
+    }
+
+    /// Whether what came last must not be served.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.violation.borrow().is_some()
+    }
+
+    /// Whether no request is in flight and every answer has left.
+    pub(super) fn is_idle(&self) -> bool {
+        self.requests.get() == 0 && self.flushed.get()
+    }
+
+    /// A request begins.
+    pub(super) fn begin(self: &Rc<EdgeState>) -> Busy {
+        self.requests.set(self.requests.get() + 1);
+        Busy::new(self.clone())
+    }
+
+    pub(super) fn end(&self) {
+        self.requests.set(self.requests.get().saturating_sub(1));
+    }
+
+    /// The answer to what must not be served.
+    pub(super) fn violation_answer(&self) -> Bytes {
+        let violation = self.violation.borrow();
+        let (status, text) = match violation.as_ref() {
+            Some((status, text)) => (*status, text.as_str()),
+            None => (400, "Failed to parse request."),
+        };
+        let fields: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"text/plain")];
+        let mut out = BytesMut::new();
+        let answer = http1::Answer {
+            version: Version::Http11,
+            code: status,
+            reason: http1::reason(status).as_bytes(),
+            head_only: false,
+            persistent: false,
+        };
+        answer.write(&mut out, fields.into_iter(), format!("{text}\n").as_bytes());
+        out.freeze()
+    }
+}
+
+/// The stream.
+pub struct Edge<S> {
+    stream: S,
+    first: Bytes,
+    guard: HeadGuard,
+    retained: BytesMut,
+    state: Rc<EdgeState>,
+}
+
+impl<S> Edge<S> {
+    pub(super) fn new(
+        stream: S,
+        first: Bytes,
+        head_bytes_max: usize,
+        state: Rc<EdgeState>,
+    ) -> Edge<S> {
+        let guard = HeadGuard::new(head_bytes_max);
+        Edge { stream, first, guard, retained: BytesMut::new(), state }
+    }
+
+    /// The stream, and the bytes that were read from it and not passed on.
+    pub(super) fn into_parts(self) -> (S, Bytes) {
+        let Edge { stream, first, mut retained, .. } = self;
+        retained.extend_from_slice(&first);
+        (stream, retained.freeze())
+    }
+
+    /// Lets the guard read what was added to `buf` after `start`; keeps back what must not pass.
+    /// Whether anything may be passed on.
+    fn inspect(&mut self, buf: &mut ReadBuf<'_>, start: usize) -> bool {
+        let fresh = &buf.filled()[start..];
+        if fresh.is_empty() {
+            return true; // the end of the stream
+        }
+        let Err(violation) = self.guard.feed(fresh) else { return true };
+        let offset = violation.offset.min(fresh.len());
+        self.retained.extend_from_slice(&fresh[offset..]);
+        *self.state.violation.borrow_mut() = Some((violation.status(), violation.to_string()));
+        buf.set_filled(start + offset);
+        offset > 0
+    }
+}
+
+impl<S: AsyncRead + Unpin> Edge<S> {
+    /// Reads on behind an offending request, only to see the client leave (or to keep what an
+    /// upgrade will want).
+    fn poll_retain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.retained.len() < RETAINED_BYTES_MAX {
+            let mut scratch = [0_u8; 1024];
+            let mut into = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut into))?;
+            if into.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.retained.extend_from_slice(into.filled());
+        }
+        Poll::Pending
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Edge<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.state.is_doubtful() {
+            return this.poll_retain(cx);
+        }
+        let start = buf.filled().len();
+        if this.first.is_empty() {
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        } else {
+            let n = this.first.len().min(buf.remaining());
+            buf.put_slice(&this.first[..n]);
+            this.first.advance(n);
+        }
+        if this.inspect(buf, start) { Poll::Ready(Ok(())) } else { this.poll_retain(cx) }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Edge<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.state.flushed.set(false);
+        Pin::new(&mut this.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.state.flushed.set(false);
+        Pin::new(&mut this.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes us only after its own buffer has been written whole.
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+        this.state.flushed.set(true);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,88 @@
+//! When a connection leaves hyper: the service says who takes it over and from when on.
+//!
+//! The service of a request puts its wish into the connection's [`Handoff`]; `serve` looks at it each
+//! time hyper has nothing to do, and takes the connection apart once all that hyper has written is in
+//! the kernel's hands.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// From when on a connection may be taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// As soon as earlier answers are flushed: the present request is answered by somebody else, its
+    /// service never ends (long-polling).
+    Unanswered,
+    /// When head and first part of the body are flushed and the body has said [`Handoff::idle`].
+    Idle,
+    /// When hyper has finished an upgrade (101).
+    Upgraded,
+}
+
+/// Asked while the connection waits to be taken over: gone means that nobody wants it any more.
+type Gone = Box<dyn FnMut(&mut Context<'_>) -> Poll<()>>;
+
+struct Wish<W> {
+    who: W,
+    when: When,
+    gone: Option<Gone>,
+}
+
+/// One connection's wish, shared between its service and `serve`.
+pub struct Handoff<W> {
+    wish: Rc<RefCell<Option<Wish<W>>>>,
+    idle: Rc<Cell<bool>>,
+}
+
+impl<W> Clone for Handoff<W> {
+    fn clone(&self) -> Handoff<W> {
+        Handoff { wish: self.wish.clone(), idle: self.idle.clone() }
+    }
+}
+
+impl<W> Default for Handoff<W> {
+    fn default() -> Handoff<W> {
+        Handoff { wish: Rc::default(), idle: Rc::default() }
+    }
+}
+
+impl<W> Handoff<W> {
+    /// The connection goes to `who`. `gone` is polled meanwhile; when it is ready the connection is
+    /// handed over at once, flushed or not, so that `who` can drop it.
+    pub fn wish(
+        &self,
+        who: W,
+        when: When,
+        gone: impl FnMut(&mut Context<'_>) -> Poll<()> + 'static,
+    ) {
+        self.idle.set(false);
+        *self.wish.borrow_mut() = Some(Wish { who, when, gone: Some(Box::new(gone)) });
+    }
+
+    /// The connection goes to `who` after the upgrade.
+    pub fn upgrade(&self, who: W) {
+        *self.wish.borrow_mut() = Some(Wish { who, when: When::Upgraded, gone: None });
+    }
+
+    /// The body has nothing to give for now, and what it gives later comes from elsewhere.
+    pub fn idle(&self) {
+        self.idle.set(true);
+    }
+
+    /// Whether the connection is to be taken apart now.
+    pub(super) fn is_due(&self, flushed: bool, cx: &mut Context<'_>) -> bool {
+        let mut wish = self.wish.borrow_mut();
+        let Some(wish) = wish.as_mut() else { return false };
+        let due = match wish.when {
+            When::Unanswered => flushed,
+            When::Idle => flushed && self.idle.get(),
+            When::Upgraded => false,
+        };
+        due || wish.gone.as_mut().is_some_and(|gone| gone(cx).is_ready())
+    }
+
+    pub(super) fn take(&self) -> Option<W> {
+        self.wish.borrow_mut().take().map(|wish| wish.who)
+    }
+}

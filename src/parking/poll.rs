@@ -1,0 +1,126 @@
+//! A shard's readiness set: one epoll for all parked sockets, itself watched by the runtime.
+//!
+//! A parked socket costs its place in the kernel's set and nothing in the runtime. Level-triggered:
+//! what is not read now is reported again. The only user of epoll; used by the lot.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use tokio::io::unix::AsyncFd;
+
+use crate::hub::slab::SessionId;
+
+/// Events taken from the kernel at once.
+const EVENTS_AT_ONCE: usize = 256;
+
+/// What a parked socket waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interest {
+    /// Bytes from the client. Without it only its leaving is reported.
+    pub read: bool,
+    /// Room for bytes to the client.
+    pub write: bool,
+}
+
+/// What is reported of a parked socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// There is something to read; the end counts.
+    pub read: bool,
+    /// There is room to write.
+    pub write: bool,
+    /// The client has left or the connection is broken.
+    pub left: bool,
+}
+
+/// The readiness set.
+pub struct Poll {
+    set: AsyncFd<OwnedFd>,
+}
+
+fn flags(interest: Interest) -> EventFlags {
+    let mut flags = EventFlags::RDHUP;
+    flags.set(EventFlags::IN, interest.read);
+    flags.set(EventFlags::OUT, interest.write);
+    flags
+}
+
+fn data(id: SessionId) -> EventData {
+    EventData::new_u64(u64::from(id.generation) << 32 | u64::from(id.index))
+}
+
+fn session(data: EventData) -> SessionId {
+    let data = data.u64();
+    // Both halves are what `data` put there.
+    SessionId { index: (data & 0xffff_ffff) as u32, generation: (data >> 32) as u32 }
+}
+
+impl Poll {
+    /// An empty set, watched by the runtime that this is called in.
+    ///
+    /// # Errors
+    /// When the system gives no descriptor.
+    pub fn new() -> io::Result<Poll> {
+        let set = epoll::create(CreateFlags::CLOEXEC)?;
+        Ok(Poll { set: AsyncFd::with_interest(set, tokio::io::Interest::READABLE)? })
+    }
+
+    /// Adds a socket.
+    ///
+    /// # Errors
+    /// When the system refuses (no memory for watches).
+    pub fn add(&self, socket: impl AsFd, id: SessionId, interest: Interest) -> io::Result<()> {
+        Ok(epoll::add(self.set.get_ref(), socket, data(id), flags(interest))?)
+    }
+
+    /// Changes what a socket waits for.
+    ///
+    /// # Errors
+    /// When it is not in the set.
+    pub fn modify(&self, socket: impl AsFd, id: SessionId, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(self.set.get_ref(), socket, data(id), flags(interest))?)
+    }
+
+    /// Removes a socket that lives on; one that is closed leaves by itself.
+    ///
+    /// # Errors
+    /// When it is not in the set.
+    pub fn remove(&self, socket: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(self.set.get_ref(), socket)?)
+    }
+
+    /// Waits until something is ready, then appends what is to `ready`. May append nothing.
+    ///
+    /// # Errors
+    /// When the set itself is broken.
+    pub async fn wait(&self, ready: &mut Vec<(SessionId, Readiness)>) -> io::Result<()> {
+        let mut guard = self.set.readable().await?;
+        let mut events: [Event; EVENTS_AT_ONCE] =
+            [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; EVENTS_AT_ONCE];
+        let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let count = match epoll::wait(self.set.get_ref(), &mut events[..], Some(&none)) {
+            Ok(count) => count,
+            Err(rustix::io::Errno::INTR) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        if count == 0 {
+            // Only now: the runtime watches the set for edges, and a socket that stays ready makes
+            // no new one.
+            guard.clear_ready();
+        }
+        for event in &events[..count] {
+            let flags = event.flags;
+            let left = flags.intersects(EventFlags::ERR | EventFlags::HUP | EventFlags::RDHUP);
+            ready.push((
+                session(event.data),
+                Readiness {
+                    read: flags.contains(EventFlags::IN),
+                    write: flags.contains(EventFlags::OUT),
+                    left,
+                },
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+//! What a target answered with, whether a backend sent it or the built-in one made it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::backend::body::AnswerBody;
+use crate::http::BodyError;
+
+/// The body of a target's answer.
+pub enum Answer {
+    /// From a backend, as it comes.
+    Backend(AnswerBody),
+    /// All of it is here.
+    Whole(Option<Bytes>),
+}
+
+impl Answer {
+    /// A body that is here.
+    #[must_use]
+    pub fn whole(bytes: Bytes) -> Answer {
+        Answer::Whole((!bytes.is_empty()).then_some(bytes))
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Answer::Backend(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Answer::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Answer::Backend(body) => body.is_end_stream(),
+            Answer::Whole(bytes) => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Answer::Backend(body) => body.size_hint(),
+            Answer::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
+        }
+    }
+}

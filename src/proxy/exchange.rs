@@ -1,0 +1,221 @@
+//! One plain request: route, targets in order, then an instruction or a plain answer.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, header};
+use crate::http::Incoming;
+
+use super::access::Access;
+use super::body::Body;
+use super::context::{Context, RouteRef};
+use super::failure::Failure;
+use super::hold::{self, Carried, Collected, Origin};
+use super::onward::Onward;
+use super::outgoing::{self, Kind};
+use super::shared::Shared;
+use super::upload::{Rest, Upload};
+use super::answer::Answer;
+use crate::backend::body::RequestBody;
+use crate::backend::{builtin, error};
+use crate::grip::headers;
+use crate::http::park::Handoff;
+use crate::limits::ACCEPT_REQUEST_BODY_BYTES_MAX;
+use crate::route::target::{Address, Target};
+use crate::wire::http1::Version;
+
+/// A plain request and all that its answer needs.
+pub struct Exchange {
+    /// The shard's company.
+    pub shared: Rc<Shared>,
+    /// The request without its body.
+    pub context: Context,
+    /// Its route.
+    pub route: RouteRef,
+    /// The client's connection.
+    pub handoff: Handoff<Onward>,
+    /// What hyper keeps beside the request (the case of its header names).
+    pub extensions: http::Extensions,
+}
+
+impl Exchange {
+    fn debug(&self) -> bool {
+        self.shared.settings.debug || self.route.options.debug
+    }
+
+    /// Answers the request; `None` when it is held and its service is to wait for ever.
+    pub async fn run(self, body: Incoming, mut access: Option<Access>) -> Option<Response<Body>> {
+        let debug = self.debug();
+        match self.attempt(body, &mut access).await {
+            Ok(answer) => answer,
+            Err(failure) => Some(failed(&failure, debug, access)),
+        }
+    }
+
+    async fn attempt(
+        self,
+        body: Incoming,
+        access: &mut Option<Access>,
+    ) -> Result<Option<Response<Body>>, Failure> {
+        self.forbid_events()?;
+        let Ok(upload) = Upload::gather(body).await else { return Err(Failure::ClientBody) };
+        let (target, answer) = self.ask(&upload, access).await?;
+        let grip = !self.route.options.no_grip && !self.context.trusted;
+        if grip && headers::is_instruction(answer.headers()) {
+            return self.instructed(target, answer, &upload, access.take()).await;
+        }
+        Ok(Some(self.relay(answer, access.take())))
+    }
+
+    /// A client must not speak to a WebSocket-over-HTTP backend as if it were us.
+    fn forbid_events(&self) -> Result<(), Failure> {
+        let over_http = self.route.targets.iter().any(|target| target.over_http);
+        let events = self.context.headers.get(CONTENT_TYPE).is_some_and(|value| {
+            let kind = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
+            kind.trim_ascii() == b"application/websocket-events"
+        });
+        if over_http && events && !self.context.trusted {
+            return Err(Failure::EventsForbidden);
+        }
+        Ok(())
+    }
+
+    /// Asks the targets in order; the answer and who gave it.
+    async fn ask(
+        &self,
+        upload: &Upload<Incoming>,
+        access: &mut Option<Access>,
+    ) -> Result<(usize, Response<Answer>), Failure> {
+        let mut tried = Vec::new();
+        for (index, target) in self.route.targets.iter().enumerate() {
+            if let Some(access) = access {
+                access.set_target(target.to_string());
+            }
+            let Some(body) = upload.request_body() else { return Err(Failure::Backend) };
+            match self.ask_one(target, body).await {
+                Ok(answer) => return Ok((index, answer)),
+                Err(error) => {
+                    self.report(target, &error);
+                    tried.push(target.to_string());
+                    if error.stage == error::Stage::Policy {
+                        return Err(Failure::AddressPolicy);
+                    }
+                    if !error.next_target() {
+                        return Err(Failure::Backend);
+                    }
+                }
+            }
+        }
+        Err(Failure::NoTarget(tried))
+    }
+
+    async fn ask_one(
+        &self,
+        target: &Target,
+        body: RequestBody,
+    ) -> Result<Response<Answer>, error::Error> {
+        let outgoing =
+            outgoing::request(&self.shared, &self.context, &self.route, target, Kind::Http);
+        if target.address == Address::Test {
+            return Ok(self.ask_builtin(outgoing.request.uri(), &body));
+        }
+        let (mut parts, ()) = outgoing.request.into_parts();
+        parts.extensions.extend(self.extensions.clone());
+        let request = Request::from_parts(parts, body);
+        let answer = self.shared.backend.send(&outgoing.destination, request).await?;
+        Ok(answer.map(Answer::Backend))
+    }
+
+    fn ask_builtin(&self, uri: &http::Uri, body: &RequestBody) -> Response<Answer> {
+        let limit = ACCEPT_REQUEST_BODY_BYTES_MAX as u64;
+        let too_large = http_body::Body::size_hint(body).lower() > limit;
+        let path_beg = self.route.condition.path_beg.as_deref();
+        builtin::respond(uri.path(), uri.query(), path_beg, too_large).map(Answer::whole)
+    }
+
+    fn report(&self, target: &Target, error: &error::Error) {
+        self.shared.stats.backend_failures.inc();
+        tracing::warn!(
+            target = %target,
+            path = %self.context.path,
+            stage = ?error.stage,
+            kind = ?error.kind,
+            reused = error.reused,
+            detail = %error.detail,
+            "the backend did not answer"
+        );
+    }
+
+    async fn instructed(
+        self,
+        target: usize,
+        answer: Response<Answer>,
+        upload: &Upload<Incoming>,
+        access: Option<Access>,
+    ) -> Result<Option<Response<Body>>, Failure> {
+        match upload.drain().await {
+            Ok(Rest::WithinLimit) => {}
+            Ok(Rest::OverLimit) => return Err(Failure::RequestTooLarge),
+            Err(_) => return Err(Failure::ClientBody),
+        }
+        let reason = crate::http::reason(&answer);
+        let (parts, body) = answer.into_parts();
+        let origin = Origin {
+            shared: self.shared,
+            context: self.context,
+            route: self.route,
+            target,
+            handoff: self.handoff,
+        };
+        let read = |bytes: Bytes| {
+            headers::instruction(parts.status.as_u16(), reason.as_deref(), &parts.headers, bytes)
+                .map_err(|error| origin.refuse(&error))
+        };
+        match hold::collect(body).await? {
+            Collected::Whole(bytes) => {
+                let instruction = read(bytes)?;
+                match origin.carry_out(instruction, access)? {
+                    Carried::Answer(answer) => Ok(Some(answer)),
+                    Carried::Waiting => Ok(None),
+                }
+            }
+            Collected::Larger(first, rest) if hold::may_stream_through(&parts.headers) => {
+                let instruction = read(Bytes::new())?;
+                origin.stream_through(instruction, first, rest, access).map(Some)
+            }
+            Collected::Larger(..) => {
+                let target = origin.route.targets[origin.target].to_string();
+                Err(Failure::InstructionTooLarge(target))
+            }
+        }
+    }
+
+    /// A plain answer, on its way to the client.
+    fn relay(&self, answer: Response<Answer>, access: Option<Access>) -> Response<Body> {
+        let (mut parts, body) = answer.into_parts();
+        outgoing::relay_headers(&mut parts.headers);
+        let status = parts.status.as_u16();
+        if let Some(access) = &access {
+            access.set_status(status);
+        }
+        let empty = self.context.method == http::Method::HEAD || matches!(status, 204 | 304);
+        let known = parts.headers.contains_key(header::CONTENT_LENGTH)
+            || http_body::Body::size_hint(&body).exact().is_some();
+        if !empty && !known && self.context.version == Version::Http11 {
+            // As existing clients see it: the head names the framing that hyper will choose.
+            let value = HeaderValue::from_static("Transfer-Encoding");
+            parts.headers.append(header::CONNECTION, value);
+        }
+        Response::from_parts(parts, Body::relayed(None, body, access))
+    }
+}
+
+/// An answer of ours.
+pub fn failed(failure: &Failure, debug: bool, access: Option<Access>) -> Response<Body> {
+    let response = failure.response(debug, false);
+    if let Some(access) = &access {
+        access.set_status(response.status().as_u16());
+    }
+    response.map(|bytes| Body::whole(bytes, access))
+}

@@ -1,0 +1,244 @@
+//! The client's request body on its way to a backend: collected while it is small, streamed when it
+//! is not, and counted, because only a request that was small enough may be held.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+
+use crate::backend::body::RequestBody;
+use crate::http::BodyError;
+use crate::limits::{ACCEPT_REQUEST_BODY_BYTES_MAX, BODY_PREFETCH_BYTES_MAX};
+
+/// A request body.
+pub enum Upload<B> {
+    /// All of it; it can be sent as often as need be.
+    Whole(Bytes),
+    /// More than was collected in advance.
+    Partial(Rc<RefCell<Partial<B>>>),
+}
+
+/// A body of which the beginning has been collected.
+pub struct Partial<B> {
+    first: Option<Bytes>,
+    rest: B,
+    length: Option<u64>,
+    seen: usize,
+    taken: bool,
+    ended: bool,
+}
+
+/// The client's body broke off.
+#[derive(Debug, thiserror::Error)]
+#[error("the request body broke off: {0}")]
+pub struct Broken(BodyError);
+
+/// What came of reading the rest of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// It has ended within the limit for held requests.
+    WithinLimit,
+    /// It is larger.
+    OverLimit,
+}
+
+impl<B> Upload<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<BodyError>,
+{
+    /// Collects the beginning of `body`, so that a short upload reaches its backend only when it is
+    /// complete (specification, routing 3.8).
+    ///
+    /// # Errors
+    /// When the client breaks off.
+    pub async fn gather(mut body: B) -> Result<Upload<B>, Broken> {
+        if body.is_end_stream() {
+            return Ok(Upload::Whole(Bytes::new()));
+        }
+        let length = body.size_hint().exact();
+        let mut first = Bytes::new();
+        let mut more = BytesMut::new();
+        while first.len() + more.len() < BODY_PREFETCH_BYTES_MAX {
+            let Some(frame) = body.frame().await else {
+                return Ok(Upload::Whole(joined(first, more)));
+            };
+            let frame = frame.map_err(|error| Broken(error.into()))?;
+            // Trailers are not forwarded.
+            let Ok(data) = frame.into_data() else { continue };
+            if first.is_empty() {
+                first = data;
+            } else {
+                more.extend_from_slice(&data);
+            }
+        }
+        let first = joined(first, more);
+        if body.is_end_stream() {
+            return Ok(Upload::Whole(first));
+        }
+        let seen = first.len();
+        let first = Some(first);
+        Ok(Upload::Partial(Rc::new(RefCell::new(Partial {
+            first,
+            rest: body,
+            length,
+            seen,
+            taken: false,
+            ended: false,
+        }))))
+    }
+
+    /// The body for one try; `None` when an earlier try has used up what cannot be read again.
+    #[must_use]
+    pub fn request_body(&self) -> Option<RequestBody> {
+        match self {
+            Upload::Whole(bytes) if bytes.is_empty() => Some(RequestBody::empty()),
+            Upload::Whole(bytes) => Some(RequestBody::Whole(Some(bytes.clone()))),
+            Upload::Partial(partial) => {
+                if partial.borrow().taken {
+                    return None;
+                }
+                Some(RequestBody::Streamed(Box::pin(Reader(partial.clone()))))
+            }
+        }
+    }
+
+    /// Reads what no backend has read, so that the connection may be held.
+    ///
+    /// # Errors
+    /// When the client breaks off.
+    pub async fn drain(&self) -> Result<Rest, Broken> {
+        let Upload::Partial(partial) = self else { return Ok(Rest::WithinLimit) };
+        loop {
+            {
+                let partial = partial.borrow();
+                if partial.seen > ACCEPT_REQUEST_BODY_BYTES_MAX {
+                    return Ok(Rest::OverLimit);
+                }
+                if partial.ended {
+                    return Ok(Rest::WithinLimit);
+                }
+            }
+            let frame = std::future::poll_fn(|cx| partial.borrow_mut().poll_rest(cx)).await;
+            if let Some(Err(error)) = frame {
+                return Err(Broken(error));
+            }
+        }
+    }
+}
+
+fn joined(first: Bytes, more: BytesMut) -> Bytes {
+    if more.is_empty() {
+        return first;
+    }
+    let mut whole = BytesMut::with_capacity(first.len() + more.len());
+    whole.extend_from_slice(&first);
+    whole.extend_from_slice(&more);
+    whole.freeze()
+}
+
+impl<B> Partial<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BodyError>,
+{
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.rest).poll_frame(cx);
+        polled.map(|frame| match frame {
+            None => {
+                self.ended = true;
+                None
+            }
+            Some(Ok(frame)) => {
+                self.seen += frame.data_ref().map_or(0, Bytes::len);
+                self.ended = self.rest.is_end_stream();
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => Some(Err(error.into())),
+        })
+    }
+}
+
+/// Reads a partial body for a backend.
+struct Reader<B>(Rc<RefCell<Partial<B>>>);
+
+impl<B> Body for Reader<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BodyError>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut partial = self.0.borrow_mut();
+        partial.taken = true;
+        if let Some(first) = partial.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        partial.poll_rest(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let partial = self.0.borrow();
+        partial.first.is_none() && partial.ended
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let partial = self.0.borrow();
+        match partial.length {
+            // Asked before the first frame, when the length is still that of the whole.
+            Some(length) if !partial.taken => SizeHint::with_exact(length),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::{Full, StreamBody};
+
+    type Frames = Vec<Result<Frame<Bytes>, std::io::Error>>;
+
+    fn pieces(sizes: &[usize]) -> impl Body<Data = Bytes, Error = std::io::Error> + Unpin {
+        let frames: Frames =
+            sizes.iter().map(|n| Ok(Frame::data(Bytes::from(vec![b'x'; *n])))).collect();
+        StreamBody::new(futures_util::stream::iter(frames))
+    }
+
+    #[tokio::test]
+    async fn a_small_body_is_whole_and_can_be_sent_again() {
+        let upload = Upload::gather(Full::new(Bytes::from_static(b"abc"))).await.unwrap();
+        for _ in 0..2 {
+            let body = upload.request_body().unwrap().collect().await.unwrap();
+            assert_eq!(body.to_bytes(), "abc");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_body_streams_once() {
+        let upload = Upload::gather(pieces(&[9_000, 9_000, 9_000])).await.unwrap();
+        assert!(matches!(upload, Upload::Partial(_)));
+        assert!(upload.request_body().is_some());
+        let body = upload.request_body().unwrap().collect().await.unwrap();
+        assert_eq!(body.to_bytes().len(), 27_000);
+        assert!(upload.request_body().is_none());
+        assert_eq!(upload.drain().await.unwrap(), Rest::WithinLimit);
+    }
+
+    #[tokio::test]
+    async fn what_no_backend_read_is_drained_up_to_the_limit() {
+        let within = Upload::gather(pieces(&[50_000, 50_000])).await.unwrap();
+        assert_eq!(within.drain().await.unwrap(), Rest::WithinLimit);
+        let over = Upload::gather(pieces(&[50_000, 50_001, 50_000])).await.unwrap();
+        assert_eq!(over.drain().await.unwrap(), Rest::OverLimit);
+    }
+}

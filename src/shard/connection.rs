@@ -1,0 +1,87 @@
+//! One accepted connection: handshake, requests, and who takes it over.
+//!
+//! A task while the connection is served; a connection that is parked has none, and gets a new one
+//! here when it has a next request.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio_rustls::TlsAcceptor;
+
+use super::Shard;
+use crate::clock;
+use crate::http::park::Handoff;
+use crate::http::{self, Ended, Incoming};
+use crate::listen::stream::{Socket, Stream};
+use crate::proxy::onward::Onward;
+use crate::proxy::request::Client;
+use crate::tls;
+
+/// Serves a connection from its first byte.
+pub async fn run(shard: Rc<Shard>, socket: Socket, tls: Option<Arc<tls::ServerConfig>>) {
+    let ticket = shard.ticket();
+    let stream = match tls {
+        None => Stream::Plain(socket),
+        Some(config) => match handshake(&shard, socket, config).await {
+            Some(stream) => stream,
+            None => return,
+        },
+    };
+    drop(ticket);
+    serve(shard, stream, Bytes::new()).await;
+}
+
+async fn handshake(
+    shard: &Rc<Shard>,
+    socket: Socket,
+    config: Arc<tls::ServerConfig>,
+) -> Option<Stream> {
+    let handshake = TlsAcceptor::from(config).accept(socket);
+    tokio::select! {
+        done = handshake => match done {
+            Ok(stream) => Some(Stream::Tls(Box::new(stream))),
+            Err(error) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                None
+            }
+        },
+        () = clock::sleep_ms(shard.settings.http.idle_ms) => None,
+        () = shard.stopped() => None,
+    }
+}
+
+/// Serves the requests of a connection until it ends or somebody else takes it over.
+pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes) {
+    let ticket = shard.ticket();
+    let client = Client { peer: stream.socket().peer(), secure: stream.is_tls() };
+    let handoff = Handoff::default();
+    let respond = {
+        let (proxy, handoff) = (shard.proxy.clone(), handoff.clone());
+        move |request: ::http::Request<Incoming>| {
+            let (proxy, handoff) = (proxy.clone(), handoff.clone());
+            async move { Ok(proxy.respond(client, request, handoff).await) }
+        }
+    };
+    let ended = {
+        let stop = shard.stopped();
+        http::serve(stream, read_ahead, &shard.settings.http, handoff, stop, respond).await
+    };
+    match ended {
+        Ended::Closed => {}
+        Ended::Malformed => shard.stats.requests_malformed.inc(),
+        Ended::Handed { stream, read_ahead, wish: Onward::Park(lease) } => {
+            let id = lease.park();
+            let parked = shard.lot.borrow_mut().park(id, stream, read_ahead);
+            if let Err(error) = parked {
+                tracing::debug!(%error, "cannot park a connection");
+                shard.proxy.sockets().gone(id);
+                shard.hub.close(id);
+            }
+        }
+        Ended::Handed { stream, read_ahead, wish: Onward::Task(task) } => {
+            task(stream, read_ahead).await;
+        }
+    }
+    drop(ticket);
+}

@@ -1,0 +1,110 @@
+//! A parked socket is ready: it left, sent a frame, began its next request, or takes bytes again.
+//!
+//! Called by the shard's loop with what the readiness set reports, and after it for what follows: the
+//! lot's notices and the hub's effects.
+
+use std::io;
+use std::rc::Rc;
+
+use super::{Shard, connection};
+use crate::clock;
+use crate::hub::fanout::Then;
+use crate::hub::slab::SessionId;
+use crate::limits;
+use crate::parking::Notice;
+use crate::parking::poll::Readiness;
+use crate::proxy::sockets::Flow;
+
+/// Bytes read from one socket at once.
+pub const READ_BYTES_MAX: usize = 64 * 1024;
+/// Reads from one socket before the others have their turn.
+const READS_AT_ONCE: usize = 8;
+
+/// Does what one socket is ready for.
+pub fn ready(shard: &Rc<Shard>, id: SessionId, readiness: Readiness, scratch: &mut [u8]) {
+    if readiness.write {
+        shard.lot.borrow_mut().flush(id);
+    }
+    if readiness.read || readiness.left {
+        read(shard, id, readiness.left, scratch);
+    }
+}
+
+fn read(shard: &Rc<Shard>, id: SessionId, left: bool, scratch: &mut [u8]) {
+    for _ in 0..READS_AT_ONCE {
+        if !shard.lot.borrow_mut().is_reading(id) {
+            if left {
+                end(shard, id);
+            }
+            return;
+        }
+        let got = shard.lot.borrow_mut().read(id, scratch);
+        match got {
+            Ok(0) => return end(shard, id),
+            Ok(n) if shard.proxy.sockets().owns(id) => {
+                match shard.proxy.sockets().received(id, &scratch[..n]) {
+                    Flow::Read => {}
+                    Flow::Pause => shard.hub.set_reading(id, false),
+                    Flow::Close => return end(shard, id),
+                }
+            }
+            Ok(n) => shard.lot.borrow_mut().keep(id, &scratch[..n]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return end(shard, id),
+        }
+    }
+    // Plain sockets are reported again; decrypted bytes are not.
+    shard.lot.borrow_mut().read_again(id);
+}
+
+/// The client's connection is over.
+fn end(shard: &Rc<Shard>, id: SessionId) {
+    shard.proxy.sockets().gone(id);
+    shard.hub.close(id);
+    shard.made_room();
+}
+
+/// Does what has been left to the shard, until nothing is.
+pub fn settle(shard: &Rc<Shard>, scratch: &mut [u8]) {
+    loop {
+        let notice = shard.lot.borrow_mut().next_notice();
+        if let Some(notice) = notice {
+            heed(shard, notice, scratch);
+            continue;
+        }
+        let effect = shard.hub.with(|registry| registry.poll_effect());
+        let Some(effect) = effect else { return };
+        shard.proxy.sockets().effect(&effect);
+    }
+}
+
+fn heed(shard: &Rc<Shard>, notice: Notice, scratch: &mut [u8]) {
+    match notice {
+        Notice::Done(id, Then::Reuse) if !shard.is_stopping() => reuse(shard, id),
+        Notice::Done(id, Then::Reuse | Then::Close) | Notice::Broken(id) => end(shard, id),
+        Notice::Done(id, Then::AwaitClose) => await_close(shard, id),
+        Notice::Drained(id) => shard.proxy.sockets().drained(id),
+        Notice::Readable(id) => read(shard, id, false, scratch),
+    }
+}
+
+/// The hold has been answered: the connection goes on with its next request.
+fn reuse(shard: &Rc<Shard>, id: SessionId) {
+    let unparked = shard.lot.borrow_mut().unpark(id);
+    shard.hub.close(id);
+    if let Some((stream, read_ahead)) = unparked {
+        tokio::task::spawn_local(connection::serve(shard.clone(), stream, read_ahead));
+    }
+}
+
+/// A WebSocket has been sent its CLOSE: it has a while to answer.
+fn await_close(shard: &Rc<Shard>, id: SessionId) {
+    let shard = shard.clone();
+    tokio::task::spawn_local(async move {
+        clock::sleep_ms(limits::WEBSOCKET_CLOSE_MS).await;
+        if shard.hub.with(|registry| registry.is_live(id)) {
+            end(&shard, id);
+        }
+    });
+}
