@@ -102,8 +102,8 @@ pub struct RunArgs {
     #[arg(long, env = "LINCHPIN_SIG_KEY", value_name = "KEY", hide_env_values = true)]
     sig_key: Option<String>,
 
-    /// Issuer named in Grip-Sig.
-    #[arg(long, env = "LINCHPIN_SIG_ISS", default_value = "linchpin", value_name = "NAME")]
+    /// Issuer named in Grip-Sig (backends of Pushpin may know its name).
+    #[arg(long, env = "LINCHPIN_SIG_ISS", default_value = "pushpin", value_name = "NAME")]
     sig_iss: String,
 
     /// Say in error answers what went wrong behind them.
