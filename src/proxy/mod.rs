@@ -2,6 +2,9 @@
 
 pub mod context;
 pub mod failure;
+pub mod fields;
+pub mod forwarded;
 pub mod onward;
 pub mod outgoing;
 pub mod shared;
+pub mod signing;

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::signing::Keys;
 use crate::backend::Backend;
 use crate::hub::Hub;
 use crate::stats::Stats;
@@ -14,6 +15,8 @@ pub struct Shared {
     pub backend: Backend,
     /// The counters.
     pub stats: Rc<Stats>,
+    /// The keys that sign requests.
+    pub keys: Keys,
     /// What the operator has set.
     pub settings: Settings,
 }
