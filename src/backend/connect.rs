@@ -1,1 +1,225 @@
-//! Resolve, connect, TLS; time bounds.
+//! Resolve, connect, TLS; time bounds. Used by `exchange`; knows nothing of HTTP.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::error::{Error, Kind, Stage};
+use super::policy;
+use crate::clock::{self, Tick};
+use crate::tls::ClientTls;
+
+/// Most addresses of one name that are tried (specification, routing 3.9).
+const ADDRESSES_MAX: usize = 16;
+
+/// Where connections lead: requests with equal destinations share a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Destination {
+    /// A name or an address (IPv6 with or without brackets).
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+    /// TLS, and for whom.
+    pub tls: Option<ServerTls>,
+    /// Refuse private and local addresses.
+    pub untrusted: bool,
+}
+
+/// TLS towards a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServerTls {
+    /// The name for SNI and for checking the certificate.
+    pub name: String,
+    /// Accept any certificate.
+    pub insecure: bool,
+}
+
+/// A connection to a backend.
+#[derive(Debug)]
+pub enum BackendStream {
+    /// Without TLS.
+    Plain(TcpStream),
+    /// With TLS.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Connects, within `limit_ms` for all of it.
+pub async fn connect(
+    to: &Destination,
+    tls: &ClientTls,
+    limit_ms: u64,
+) -> Result<BackendStream, Error> {
+    let deadline = clock::now().plus_ms(limit_ms);
+    let addresses = within(deadline, resolve(&to.host, to.port))
+        .await
+        .unwrap_or_else(|| Err(timed_out(Stage::Resolve)))?;
+    if to.untrusted
+        && let Some(refused) = addresses.iter().find(|address| policy::forbidden(address.ip()))
+    {
+        return Err(Error::new(
+            Stage::Policy,
+            Kind::Forbidden,
+            format!("{} is not allowed", refused.ip()),
+        ));
+    }
+    let tcp = connect_any(&addresses, deadline).await?;
+    // Without it small requests would wait for acknowledgements; a failure costs only that.
+    let _ = tcp.set_nodelay(true);
+    match &to.tls {
+        None => Ok(BackendStream::Plain(tcp)),
+        Some(server) => within(deadline, handshake(tcp, server, tls))
+            .await
+            .unwrap_or_else(|| Err(timed_out(Stage::Tls))),
+    }
+}
+
+/// `future`'s value, unless `deadline` comes first.
+async fn within<F: Future>(deadline: Tick, future: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        value = future => Some(value),
+        () = clock::sleep_until(deadline) => None,
+    }
+}
+
+fn timed_out(stage: Stage) -> Error {
+    Error::new(stage, Kind::TimedOut, "no answer in time")
+}
+
+/// The addresses of `host`; a literal address is taken as it is.
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    match tokio::net::lookup_host((bare, port)).await {
+        Ok(found) => {
+            let addresses: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
+            if addresses.is_empty() {
+                return Err(Error::new(
+                    Stage::Resolve,
+                    Kind::NotFound,
+                    format!("{bare}: no address"),
+                ));
+            }
+            Ok(addresses)
+        }
+        Err(error) => Err(Error::new(Stage::Resolve, Kind::NotFound, format!("{bare}: {error}"))),
+    }
+}
+
+/// The first address that accepts, tried in order; each gets its share of the time that is left, so
+/// that one that swallows packets does not use up that of the others.
+async fn connect_any(addresses: &[SocketAddr], deadline: Tick) -> Result<TcpStream, Error> {
+    let mut last = timed_out(Stage::Connect);
+    for (tried, address) in addresses.iter().enumerate() {
+        let now = clock::now();
+        let left = u64::try_from(addresses.len() - tried).unwrap_or(1).max(1);
+        let until = now.plus_ms(deadline.ms_since(now) / left);
+        last = match within(until, TcpStream::connect(address)).await {
+            Some(Ok(stream)) => return Ok(stream),
+            Some(Err(error)) => {
+                let kind = match error.kind() {
+                    io::ErrorKind::ConnectionRefused => Kind::Refused,
+                    io::ErrorKind::TimedOut => Kind::TimedOut,
+                    _ => Kind::Network,
+                };
+                Error::new(Stage::Connect, kind, format!("{address}: {error}"))
+            }
+            None => {
+                Error::new(Stage::Connect, Kind::TimedOut, format!("{address}: no answer in time"))
+            }
+        };
+    }
+    Err(last)
+}
+
+async fn handshake(
+    tcp: TcpStream,
+    server: &ServerTls,
+    tls: &ClientTls,
+) -> Result<BackendStream, Error> {
+    let bare =
+        server.name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(&server.name);
+    let name = ServerName::try_from(bare.to_owned())
+        .map_err(|error| Error::new(Stage::Tls, Kind::Certificate, format!("{bare}: {error}")))?;
+    let config = if server.insecure { &tls.insecure } else { &tls.verifying };
+    match TlsConnector::from(Arc::clone(config)).connect(name, tcp).await {
+        Ok(stream) => Ok(BackendStream::Tls(Box::new(stream))),
+        Err(error) => {
+            let kind = match error.kind() {
+                _ if crate::tls::is_certificate_error(&error) => Kind::Certificate,
+                io::ErrorKind::InvalidData => Kind::Malformed,
+                io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::BrokenPipe => Kind::Closed,
+                _ => Kind::Network,
+            };
+            Err(Error::new(Stage::Tls, kind, error.to_string()))
+        }
+    }
+}
+
+impl AsyncRead for BackendStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            BackendStream::Plain(s) => Pin::new(s).poll_read(cx, buf),
+            BackendStream::Tls(s) => Pin::new(s).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for BackendStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            BackendStream::Plain(s) => Pin::new(s).poll_write(cx, buf),
+            BackendStream::Tls(s) => Pin::new(s).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            BackendStream::Plain(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+            BackendStream::Tls(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            BackendStream::Plain(s) => Pin::new(s).poll_flush(cx),
+            BackendStream::Tls(s) => Pin::new(s).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            BackendStream::Plain(s) => Pin::new(s).poll_shutdown(cx),
+            BackendStream::Tls(s) => Pin::new(s).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,4 +1,11 @@
 //! Why a backend did not answer: at which stage, and whether another try is safe.
+//!
+//! Made by every file of this folder; `proxy` decides by it on the next target and on what the
+//! client is shown.
+
+use std::io;
+
+use super::upload::UploadFailed;
 
 /// How far a request had come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +45,12 @@ pub enum Kind {
     Malformed,
     /// The address is not allowed.
     Forbidden,
+    /// The request's own body failed: the client left or broke its framing.
+    Upload,
 }
 
 /// A backend did not answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{stage:?}: {kind:?}: {detail}")]
 pub struct Error {
     /// How far it had come.
@@ -55,11 +64,74 @@ pub struct Error {
 }
 
 impl Error {
+    /// An error on a connection that was made for this request, or before there was one.
+    #[must_use]
+    pub fn new(stage: Stage, kind: Kind, detail: impl Into<String>) -> Error {
+        Error { stage, kind, reused: false, detail: detail.into() }
+    }
+
     /// Whether the next target may be tried: the backend cannot have seen the request, or was silent
     /// until its time was up (specification, routing 2.8 and 11).
     #[must_use]
     pub fn next_target(&self) -> bool {
         matches!(self.stage, Stage::Resolve | Stage::Connect | Stage::Tls)
             || (self.stage == Stage::Head && self.kind == Kind::TimedOut)
+    }
+
+    /// What hyper's error means at `stage` (`Head` or `Body`); `timed_out` says that the connection
+    /// was dropped for its silence, which hyper cannot know.
+    #[must_use]
+    pub fn from_hyper(error: &hyper::Error, stage: Stage, timed_out: bool) -> Error {
+        let detail = words(error);
+        if timed_out {
+            return Error::new(stage, Kind::TimedOut, "the backend made no progress");
+        }
+        let mut cause = std::error::Error::source(error);
+        while let Some(inner) = cause {
+            if inner.is::<UploadFailed>() {
+                return Error::new(Stage::Send, Kind::Upload, detail);
+            }
+            if let Some(io) = inner.downcast_ref::<io::Error>()
+                && matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+            {
+                return Error::new(stage, Kind::Malformed, detail);
+            }
+            cause = inner.source();
+        }
+        if error.is_parse() {
+            // a head over its limit included
+            return Error::new(stage, Kind::Malformed, detail);
+        }
+        Error::new(stage, Kind::Closed, detail)
+    }
+}
+
+/// An error's words with those of its causes, which hyper leaves out of its own.
+fn words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_target_is_tried_only_where_nothing_was_seen() {
+        let next = |stage, kind| Error::new(stage, kind, "").next_target();
+        assert!(next(Stage::Connect, Kind::Refused));
+        assert!(next(Stage::Resolve, Kind::NotFound));
+        assert!(next(Stage::Tls, Kind::Certificate));
+        assert!(next(Stage::Head, Kind::TimedOut));
+        assert!(!next(Stage::Head, Kind::Closed));
+        assert!(!next(Stage::Head, Kind::Malformed));
+        assert!(!next(Stage::Policy, Kind::Forbidden));
+        assert!(!next(Stage::Body, Kind::TimedOut));
     }
 }

@@ -9,6 +9,8 @@ pub mod body;
 pub mod context;
 pub mod exchange;
 pub mod failure;
+pub mod fields;
+pub mod forwarded;
 pub mod hold;
 pub mod onward;
 pub mod outgoing;

@@ -1,1 +1,306 @@
-//! The request as a target sees it.
+//! The request as a target sees it: where it goes, its path and its header fields (specification,
+//! routing 3.4 to 3.9; for WebSockets also websocket 2.1 and 5.1).
+//!
+//! Called for every target that is tried, by all that send requests. No I/O except the first reading
+//! of a key file. The body and its framing are the backend's matter.
+
+use std::borrow::Cow;
+
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT,
+    HOST, HeaderName, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+
+use super::context::Context;
+use super::fields::{self, Fields, KEEP_ALIVE};
+use super::forwarded;
+use super::shared::{Settings, Shared};
+use super::signing::Keys;
+use crate::backend::connect::{Destination, ServerTls};
+use crate::clock;
+use crate::route::Route;
+use crate::route::target::{Address, Target};
+
+/// What this version does of GRIP's optional features (specification, routing 3.6, has the words for
+/// all of them: `session, link:next, link:gone, filter:...`). A word is added with what it promises.
+pub const FEATURES: &str = "status";
+
+/// Marks a copy of a client's header field (route option `orig_headers`).
+const ORIGINAL: &str = "eb9bf0f5-";
+
+const GRIP_SIG: HeaderName = HeaderName::from_static("grip-sig");
+const GRIP_FEATURE: HeaderName = HeaderName::from_static("grip-feature");
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An HTTP exchange.
+    Http,
+    /// A WebSocket handshake with a WebSocket backend.
+    WebSocket,
+    /// A request of WebSocket-over-HTTP.
+    OverHttp,
+}
+
+/// A request, ready but for its body.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Where it goes.
+    pub destination: Destination,
+    /// Method, origin-form URI and header fields. An HTTP request carries the client's
+    /// `Content-Length`, which the backend corrects by the body. A WebSocket's handshake still needs
+    /// its `Connection`, `Upgrade`, key and version; one over HTTP its `Accept`, `Content-Type`,
+    /// `Connection-Id` and `Meta-*`.
+    pub request: Request<()>,
+}
+
+/// The request cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutgoingError {
+    /// The target is `test`, which is not asked over the network.
+    #[error("the target is built in")]
+    BuiltIn,
+    /// The rewritten path cannot stand in a request line.
+    #[error("not a request path: {0:?}")]
+    Path(String),
+    /// The URL's host cannot stand in a header.
+    #[error("not a host: {0:?}")]
+    Host(String),
+}
+
+/// The request that `target` gets for the client's request.
+pub fn request(
+    shared: &Shared,
+    context: &Context,
+    route: &Route,
+    target: &Target,
+    kind: Kind,
+) -> Result<Outgoing, OutgoingError> {
+    build(&shared.settings, &shared.keys, context, route, target, kind)
+}
+
+fn build(
+    settings: &Settings,
+    keys: &Keys,
+    context: &Context,
+    route: &Route,
+    target: &Target,
+    kind: Kind,
+) -> Result<Outgoing, OutgoingError> {
+    let (host, port) = url_host(context, route, target);
+    let mut request = Request::new(());
+    *request.method_mut() = match kind {
+        Kind::Http => context.method.clone(),
+        Kind::WebSocket => Method::GET,
+        Kind::OverHttp => Method::POST,
+    };
+    *request.uri_mut() = uri(context, route)?;
+    let authority = match port {
+        Some(port) => HeaderValue::from_str(&format!("{host}:{port}")),
+        None => HeaderValue::from_str(&host),
+    };
+    let authority = authority.map_err(|_| OutgoingError::Host(host.clone().into_owned()))?;
+    let fields = pipeline(settings, keys, context, route, kind);
+    let mut headers = HeaderMap::with_capacity(context.headers.len() + 8);
+    headers.append(HOST, authority);
+    fields.append_to(&mut headers);
+    *request.headers_mut() = headers;
+    Ok(Outgoing { destination: destination(target, &host)?, request })
+}
+
+fn destination(target: &Target, url_host: &str) -> Result<Destination, OutgoingError> {
+    let Address::Tcp(host, port) = &target.address else { return Err(OutgoingError::BuiltIn) };
+    let tls = target.tls.then(|| {
+        let name = if target.trust_connect_host { host } else { url_host };
+        let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
+        ServerTls { name: bare.to_owned(), insecure: target.insecure }
+    });
+    Ok(Destination {
+        host: host.clone().into_owned(),
+        port: *port,
+        tls,
+        untrusted: target.untrusted,
+    })
+}
+
+/// Host and port of the URL towards the target: the client's, the route's `as_host` or the target's
+/// `host`, the last one given; lower case, the port only if it is not the backend scheme's default.
+fn url_host<'a>(
+    context: &'a Context,
+    route: &'a Route,
+    target: &'a Target,
+) -> (Cow<'a, str>, Option<u16>) {
+    let text = target.host.as_deref().or(route.options.as_host.as_deref()).unwrap_or(&context.host);
+    let (host, port) = split_port(text);
+    let default = if target.tls { 443 } else { 80 };
+    let host = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    };
+    (host, port.filter(|port| *port != default))
+}
+
+/// `host[:port]`; an IPv6 address stands in brackets, which stay.
+fn split_port(text: &str) -> (&str, Option<u16>) {
+    let host_end = if text.starts_with('[') { text.find(']').map_or(0, |at| at + 1) } else { 0 };
+    let (bracketed, rest) = text.split_at(host_end);
+    match rest.split_once(':') {
+        Some((host, port)) if host_end == 0 => (host, port.parse().ok()),
+        Some((_, port)) => (bracketed, port.parse().ok()),
+        None => (text, None),
+    }
+}
+
+/// The path after the route's rewriting, percent-encoded; it begins with `/` (but for `*`).
+#[must_use]
+pub fn path<'a>(context: &'a Context, route: &Route) -> Cow<'a, str> {
+    let options = &route.options;
+    let path: &str = &context.path;
+    let (front, drop) = match &options.replace_beg {
+        Some(front) => (&**front, route.condition.path_beg.as_ref().map_or(0, |p| p.len())),
+        None => ("", usize::try_from(options.path_rem).unwrap_or(usize::MAX)),
+    };
+    if front.is_empty() && drop == 0 && (path.starts_with('/') || path == "*") {
+        return Cow::Borrowed(path);
+    }
+    // Encoded paths are ASCII: every place in one is a boundary.
+    let rest = path.get(drop.min(path.len())..).unwrap_or_default();
+    let slash = if front.starts_with('/') || (front.is_empty() && rest.starts_with('/')) {
+        ""
+    } else {
+        "/"
+    };
+    if front.is_empty() && slash.is_empty() {
+        return Cow::Borrowed(rest);
+    }
+    Cow::Owned([slash, front, rest].concat())
+}
+
+fn uri(context: &Context, route: &Route) -> Result<Uri, OutgoingError> {
+    let path = path(context, route);
+    let text = match &context.query {
+        Some(query) => [&*path, "?", query].concat(),
+        None => path.into_owned(),
+    };
+    // Not parsed as a whole URI: `//a/b` is a path here, not a host.
+    PathAndQuery::try_from(text.as_str()).map(Uri::from).map_err(|_| OutgoingError::Path(text))
+}
+
+/// The header fields but for `Host`, by the steps of the specification (routing 3.5).
+fn pipeline(
+    settings: &Settings,
+    keys: &Keys,
+    context: &Context,
+    route: &Route,
+    kind: Kind,
+) -> Fields {
+    let options = &route.options;
+    let named = fields::connection_names(&context.headers);
+    let mut fields = Fields::from_map(&context.headers);
+    set_route_headers(&mut fields, route);
+    if !options.orig_headers {
+        fields.keep(|name| !name.as_str().starts_with(ORIGINAL));
+    } else if !context.trusted {
+        mark_originals(&mut fields);
+    }
+    let length = fields.take(&CONTENT_LENGTH).into_iter().next();
+    let hop = [
+        HOST,
+        CONNECTION,
+        KEEP_ALIVE,
+        ACCEPT_ENCODING,
+        CONTENT_ENCODING,
+        TRANSFER_ENCODING,
+        EXPECT,
+    ];
+    fields.keep(|name| !hop.contains(name) && !named.contains(name));
+    if !context.trusted {
+        fields.keep(|name| !name.as_str().starts_with("grip-"));
+        if !options.no_grip {
+            if let Some(token) = sign(settings, keys, route) {
+                fields.add(GRIP_SIG, token);
+            }
+            fields.add(GRIP_FEATURE, HeaderValue::from_static(FEATURES));
+        }
+    }
+    forwarded::protocol(&mut fields, context.secure, kind != Kind::Http);
+    forwarded::folded_for(&mut fields);
+    match (kind, length) {
+        (Kind::Http, Some(length)) => fields.add(CONTENT_LENGTH, length),
+        (Kind::Http, None) => {}
+        _ => for_socket(&mut fields, kind, options.no_grip),
+    }
+    fields
+}
+
+/// The route's `header` options, last to first.
+fn set_route_headers(fields: &mut Fields, route: &Route) {
+    for (name, value) in route.options.headers.iter().rev() {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let parsed = HeaderValue::from_str(value);
+        let (Ok(name), Ok(parsed)) = (name, parsed) else {
+            tracing::warn!(line = route.line, "the route's header option is not a valid header");
+            continue;
+        };
+        fields.remove(&name);
+        if !value.is_empty() {
+            fields.add(name, parsed);
+        }
+    }
+}
+
+/// Appends a marked copy of every field; those that are marked already move there as they are.
+fn mark_originals(fields: &mut Fields) {
+    let mut marked = Vec::new();
+    for (name, value) in fields.iter() {
+        if name.as_str().starts_with(ORIGINAL) {
+            marked.push((name.clone(), value.clone()));
+        } else if let Ok(name) = HeaderName::try_from(format!("{ORIGINAL}{name}")) {
+            marked.push((name, value.clone()));
+        }
+    }
+    fields.keep(|name| !name.as_str().starts_with(ORIGINAL));
+    for (name, value) in marked {
+        fields.add(name, value);
+    }
+}
+
+/// `Grip-Sig` with the route's issuer and key, or else the operator's.
+fn sign(settings: &Settings, keys: &Keys, route: &Route) -> Option<HeaderValue> {
+    let issuer = route.options.sig_iss.as_deref().unwrap_or(&settings.sig_iss);
+    let candidates = [route.options.sig_key.as_deref(), settings.sig_key.as_deref()];
+    match keys.token(issuer, candidates.into_iter().flatten(), clock::unix_seconds()) {
+        Ok(token) => token,
+        Err(error) => {
+            tracing::error!(%error, "failed to sign request");
+            None
+        }
+    }
+}
+
+/// What a WebSocket client says of its own connection does not concern the backend.
+fn for_socket(fields: &mut Fields, kind: Kind, no_grip: bool) {
+    fields.remove(&SEC_WEBSOCKET_EXTENSIONS);
+    fields.remove(&UPGRADE);
+    match kind {
+        Kind::OverHttp => {
+            let set_by_us = [ACCEPT, CONTENT_TYPE];
+            fields.keep(|name| {
+                !set_by_us.contains(name)
+                    && !matches!(name.as_str(), "connection-id" | "content-bytes-replayed")
+                    && !name.as_str().starts_with("meta-")
+            });
+        }
+        _ => fields.keep(|name| name != SEC_WEBSOCKET_KEY && name != SEC_WEBSOCKET_VERSION),
+    }
+    if !no_grip {
+        fields.add(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static("grip"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

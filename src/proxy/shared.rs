@@ -15,10 +15,10 @@ pub struct Shared {
     pub backend: Backend,
     /// The counters.
     pub stats: Rc<Stats>,
+    /// The keys that sign requests.
+    pub keys: Keys,
     /// What the operator has set.
     pub settings: Settings,
-    /// Signing keys that have been used.
-    pub keys: Keys,
 }
 
 /// What an operator may set of the proxy.

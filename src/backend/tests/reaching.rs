@@ -1,0 +1,124 @@
+//! Reaching a backend: addresses, TLS, switched protocols.
+
+use super::*;
+
+#[test]
+fn refused_goes_to_the_next_target() {
+    shard(async {
+        let (free, to) = listener().await;
+        drop(free);
+        let error = backend().send(&to, get("/")).await.err().unwrap();
+        assert_eq!((error.stage, error.kind), (Stage::Connect, Kind::Refused));
+        assert!(error.next_target());
+    });
+}
+
+#[test]
+fn unknown_names_go_to_the_next_target() {
+    shard(async {
+        let to = Destination {
+            host: "does-not-exist.invalid".into(),
+            port: 80,
+            tls: None,
+            untrusted: false,
+        };
+        let error = backend().send(&to, get("/")).await.err().unwrap();
+        assert_eq!((error.stage, error.kind), (Stage::Resolve, Kind::NotFound));
+        assert!(error.next_target());
+    });
+}
+
+#[test]
+fn untrusted_targets_may_not_be_local() {
+    shard(async {
+        let (_listener, mut to) = listener().await;
+        to.untrusted = true;
+        let error = backend().send(&to, get("/")).await.err().unwrap();
+        assert_eq!((error.stage, error.kind), (Stage::Policy, Kind::Forbidden));
+        assert!(!error.next_target());
+    });
+}
+
+#[test]
+fn upgrades_switch_or_are_answered() {
+    shard(async {
+        let (listener, to) = listener().await;
+        let backend = backend();
+        let handshake = || {
+            let mut request = get("/ws");
+            request.headers_mut().insert("connection", "Upgrade".parse().unwrap());
+            request.headers_mut().insert("upgrade", "websocket".parse().unwrap());
+            request
+        };
+        let switched = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nearly";
+        let (opened, mut stream) =
+            tokio::join!(backend.upgrade(&to, handshake()), answer(&listener, switched));
+        let Ok(Opened::Switched { response, mut io, read_ahead }) = opened else { panic!() };
+        assert_eq!(response.status(), 101);
+        assert_eq!(&read_ahead[..], b"early");
+        io.write_all(b"there").await.unwrap();
+        read_until(&mut stream, "there").await;
+        stream.write_all(b"back").await.unwrap();
+        let mut buffer = [0_u8; 4];
+        io.read_exact(&mut buffer).await.unwrap();
+        assert_eq!(&buffer, b"back");
+        drop(io);
+        closed(&mut stream).await;
+
+        let refusal = "HTTP/1.1 401 No\r\nContent-Length: 4\r\n\r\nwho?";
+        let (opened, stream) =
+            tokio::join!(backend.upgrade(&to, handshake()), answer(&listener, refusal));
+        let Ok(Opened::Answered(response)) = opened else { panic!() };
+        assert_eq!(response.status(), 401);
+        assert_eq!(text(response).await, "who?");
+        drop(stream);
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_until(&mut stream, "\r\n\r\n").await;
+        };
+        let (opened, ()) = tokio::join!(backend.upgrade(&to, handshake()), server);
+        assert_eq!(opened.err().unwrap().kind, Kind::Closed);
+    });
+}
+
+#[test]
+fn tls_towards_backends() {
+    shard(async {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(vec!["b.test".to_owned()]).unwrap();
+        std::fs::write(folder.path().join("default.crt"), made.cert.pem()).unwrap();
+        std::fs::write(folder.path().join("default.key"), made.signing_key.serialize_pem())
+            .unwrap();
+        let (certificates, _) = crate::tls::Certificates::load(folder.path());
+        let server = crate::tls::ServerTls::new(std::sync::Arc::new(certificates), 443).unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(server.config(0));
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let backend = Backend::new(Settings::default(), ClientTls::with_roots(roots).unwrap());
+        let (listener, to) = listener().await;
+        let named = |name: &str, insecure| Destination {
+            tls: Some(ServerTls { name: name.to_owned(), insecure }),
+            ..to.clone()
+        };
+        let serve = async || {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let mut buffer = [0_u8; 4096];
+            let _ = stream.read(&mut buffer).await;
+            let _ = stream.write_all(OK.as_bytes()).await;
+            let _ = stream.read(&mut buffer).await;
+        };
+        for (name, insecure) in [("b.test", false), ("other.test", true), ("127.0.0.1", true)] {
+            let to = named(name, insecure);
+            let asking = async {
+                assert_eq!(text(backend.send(&to, get("/")).await.unwrap()).await, "ok");
+            };
+            tokio::select! { () = asking => {}, () = async { serve().await; std::future::pending().await } => {} }
+        }
+        let to = named("other.test", false);
+        let (response, ()) = tokio::join!(backend.send(&to, get("/")), serve());
+        let error = response.err().unwrap();
+        assert_eq!((error.stage, error.kind), (Stage::Tls, Kind::Certificate), "{error}");
+        assert!(error.next_target());
+    });
+}

@@ -1,1 +1,0 @@
-//! TLS, both sides: the edge's server configuration from a folder of certificates, the client configuration for targets.

@@ -1,0 +1,14 @@
+//! TLS, both sides: configurations for rustls, from a folder of certificates and from the system's
+//! roots. `listen` and `backend` pass them on; nothing else knows rustls.
+//!
+//! The cryptography is given explicitly (ring): no process-wide default is needed or set.
+
+pub mod certificates;
+pub mod client;
+pub mod server;
+#[cfg(test)]
+mod tests;
+
+pub use certificates::{Certificates, Problem};
+pub use client::{ClientTls, is_certificate_error};
+pub use server::ServerTls;
