@@ -5,4 +5,5 @@ pub mod frame;
 pub mod framing;
 pub mod http1;
 pub mod params;
+pub mod text;
 pub mod tnet;
