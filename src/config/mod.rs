@@ -1,1 +1,3 @@
 //! Settings and routes, loaded.
+
+pub mod routes;
