@@ -1,11 +1,25 @@
-//! What a route matches, and its options.
+//! What a route matches, and its options: the first section of a line (specification, routing 2.3
+//! and 2.4). Called by `line`; the types are used wherever a route is.
 
 use std::borrow::Cow;
+
+use super::host_text::HostText;
+use super::problem::{Fault, Span};
+use super::token::{Prop, Section};
+
+/// The properties that are acted upon.
+const BUILT: &str = "`proto`, `ssl`, `path_beg`, `id`, `sig_iss`, `sig_key`, `prefix`, \
+                     `orig_headers`, `as_host`, `path_rem`, `replace_beg`, `debug`, `header`, \
+                     `no_grip`";
 
 /// What a route matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// The host; `None` for `*` and for routes that are reachable only by id.
+    ///
+    /// In lower case, as request hosts are. That is a deliberate correction: in Pushpin a host with
+    /// an upper-case letter silently never matches. IPv6 addresses have no brackets and the
+    /// canonical spelling.
     pub host: Option<Cow<'static, str>>,
     /// The route is reachable only by its id (the condition's value is empty).
     pub by_id_only: bool,
@@ -43,4 +57,208 @@ pub struct Options {
     pub headers: Cow<'static, [(Cow<'static, str>, Cow<'static, str>)]>,
     /// A plain reverse proxy: nothing of GRIP is added or carried out.
     pub no_grip: bool,
+}
+
+/// Reads the first section. What is wrong is added to `faults`; the values are of use only if no
+/// error is among them.
+pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> (Condition, Options) {
+    let value = section.value.as_str();
+    let mut condition = Condition {
+        host: (!matches!(value, "" | "*")).then(|| host(value).into()),
+        by_id_only: value.is_empty(),
+        websocket: None,
+        secure: None,
+        path_beg: None,
+    };
+    doubt_host(value, section.value_span, faults);
+    let mut options = Options::default();
+    let mut headers = Vec::new();
+    for prop in &section.props {
+        let text = || Some(Cow::Owned(prop.text.clone()));
+        match prop.name.as_str() {
+            "proto" => condition.websocket = either(prop, "ws", "http", faults),
+            "ssl" => condition.secure = either(prop, "yes", "no", faults),
+            "path_beg" if prop.text.is_empty() => {
+                faults.push(Fault::error(prop.span, "path_beg cannot be empty", "`path_beg=/...`"));
+            }
+            "path_beg" => condition.path_beg = text(),
+            "id" => options.id = text().filter(|id| !id.is_empty()),
+            "sig_iss" => options.sig_iss = text(),
+            "sig_key" => options.sig_key = text(),
+            "prefix" => options.prefix = prop.text.clone().into(),
+            "orig_headers" => options.orig_headers = true,
+            "as_host" => options.as_host = text().filter(|host| !host.is_empty()),
+            "path_rem" => options.path_rem = number(prop, faults),
+            "replace_beg" => options.replace_beg = text(),
+            "debug" => options.debug = true,
+            "header" => headers.extend(header(prop, faults)),
+            "no_grip" => options.no_grip = true,
+            "aco" | "jsonp_mode" | "jsonp_cb" | "jsonp_body" | "jsonp_defcb"
+            | "jsonp_defmethod" | "session" | "sockjs" | "sockjs_as_path" | "log_level" => {
+                faults.push(Fault::not_built(prop.span, &prop.name, BUILT));
+            }
+            name => {
+                let reason = format!("unknown condition property `{name}`");
+                faults.push(Fault::warning(prop.span, reason, format!("one of {BUILT}")));
+            }
+        }
+    }
+    options.headers = headers.into();
+    (condition, options)
+}
+
+/// The host as lookups compare it: see [`Condition::host`].
+fn host(value: &str) -> String {
+    match HostText::new(value) {
+        Some(address) => address.as_str().to_owned(),
+        None => value.to_ascii_lowercase(),
+    }
+}
+
+/// Warns of hosts that no request can have.
+fn doubt_host(value: &str, span: Span, faults: &mut Vec<Fault>) {
+    if matches!(value, "" | "*") || HostText::new(value).is_some() {
+        return;
+    }
+    let (reason, expected) = if value.contains(':') {
+        ("a condition's host has no port", "a host alone: a request's port does not matter")
+    } else if value.contains('*') {
+        ("a condition's host is matched as it is", "a whole host name, or `*` alone")
+    } else if !value.is_ascii() {
+        ("hosts of requests are never in Unicode", "the host's ASCII form (`xn--...`)")
+    } else {
+        return;
+    };
+    faults.push(Fault::warning(span, reason, expected));
+}
+
+/// `Some(true)` for `yes`, `Some(false)` for `no`, both given by the caller.
+fn either(prop: &Prop, yes: &str, no: &str, faults: &mut Vec<Fault>) -> Option<bool> {
+    let (first, second) = if yes == "ws" { (no, yes) } else { (yes, no) };
+    if prop.text != yes && prop.text != no {
+        let reason = format!("{} must be set to '{first}' or '{second}'", prop.name);
+        faults.push(Fault::error(prop.text_span, reason, format!("`{first}` or `{second}`")));
+    }
+    Some(prop.text == yes)
+}
+
+/// As in Pushpin, what is not a number counts as 0; but it is told.
+fn number(prop: &Prop, faults: &mut Vec<Fault>) -> u32 {
+    prop.text.parse().unwrap_or_else(|_| {
+        let reason = format!("{} is not a number and counts as 0", prop.name);
+        faults.push(Fault::warning(prop.text_span, reason, "a number of bytes"));
+        0
+    })
+}
+
+type Header = (Cow<'static, str>, Cow<'static, str>);
+
+fn header(prop: &Prop, faults: &mut Vec<Fault>) -> Option<Header> {
+    let mut wrong = |reason: &str, expected: &str| {
+        faults.push(Fault::error(prop.text_span, reason, expected));
+        None
+    };
+    let Some((name, value)) = prop.text.split_once(':').filter(|(name, _)| !name.is_empty()) else {
+        return wrong("header must use format 'name:value'", "`header=name:value`");
+    };
+    let value = value.trim_start_matches(' ');
+    // Pushpin takes these and then sends what no backend can parse.
+    if !name.bytes().all(token) {
+        return wrong("invalid header name", "letters, digits and any of !#$%&'*+-.^_`|~");
+    }
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return wrong("invalid header value", "a value without control characters");
+    }
+    Some((name.to_owned().into(), value.to_owned().into()))
+}
+
+/// A character of a header's name (RFC 9110, 5.6.2).
+fn token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::problem::Severity;
+    use super::super::token::sections;
+    use super::*;
+
+    fn read(line: &str) -> (Condition, Options, Vec<Fault>) {
+        let mut faults = Vec::new();
+        let (condition, options) = parse(&sections(line).unwrap()[0], &mut faults);
+        (condition, options, faults)
+    }
+
+    fn reasons(line: &str) -> Vec<String> {
+        read(line).2.into_iter().map(|fault| fault.reason).collect()
+    }
+
+    #[test]
+    fn everything_at_once() {
+        let (condition, options, faults) = read(
+            "A.com,proto=ws,ssl=no,path_beg=/x,id=i,sig_iss=s,sig_key=k,prefix=p-,orig_headers,\
+             as_host=b:1,path_rem=4,replace_beg=/y,debug=false,header=X-A:b,header=\"X-B:  c d\",no_grip",
+        );
+        assert!(faults.is_empty(), "{faults:?}");
+        assert_eq!(condition.host.as_deref(), Some("a.com"));
+        assert_eq!((condition.websocket, condition.secure), (Some(true), Some(false)));
+        assert_eq!(condition.path_beg.as_deref(), Some("/x"));
+        let headers = [("X-A".into(), "b".into()), ("X-B".into(), "c d".into())].to_vec();
+        let expected = Options {
+            id: Some("i".into()),
+            sig_iss: Some("s".into()),
+            sig_key: Some("k".into()),
+            prefix: "p-".into(),
+            orig_headers: true,
+            as_host: Some("b:1".into()),
+            path_rem: 4,
+            replace_beg: Some("/y".into()),
+            debug: true,
+            headers: headers.into(),
+            no_grip: true,
+        };
+        assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn values() {
+        assert!(read("*").0.host.is_none() && !read("*").0.by_id_only);
+        assert!(read("id=x").0.by_id_only && read(",id=x").0.by_id_only);
+        for spelling in ["[::1]", "::1", "[0:0:0:0:0:0:0:1]", "[0::0001]"] {
+            assert_eq!(read(spelling).0.host.as_deref(), Some("::1"));
+        }
+        assert_eq!(read("a,proto=http,proto=ws").0.websocket, Some(true));
+        let (_, options, _) = read("a,header=X-A:");
+        assert_eq!(options.headers.as_ref(), [("X-A".into(), "".into())]);
+    }
+
+    #[test]
+    fn errors_of_the_specification() {
+        assert_eq!(reasons("a,proto=tcp"), ["proto must be set to 'http' or 'ws'"]);
+        assert_eq!(reasons("a,ssl"), ["ssl must be set to 'yes' or 'no'"]);
+        assert_eq!(reasons("a,path_beg="), ["path_beg cannot be empty"]);
+        for bad in ["a,header=x", "a,header=:x", "a,header"] {
+            assert_eq!(reasons(bad), ["header must use format 'name:value'"]);
+        }
+        assert_eq!(reasons("a,header=\"X Y: z\""), ["invalid header name"]);
+        assert_eq!(reasons("a,header=X:\u{1}"), ["invalid header value"]);
+        assert_eq!(reasons("a,ssl=x,proto=y,path_beg").len(), 3);
+    }
+
+    #[test]
+    fn what_is_not_built_is_said() {
+        assert_eq!(reasons("a,sockjs=/s"), ["`sockjs` is not built yet"]);
+        assert!(read("a,aco").2[0].severity == Severity::Error);
+        assert_eq!(reasons("a,method=GET"), ["unknown condition property `method`"]);
+        assert!(read("a,method=GET").2[0].severity == Severity::Warning);
+    }
+
+    #[test]
+    fn hosts_that_never_match_are_doubted() {
+        for host in ["r.com:17", "*.a.com", "bücher.de"] {
+            let faults = read(host).2;
+            assert_eq!((faults.len(), faults[0].severity), (1, Severity::Warning), "{host}");
+        }
+        assert_eq!(read("a,path_rem=x").2[0].severity, Severity::Warning);
+    }
 }

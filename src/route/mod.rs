@@ -1,51 +1,55 @@
-//! The routes file: grammar, table, lookup. std only: `build.rs` includes this folder as it is.
+//! The routes file: grammar, table, lookup. std only: `build.rs` includes this folder as it is and
+//! prints the table as a constant; at run time `config` reads files with the same code. One type and
+//! one matcher for both. Knows no file: it takes bytes and gives routes and problems.
 
 pub mod condition;
+mod hash;
+mod host_text;
+pub mod hosts;
+pub mod line;
+pub mod print;
+pub mod problem;
+pub mod row;
 pub mod target;
+pub mod token;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
-use condition::{Condition, Options};
-use target::Target;
-
-/// One line of the routes file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// What it matches.
-    pub condition: Condition,
-    /// How its requests are treated.
-    pub options: Options,
-    /// Where they go, in the order in which they are tried. Never empty.
-    pub targets: Cow<'static, [Target]>,
-    /// The line of the file, counted from 1.
-    pub line: u32,
-}
-
-/// What a lookup goes by.
-#[derive(Clone, Copy, Debug)]
-pub struct Query<'a> {
-    /// The request's host without its port, in lower case.
-    pub host: &'a str,
-    /// The path, still percent-encoded.
-    pub path: &'a str,
-    /// A WebSocket handshake.
-    pub websocket: bool,
-    /// The client's scheme is https or wss.
-    pub secure: bool,
-}
+use condition::Condition;
+use hosts::Index;
+pub use hosts::Query;
+pub use line::Route;
+use problem::{DUPLICATE, Fault, Problem, Span};
 
 /// All routes, indexed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     routes: Cow<'static, [Route]>,
+    index: Index,
 }
 
 impl Table {
+    /// A table whose index was made of just these routes: what the build script prints.
+    #[must_use]
+    pub const fn compiled(routes: &'static [Route], index: Index) -> Table {
+        Table { routes: Cow::Borrowed(routes), index }
+    }
+
+    /// Reads a routes file: the routes of its good lines, and all that is wrong with it, in the order
+    /// of the lines. Lines end in LF or CRLF.
+    #[must_use]
+    pub fn parse(file: &[u8]) -> (Table, Vec<Problem>) {
+        let mut builder = Builder::default();
+        builder.file(file);
+        builder.finish()
+    }
+
     /// The number (place in `routes`) of the route for a request (specification, routing 2.7).
     #[must_use]
     pub fn lookup(&self, query: &Query<'_>) -> Option<usize> {
-        let _ = query;
-        todo!()
+        self.index.lookup(&self.routes, query)
     }
 
     /// The routes in file order.
@@ -53,4 +57,87 @@ impl Table {
     pub fn routes(&self) -> &[Route] {
         &self.routes
     }
+
+    /// Rust source with a constant `TABLE` that is this table; see [`print`].
+    #[must_use]
+    pub fn to_source(&self) -> String {
+        print::source(&self.routes, &self.index)
+    }
 }
+
+/// What no two routes may have in common: host, proto, ssl and path_beg.
+type Key = (Option<Cow<'static, str>>, Option<bool>, Option<bool>, Option<Cow<'static, str>>);
+
+/// Reads lines one after another.
+#[derive(Debug, Default)]
+pub struct Builder {
+    routes: Vec<Route>,
+    conditions: HashSet<Key>,
+    problems: Vec<Problem>,
+    keys: Option<PathBuf>,
+}
+
+impl Builder {
+    /// From now on a `sig_key=file:...` with a relative path is one of this folder.
+    pub fn keys_relative_to(&mut self, folder: &Path) {
+        self.keys = Some(folder.to_owned());
+    }
+
+    /// Reads the lines of a file, numbered from 1.
+    pub fn file(&mut self, file: &[u8]) {
+        for (number, line) in (1_u32..).zip(file.split(|byte| *byte == b'\n')) {
+            self.line(number, line);
+        }
+    }
+
+    /// Reads one line, which may end in CR. A line that cannot serve is left out.
+    pub fn line(&mut self, number: u32, line: &[u8]) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let text = String::from_utf8_lossy(line);
+        let mut faults = Vec::new();
+        if let (Some(at), Cow::Owned(_)) = (text.find(char::REPLACEMENT_CHARACTER), &text) {
+            let span = Span { start: at, end: at + char::REPLACEMENT_CHARACTER.len_utf8() };
+            faults.push(Fault::error(span, "not UTF-8", "text in UTF-8"));
+        } else if let Some(route) = line::parse(&text, number, &mut faults) {
+            self.add(route, &text, &mut faults);
+        }
+        let problem = |fault| Problem::new(number, &text, fault);
+        self.problems.extend(faults.into_iter().map(problem));
+    }
+
+    fn add(&mut self, route: Route, text: &str, faults: &mut Vec<Fault>) {
+        let Condition { host, by_id_only, websocket, secure, path_beg } = &route.condition;
+        let key = (host.clone(), *websocket, *secure, path_beg.clone());
+        let start = text.len() - text.trim_start_matches(' ').len();
+        let span = Span { start, end: text.len() };
+        if self.routes.len() >= hosts::ROUTES_MAX {
+            faults.push(Fault::error(span, "too many routes", "fewer routes"));
+        } else if !by_id_only && !self.conditions.insert(key) {
+            let expected = "a host, `proto`, `ssl` or `path_beg` that no earlier line has";
+            faults.push(Fault::error(span, DUPLICATE, expected));
+        } else {
+            self.routes.push(self.with_key(route));
+        }
+    }
+
+    fn with_key(&self, mut route: Route) -> Route {
+        let key = route.options.sig_key.as_deref().and_then(|key| key.strip_prefix("file:"));
+        if let (Some(folder), Some(key)) = (&self.keys, key) {
+            // A folder whose name is not UTF-8 cannot be a part of a key's text.
+            if let Some(path) = folder.join(key).to_str() {
+                route.options.sig_key = Some(format!("file:{path}").into());
+            }
+        }
+        route
+    }
+
+    /// The table, and what was wrong.
+    #[must_use]
+    pub fn finish(self) -> (Table, Vec<Problem>) {
+        let index = Index::new(&self.routes);
+        (Table { routes: self.routes.into(), index }, self.problems)
+    }
+}
+
+#[cfg(test)]
+mod tests;

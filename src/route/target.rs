@@ -1,7 +1,20 @@
-//! Where a route sends its requests, and how.
+//! Where a route sends its requests, and how: the further sections of a line (specification, routing
+//! 2.5). Called by `line`; the types are used wherever a route is.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::Ipv6Addr;
+
+use super::problem::{Fault, Span};
+use super::token::Section;
+
+/// The properties that are acted upon.
+const BUILT: &str = "`ssl`, `untrusted`, `trust_connect_host`, `insecure`, `host`, `sub`, \
+                     `over_http`, `one_event`";
+/// What a target's value looks like.
+const FORMS: &str = "`host:port`, `[ipv6]:port` or `test`";
+/// What a port looks like.
+const PORT: &str = "a port from 1 to 65535";
 
 /// One target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,5 +56,174 @@ impl fmt::Display for Target {
             Address::Tcp(host, port) => write!(f, "{host}:{port}"),
             Address::Test => f.write_str("test"),
         }
+    }
+}
+
+/// Reads one section after the first. What is wrong is added to `faults`; no target without a usable
+/// address.
+pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> Option<Target> {
+    let address = match address(&section.value, section.value_span) {
+        Ok(address) => Some(address),
+        Err(fault) => {
+            faults.push(fault);
+            None
+        }
+    };
+    let mut target = Target::to(Address::Test);
+    let mut subs = Vec::new();
+    for prop in &section.props {
+        match prop.name.as_str() {
+            "ssl" => target.tls = true,
+            "untrusted" => target.untrusted = true,
+            "trust_connect_host" => target.trust_connect_host = true,
+            "insecure" => target.insecure = true,
+            "host" => {
+                target.host = (!prop.text.is_empty()).then(|| Cow::Owned(prop.text.clone()));
+            }
+            "sub" if prop.text.is_empty() => {}
+            "sub" => subs.push(Cow::Owned(prop.text.clone())),
+            "over_http" => target.over_http = true,
+            "one_event" => target.one_event = true,
+            "ipc_file_mode" | "client_cert" | "client_key" => {
+                faults.push(Fault::not_built(prop.span, &prop.name, BUILT));
+            }
+            name => {
+                let reason = format!("unknown target property `{name}`");
+                faults.push(Fault::warning(prop.span, reason, format!("one of {BUILT}")));
+            }
+        }
+    }
+    target.subs = subs.into();
+    address.map(|address| Target { address, ..target })
+}
+
+impl Target {
+    /// A target at `address` without any property.
+    #[must_use]
+    pub const fn to(address: Address) -> Target {
+        Target {
+            address,
+            tls: false,
+            untrusted: false,
+            trust_connect_host: false,
+            insecure: false,
+            host: None,
+            subs: Cow::Borrowed(&[]),
+            over_http: false,
+            one_event: false,
+        }
+    }
+}
+
+fn address(value: &str, span: Span) -> Result<Address, Fault> {
+    if value == "test" {
+        return Ok(Address::Test);
+    }
+    for scheme in ["zhttp/", "zhttpreq/"] {
+        if value.starts_with(scheme) {
+            return Err(Fault::not_built(span, scheme, FORMS));
+        }
+    }
+    let bad_format = |expected: &str| Fault::error(span, "target bad format", expected);
+    let (host, port) = if let Some(bracketed) = value.strip_prefix('[') {
+        let (host, port) = bracketed.split_once("]:").ok_or_else(|| bad_format(FORMS))?;
+        if host.parse::<Ipv6Addr>().is_err() {
+            return Err(bad_format("an IPv6 address between the brackets"));
+        }
+        (host, port)
+    } else {
+        value.split_once(':').ok_or_else(|| bad_format(FORMS))?
+    };
+    let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    let Some(number) = port.parse::<u16>().ok().filter(|port| digits && *port > 0) else {
+        let at_port = Span { start: port_start(span, value, port), end: span.end };
+        let expected = if value.parse::<Ipv6Addr>().is_ok() || port.contains(':') {
+            "an IPv6 address to stand in brackets: `[ipv6]:port`"
+        } else {
+            PORT
+        };
+        return Err(Fault::error(at_port, "target invalid port", expected));
+    };
+    if host.is_empty() {
+        return Err(bad_format("a host before the `:`"));
+    }
+    Ok(Address::Tcp(host.to_owned().into(), number))
+}
+
+/// Where the port begins in the line; the target's begin if quotes or escapes make that unclear.
+fn port_start(span: Span, value: &str, port: &str) -> usize {
+    let plain = span.end.saturating_sub(span.start) == value.len();
+    if plain && !port.is_empty() { span.end.saturating_sub(port.len()) } else { span.start }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::problem::Severity;
+    use super::super::token::sections;
+    use super::*;
+
+    fn read(line: &str) -> (Option<Target>, Vec<Fault>) {
+        let mut faults = Vec::new();
+        let target = parse(&sections(line).unwrap()[0], &mut faults);
+        (target, faults)
+    }
+
+    fn reason(line: &str) -> String {
+        let (target, faults) = read(line);
+        assert!(target.is_none(), "{line}");
+        faults[0].reason.clone()
+    }
+
+    #[test]
+    fn addresses() {
+        for (line, address) in [
+            ("test", Address::Test),
+            ("localhost:80", Address::Tcp("localhost".into(), 80)),
+            ("[2001:db8::1]:65535", Address::Tcp("2001:db8::1".into(), 65535)),
+        ] {
+            let target = read(line).0.unwrap();
+            assert_eq!((target.address.clone(), target.to_string()), (address, line.to_owned()));
+        }
+    }
+
+    #[test]
+    fn everything_at_once() {
+        let (target, faults) = read(
+            "a:1,ssl,untrusted,trust_connect_host,insecure,host=b:2,sub=x,sub=,sub=y,over_http,one_event",
+        );
+        assert!(faults.is_empty());
+        let expected = Target {
+            address: Address::Tcp("a".into(), 1),
+            tls: true,
+            untrusted: true,
+            trust_connect_host: true,
+            insecure: true,
+            host: Some("b:2".into()),
+            subs: vec!["x".into(), "y".into()].into(),
+            over_http: true,
+            one_event: true,
+        };
+        assert_eq!(target, Some(expected));
+    }
+
+    #[test]
+    fn errors_of_the_specification() {
+        for bad in ["a", "[::1]", "[::1]80", "[x]:80", ":80", ",ssl", "Test"] {
+            assert_eq!(reason(bad), "target bad format", "{bad}");
+        }
+        for bad in ["a:", "a:0", "a:65536", "a:x", "a:1:2", "a:+1", "::1:80", "[::1]:"] {
+            assert_eq!(reason(bad), "target invalid port", "{bad}");
+        }
+        assert_eq!(read("a:99999").1[0].span, Span { start: 2, end: 7 });
+    }
+
+    #[test]
+    fn what_is_not_built_is_said() {
+        assert_eq!(reason("zhttp/tcp://127.0.0.1:1"), "`zhttp/` is not built yet");
+        assert_eq!(reason("zhttpreq/ipc://x"), "`zhttpreq/` is not built yet");
+        assert_eq!(read("a:1,client_cert=x").1[0].reason, "`client_cert` is not built yet");
+        let unknown = read("a:1,oneway").1.remove(0);
+        assert_eq!(unknown.reason, "unknown target property `oneway`");
+        assert_eq!(unknown.severity, Severity::Warning);
     }
 }

@@ -1,0 +1,167 @@
+//! Where the routes come from: compiled in, a file, or lines of the command line; and how what is
+//! wrong with them is shown. Called by `cli` (`check`) and `server`. The grammar is in `route`.
+
+use std::io;
+use std::path::Path;
+
+use crate::route::problem::{Problem, mistakes};
+use crate::route::{Builder, Table};
+
+/// The name that stands for a file where the lines come from the command line.
+pub const COMMAND_LINE: &str = "<route>";
+
+/// What `build.rs` printed.
+mod printed {
+    use std::borrow::Cow;
+
+    use crate::route::hosts::{Group, Index};
+    use crate::route::target::Target;
+    use crate::route::{Route, Table, row};
+
+    include!(concat!(env!("OUT_DIR"), "/routes.rs"));
+
+    pub(super) const COMPILED: Table = TABLE;
+}
+
+/// The routes that the program was built with. Nothing is read, built or copied.
+#[must_use]
+pub fn compiled() -> Table {
+    printed::COMPILED
+}
+
+/// Routes that were read, and what was wrong with them.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// The routes of the good lines.
+    pub table: Table,
+    /// What was wrong, in the order of the lines.
+    pub problems: Vec<Problem>,
+    /// The file's name, as problems are to show it.
+    pub file: String,
+}
+
+/// Reads a routes file. A bad line is left out and told.
+///
+/// A `sig_key=file:...` with a relative path is taken from the folder of the routes file
+/// (specification, routing 2.4); those of compiled routes and of the command line stay relative to the
+/// working directory.
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub fn load(path: &Path) -> io::Result<Loaded> {
+    let bytes = std::fs::read(path)?;
+    let mut builder = Builder::default();
+    if let Some(folder) = path.parent() {
+        builder.keys_relative_to(folder);
+    }
+    builder.file(&bytes);
+    let (table, problems) = builder.finish();
+    Ok(Loaded { table, problems, file: path.display().to_string() })
+}
+
+/// Reads lines of the command line (`--route`). Each is line 1 of the file [`COMMAND_LINE`].
+pub fn from_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Loaded {
+    let mut builder = Builder::default();
+    for line in lines {
+        builder.line(1, line.as_bytes());
+    }
+    let (table, problems) = builder.finish();
+    Loaded { table, problems, file: COMMAND_LINE.to_owned() }
+}
+
+impl Loaded {
+    /// The table, if nothing at all was wrong.
+    ///
+    /// # Errors
+    ///
+    /// What [`Loaded::report`] gives.
+    pub fn strict(self) -> Result<Table, String> {
+        if self.problems.is_empty() { Ok(self.table) } else { Err(self.report()) }
+    }
+
+    /// All problems as a compiler shows them, an empty line after each, then how many there are. The
+    /// empty text if there is none.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let mut text = String::new();
+        for problem in &self.problems {
+            text.push_str(&problem.report(&self.file).to_string());
+            text.push_str("\n\n");
+        }
+        if !self.problems.is_empty() {
+            text.push_str(&format!("{}: {}\n", self.file, mistakes(self.problems.len())));
+        }
+        text
+    }
+
+    /// One text for the log for each problem: Pushpin's line, and below it the same that a build
+    /// shows.
+    pub fn log_texts(&self) -> impl Iterator<Item = String> + '_ {
+        self.problems
+            .iter()
+            .map(|problem| format!("{}\n{}", problem.brief(&self.file), problem.report(&self.file)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::Query;
+
+    const QUERY: Query<'_> = Query { host: "a.com", path: "/", websocket: false, secure: false };
+
+    #[test]
+    fn the_compiled_table_is_the_file_read() {
+        let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/routes")).unwrap();
+        if option_env!("LINCHPIN_ROUTES").is_none() {
+            assert_eq!(compiled(), Table::parse(&file).0);
+        }
+    }
+
+    #[test]
+    fn a_bad_line_is_left_out_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("routes");
+        std::fs::write(&path, "* a:1\r\nb.com b\n* b:2\nc.com,x c:3\n").unwrap();
+        let loaded = load(&path).unwrap();
+        assert_eq!(loaded.table.routes().len(), 2);
+        assert_eq!(loaded.table.lookup(&QUERY), Some(0));
+        let file = path.display().to_string();
+        let briefs: Vec<String> =
+            loaded.log_texts().map(|text| text.lines().next().unwrap().to_owned()).collect();
+        let expected = [
+            format!("{file}:2: target bad format"),
+            format!("{file}:3 skipping duplicate condition"),
+            format!("{file}:4: unknown condition property `x`"),
+        ];
+        assert_eq!(briefs, expected);
+        assert!(loaded.report().ends_with("routes: 3 mistakes\n"));
+        assert!(loaded.strict().is_err());
+        assert!(load(&folder.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn keys_are_found_beside_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("routes");
+        std::fs::write(
+            &path,
+            "*,sig_key=file:a.key a:1\nb,sig_key=file:/b.key a:1\nc,sig_key=x a:1",
+        )
+        .unwrap();
+        let table = load(&path).unwrap().strict().unwrap();
+        let keys: Vec<_> =
+            table.routes().iter().filter_map(|r| r.options.sig_key.clone()).collect();
+        let beside = format!("file:{}", folder.path().join("a.key").display());
+        assert_eq!(keys, [beside.as_str(), "file:/b.key", "x"]);
+    }
+
+    #[test]
+    fn lines_of_the_command_line() {
+        let loaded = from_lines(["* a:1", "b", "c.com c:1"]);
+        assert_eq!(loaded.table.routes().len(), 2);
+        let text = loaded.log_texts().next().unwrap();
+        assert!(text.starts_with("<route>:1: must specify condition and at least one target\n"));
+    }
+}
