@@ -1,1 +1,3 @@
 //! One thread: its listeners, connections, hub, lot and pools.
+
+pub mod mailbox;
