@@ -1,1 +1,13 @@
-//! What comes in from publishers.
+//! What comes in from publishers, and the command that is one.
+//!
+//! [`http`] is the control API; it gives what it parsed to the [`publisher::Publisher`], the one
+//! way into the shards. [`command`] is the other end of it: `linchpin publish`.
+
+pub mod answer;
+pub mod command;
+pub mod guard;
+pub mod head;
+pub mod http;
+pub mod item_form;
+pub mod publisher;
+pub mod send;
