@@ -1,0 +1,71 @@
+# What can be done here, by name; `make` alone lists it. Needs cargo, python3 and node in the PATH;
+# what else the tests need is installed by `make deps`, which `make test` runs.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+PYTHON ?= python3
+export PYTHON
+BUILT := $(or $(CARGO_TARGET_DIR),target)
+INTEROP := $(BUILT)/interop
+# Debian's packages for what `make deps` finds missing.
+APT_TOOLS := gcc:gcc g++:g++ curl:curl $(PYTHON):python3 node:nodejs npm:npm
+
+.PHONY: help run check test e2e interop interop-pushpin bench fuzz deps bench-deps
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: ## build for release and serve the compiled routes on port 7999, control on 5561
+	$(CARGO) run --release --locked --
+
+check: ## format, lints and unit tests: the quick round
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --lib --bins --test tidy
+
+test: deps ## everything: format, lints, all Rust tests, interop with real libraries
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked
+	$(MAKE) interop
+
+e2e: ## end-to-end tests over real sockets; STORY=name runs one of them
+	$(CARGO) test --locked --test e2e -- $(STORY)
+
+interop: ## real GRIP libraries and clients against linchpin
+	tests/interop/prepare
+	$(CARGO) build --locked
+	SERVER_UNDER_TEST="$(BUILT)/debug/linchpin" $(INTEROP)/venv/bin/python -m pytest tests/interop
+
+interop-pushpin: ## the same against Debian's Pushpin, to check the tests themselves
+	tests/interop/prepare
+	SERVER=pushpin $(INTEROP)/venv/bin/python -m pytest tests/interop
+
+bench: bench-deps ## benchmarks, then the load harness beside Pushpin and a bare loop of write(2)
+	$(CARGO) bench --locked
+	$(CARGO) run --release --locked --example load
+
+fuzz: ## fuzz one parser for SECONDS (60): make fuzz TARGET=item
+	@test -n "$(TARGET)" || { echo "say which: make fuzz TARGET=item" >&2; exit 2; }
+	$(CARGO) +nightly fuzz run $(TARGET) -- -max_total_time=$(or $(SECONDS),60)
+
+deps: ## install what the tests need: apt packages that are missing, pip and npm packages
+	@missing=(); \
+	for pair in $(APT_TOOLS); do \
+	    command -v "$${pair%%:*}" >/dev/null || missing+=("$${pair#*:}"); \
+	done; \
+	"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv); \
+	[ $${#missing[@]} -eq 0 ] || tests/interop/apt "$${missing[@]}"
+	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
+	tests/interop/prepare
+
+bench-deps:
+	@missing=(); \
+	for tool in pushpin condure zurl; do \
+	    command -v $$tool >/dev/null || missing+=($$tool); \
+	done; \
+	[ $${#missing[@]} -eq 0 ] || tests/interop/apt "$${missing[@]}"

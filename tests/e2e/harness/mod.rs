@@ -1,0 +1,15 @@
+//! What every story stands on: the server, a backend, clients, a publisher, and bounded waits.
+
+pub mod backend;
+pub mod client;
+pub mod publisher;
+pub mod server;
+pub mod wait;
+pub mod websocket;
+
+pub use backend::{Answer, Backend, Request};
+pub use client::{Client, chunk};
+pub use publisher::Publisher;
+pub use server::Server;
+pub use wait::within;
+pub use websocket::WebSocket;

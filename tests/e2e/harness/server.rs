@@ -1,0 +1,162 @@
+//! The real binary as a child process: started on free ports, its log kept, killed on drop.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::wait::PATIENCE;
+
+/// A running linchpin.
+pub struct Server {
+    /// Where clients connect.
+    pub http: SocketAddr,
+    /// Where clients connect with TLS, if the test asked for it.
+    pub https: Option<SocketAddr>,
+    /// Where publishers connect.
+    pub control: SocketAddr,
+    child: Child,
+    lines: Receiver<String>,
+    printed: Vec<String>,
+    _directory: tempfile::TempDir,
+}
+
+/// The program under test; `SERVER_UNDER_TEST` names another one with the same flags.
+fn program() -> PathBuf {
+    std::env::var_os("SERVER_UNDER_TEST")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_linchpin")), PathBuf::from)
+}
+
+/// A command that runs the program in an empty environment, but for the path.
+pub fn command() -> Command {
+    let mut command = Command::new(program());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LINCHPIN_") || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Server {
+    /// Serves `routes` on free ports.
+    pub fn start(routes: &[String]) -> Server {
+        Server::start_with(routes, &[])
+    }
+
+    /// Serves one route.
+    pub fn route(route: impl Into<String>) -> Server {
+        Server::start(&[route.into()])
+    }
+
+    /// Serves `routes` with further arguments.
+    pub fn start_with(routes: &[String], arguments: &[&str]) -> Server {
+        let directory = tempfile::tempdir().expect("a directory to run in");
+        let mut command = command();
+        command.args(["--port", "0", "--bind", "127.0.0.1", "--control", "127.0.0.1:0"]);
+        command.args(arguments).current_dir(directory.path());
+        if !arguments.contains(&"--workers") {
+            command.args(["--workers", "2"]);
+        }
+        for route in routes {
+            command.args(["--route", route]);
+        }
+        let mut child = command.spawn().expect("the program starts");
+        let (sender, lines) = channel();
+        copy_lines(child.stdout.take().expect("piped"), sender.clone());
+        copy_lines(child.stderr.take().expect("piped"), sender);
+        let unset = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Server {
+            http: unset,
+            https: None,
+            control: unset,
+            child,
+            lines,
+            printed: Vec::new(),
+            _directory: directory,
+        };
+        server.http = server.printed_address("listening on http://");
+        if arguments.contains(&"--https-port") {
+            server.https = Some(server.printed_address("listening on https://"));
+        }
+        server.control = server.printed_address("control API on http://");
+        server
+    }
+
+    /// Waits for a line of the log that contains `mark`, and gives it.
+    pub fn wait_for_line(&mut self, mark: &str) -> String {
+        let already = self.printed.iter().find(|line| line.contains(mark)).cloned();
+        if let Some(line) = already {
+            return line;
+        }
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    self.printed.push(line.clone());
+                    if line.contains(mark) {
+                        return line;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("no line with {mark:?} was printed"),
+                Err(RecvTimeoutError::Disconnected) => panic!("ended without printing {mark:?}"),
+            }
+        }
+    }
+
+    fn printed_address(&mut self, mark: &str) -> SocketAddr {
+        let line = self.wait_for_line(mark);
+        let rest = line.split(mark).nth(1).unwrap_or_default();
+        let end = rest.find(|c: char| !c.is_ascii_hexdigit() && !"[].:".contains(c));
+        let address = rest[..end.unwrap_or(rest.len())].trim_end_matches(['.', ':']);
+        address.parse().unwrap_or_else(|_| panic!("no address after {mark:?} in {line:?}"))
+    }
+
+    /// Asks the process to stop, as an init system does.
+    pub fn terminate(&self) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a child has an id");
+        kill_process(pid, Signal::TERM).expect("the child is there");
+    }
+
+    /// Waits until the process has ended and gives its exit code.
+    pub fn exit_code(&mut self, bound: Duration) -> Option<i32> {
+        loop {
+            match self.lines.recv_timeout(bound) {
+                Ok(line) => self.printed.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("still running after {bound:?}"),
+            }
+        }
+        self.child.wait().expect("the child can be waited for").code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            self.printed.extend(self.lines.iter());
+            let mut out = std::io::stderr().lock();
+            let _ = writeln!(out, "--- what the server printed ---");
+            for line in &self.printed {
+                let _ = writeln!(out, "{line}");
+            }
+        }
+    }
+}
+
+fn copy_lines(from: impl Read + Send + 'static, to: Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines() {
+            let Ok(line) = line else { break };
+            if to.send(line).is_err() {
+                break;
+            }
+        }
+    });
+}

@@ -1,0 +1,18 @@
+//! End-to-end tests: the real binary on real sockets, between scripted backends and independent
+//! clients. One story a file; the harness knows no story. Nothing sleeps: every wait is for an
+//! event and has a deadline.
+
+mod harness;
+
+mod binary;
+mod control;
+mod headers;
+mod http_response;
+mod http_stream;
+mod malformed;
+mod routing;
+mod shutdown;
+mod test_target;
+mod tls;
+mod websocket_over_http;
+mod websocket_passthrough;

@@ -1,0 +1,115 @@
+"""Fixtures: each application behind a server under test of its own, for the whole session.
+
+An application's socket is bound here first, so that the server's route can name its port, and
+is handed down as file descriptor 3: no port is ever guessed.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import servers  # noqa: E402
+
+HERE = Path(__file__).parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target")) / "interop"
+# At least 32 bytes: what HS256 asks for, and what newer JWT libraries insist on.
+KEY = "a-key-for-the-interop-tests-only"
+ISSUER = "interop"
+
+
+class Application:
+    """A backend process, and the server in front of it."""
+
+    def __init__(self, command, target_options: str = ""):
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = self.socket.getsockname()[1]
+        route = f"*,sig_key={KEY},sig_iss={ISSUER} 127.0.0.1:{self.port}{target_options}"
+        self.server = servers.start(route)
+        self.log = Path(tempfile.mkstemp(prefix="application-")[1])
+        environment = dict(os.environ)
+        environment["GRIP_URL"] = (
+            f"{self.server.control}/?key={KEY}&verify-key={KEY}&verify-iss={ISSUER}"
+        )
+        descriptor = self.socket.fileno()
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                # The shell moves the socket to descriptor 3, whatever number it has here.
+                ["bash", "-c", f'exec 3<&{descriptor} "$@"', "application", *command],
+                pass_fds=[descriptor],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+            )
+        # From here on only the application holds the socket: when it ends, connecting fails.
+        self.socket.close()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+        self.server.stop()
+        self.log.unlink()
+
+    def printed(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+def running(application):
+    try:
+        yield application
+    finally:
+        application.stop()
+
+
+@pytest.fixture(scope="session")
+def django():
+    """The Django application behind the server under test."""
+    application = HERE / "django_app" / "serve.py"
+    yield from running(Application([sys.executable, str(application)], ",over_http"))
+
+
+@pytest.fixture(scope="session")
+def node_directory():
+    """Where package.json and node_modules are; holds a fresh copy of our scripts."""
+    for script in (HERE / "node").glob("*.js"):
+        shutil.copy(script, TARGET / "node" / script.name)
+    return TARGET / "node"
+
+
+@pytest.fixture(scope="session")
+def express(node_directory):
+    """The Express application on serve-grip behind the server under test."""
+    yield from running(Application(["node", str(node_directory / "app.js")], ",over_http"))
+
+
+@pytest.fixture(scope="session")
+def quick():
+    """The server under test with nothing but its built-in target, as `make run` serves it."""
+    server = servers.start("* test")
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Adds what the server and the application printed to the report of a failure."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call" and report.failed:
+        for fixture in ("django", "express", "quick"):
+            subject = item.funcargs.get(fixture)
+            if isinstance(subject, Application):
+                report.sections.append((f"{fixture} application", subject.printed()[-4000:]))
+                subject = subject.server
+            if subject is not None:
+                report.sections.append((f"{subject.name}'s log", subject.printed()[-6000:]))
