@@ -1,6 +1,7 @@
 //! The command line: `run` (the default), `check`, `publish`. Every flag of `run` is also an
 //! environment variable, `LINCHPIN_` and its name.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -168,7 +169,7 @@ pub fn main() -> ExitCode {
         None => run(&cli.run),
         Some(Command::Run(args)) => run(&args),
         Some(Command::Check { file }) => check(&file),
-        Some(Command::Publish(args)) => command::run(&args),
+        Some(Command::Publish(args)) => command::run(&args, &mut io::stdout(), &mut io::stderr()),
     }
 }
 
@@ -252,21 +253,18 @@ fn port(text: &str, bind: IpAddr) -> Option<SocketAddr> {
 }
 
 fn check(file: &std::path::Path) -> ExitCode {
-    match routes::load(file) {
-        Err(error) => cannot_start(&[Problem::of("FILE", format!("{}: {error}", file.display()))]),
-        Ok(loaded) => {
-            for problem in &loaded.problems {
-                eprintln!("{}", problem.render(&file.display().to_string()));
-            }
-            if loaded.problems.is_empty() {
-                println!("{}: {} routes, no mistakes", file.display(), loaded.table.routes().len());
-                ExitCode::SUCCESS
-            } else {
-                println!("{}: {} mistakes", file.display(), loaded.problems.len());
-                ExitCode::from(EXIT_CANNOT_START)
-            }
+    let loaded = match routes::load(file) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            return cannot_start(&[Problem::of(file.display().to_string(), error.to_string())]);
         }
+    };
+    if loaded.problems.is_empty() {
+        println!("{}: {} routes, no mistakes", file.display(), loaded.table.routes().len());
+        return ExitCode::SUCCESS;
     }
+    eprintln!("{}", loaded.report());
+    ExitCode::from(EXIT_CANNOT_START)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +20,9 @@ use crate::publish::{self, publisher::Publisher};
 use crate::route::Table;
 use crate::shard::mailbox::{Command, Mailbox, mailbox};
 use crate::stats::{Snapshot, Stats};
-use crate::{backend, clock, http, hub, limits, listen, parking, proxy, shard, tls};
+use crate::tls::certificates::Certificates;
+use crate::tls::client::ClientTls;
+use crate::{backend, clock, http, hub, limits, listen, parking, proxy, shard};
 
 /// What could not start.
 const EXIT_CANNOT_START: u8 = 2;
@@ -33,7 +36,7 @@ struct Bound {
     http: Vec<std::net::TcpListener>,
     https: Vec<std::net::TcpListener>,
     control: std::net::TcpListener,
-    tls: Option<Arc<tls::ServerConfig>>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 /// Serves until it is told to stop.
@@ -62,15 +65,15 @@ pub fn run(settings: Settings) -> ExitCode {
 
 /// The routes; mistakes are logged, and prevent the start when they must.
 fn table(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<Table>> {
-    let (name, loaded) = match &settings.routes {
+    let loaded = match &settings.routes {
         RoutesFrom::Compiled => {
             let table = routes::compiled();
             tracing::info!("{} routes, compiled in", table.routes().len());
             return Some(Arc::new(table));
         }
-        RoutesFrom::Lines(lines) => ("<route>".to_owned(), routes::from_lines(lines)),
+        RoutesFrom::Lines(lines) => routes::from_lines(lines.iter().map(String::as_str)),
         RoutesFrom::File(path) => match routes::load(path) {
-            Ok(loaded) => (path.display().to_string(), loaded),
+            Ok(loaded) => loaded,
             Err(error) => {
                 let place = path.display().to_string();
                 problems.push(Problem::of(place, format!("cannot read the routes: {error}")));
@@ -78,12 +81,12 @@ fn table(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<Table>>
             }
         },
     };
-    for problem in &loaded.problems {
-        if settings.strict {
-            problems.push(Problem::of("--strict", format!("\n{}", problem.report(&name))));
-        } else {
-            tracing::warn!("{}\n{}", problem.brief(&name), problem.report(&name));
-        }
+    if settings.strict && !loaded.problems.is_empty() {
+        problems.push(Problem::of("--strict", format!("\n{}", loaded.report())));
+        return None;
+    }
+    for text in loaded.log_texts() {
+        tracing::warn!("{text}");
     }
     tracing::info!("routes loaded with {} entries", loaded.table.routes().len());
     Some(Arc::new(loaded.table))
@@ -101,33 +104,45 @@ fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Bound> {
     let http = at(settings.http, settings.workers, "--port");
     let https = settings.https.map(|address| at(address, settings.workers, "--https-port"));
     let control = at(settings.control, 1, "--control");
-    let tls = match (settings.https, tls::server_config(&settings.certs)) {
-        (None, _) => None,
-        (Some(_), Ok(config)) => Some(config),
-        (Some(_), Err(errors)) => {
-            for error in errors {
-                problems.push(Problem::of("--certs", error.to_string()));
-            }
-            None
-        }
-    };
+    let certificates = settings.https.and_then(|_| certificates(settings, problems));
     let https = match https {
         None => Vec::new(),
         Some(sockets) => sockets?,
     };
-    Some(Bound { http: http?, https, control: control?.pop()?, tls })
+    Some(Bound { http: http?, https, control: control?.pop()?, certificates })
+}
+
+/// The folder of certificates. A pair that cannot be used is told and left out; a folder without any
+/// that can prevents the start.
+fn certificates(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<Certificates>> {
+    let (certificates, mistakes) = Certificates::load(&settings.certs);
+    if certificates.is_empty() {
+        let folder = settings.certs.display();
+        problems.push(Problem::of("--certs", format!("no usable certificate in {folder}")));
+        problems.extend(mistakes.iter().map(|mistake| Problem::of("--certs", mistake.to_string())));
+        return None;
+    }
+    for mistake in mistakes {
+        tracing::warn!(%mistake, "certificate left out");
+    }
+    Some(Arc::new(certificates))
 }
 
 fn shard_settings(settings: &Settings, problems: &mut Vec<Problem>) -> Option<shard::Settings> {
-    let client_tls = match tls::client_tls() {
-        Ok(client_tls) => client_tls,
+    let client_tls = match ClientTls::from_system() {
+        Ok((client_tls, notes)) => {
+            for note in notes {
+                tracing::warn!("root certificates: {note}");
+            }
+            client_tls
+        }
         Err(error) => {
             problems.push(Problem::of("TLS towards backends", error.to_string()));
             return None;
         }
     };
     if let Some(key) = &settings.sig_key
-        && let Err(error) = proxy::signing::check(key)
+        && let Err(error) = proxy::signing::Keys::new(PathBuf::new()).check(key)
     {
         problems.push(Problem::of("--sig-key", error.to_string()));
     }
@@ -160,7 +175,7 @@ fn serve(
     bound: Bound,
     shard: &shard::Settings,
 ) -> io::Result<()> {
-    let Bound { http, https, control, tls } = bound;
+    let Bound { http, https, control, certificates } = bound;
     announce(settings, &http, &https, &control)?;
     let mut mailboxes = Vec::new();
     let mut threads = Vec::new();
@@ -169,7 +184,7 @@ fn serve(
         let (mailbox, inbox) = mailbox();
         let mut listeners = vec![(plain, None)];
         if let Some(secure) = https.next() {
-            listeners.push((secure, tls.clone()));
+            listeners.push((secure, certificates.clone()));
         }
         let (table, settings) = (table.clone(), shard.clone());
         let start = shard::Start { listeners, inbox, table, settings };

@@ -13,7 +13,8 @@ use super::context::{Context, RouteRef};
 use super::failure::Failure;
 use super::hold::{self, Carried, Collected, Origin};
 use super::onward::Onward;
-use super::outgoing::{self, Kind};
+use super::fields;
+use super::outgoing::{self, Kind, Outgoing};
 use super::shared::Shared;
 use super::upload::{Rest, Upload};
 use super::answer::Answer;
@@ -92,46 +93,59 @@ impl Exchange {
             if let Some(access) = access {
                 access.set_target(target.to_string());
             }
-            let Some(body) = upload.request_body() else { return Err(Failure::Backend) };
-            match self.ask_one(target, body).await {
+            let error = match self.ask_one(target, upload).await? {
                 Ok(answer) => return Ok((index, answer)),
-                Err(error) => {
-                    self.report(target, &error);
-                    tried.push(target.to_string());
-                    if error.stage == error::Stage::Policy {
-                        return Err(Failure::AddressPolicy);
-                    }
-                    if !error.next_target() {
-                        return Err(Failure::Backend);
-                    }
-                }
+                Err(error) => error,
+            };
+            if error.kind == error::Kind::Upload {
+                return Err(Failure::ClientBody);
+            }
+            self.report(target, &error);
+            tried.push(target.to_string());
+            if error.stage == error::Stage::Policy {
+                return Err(Failure::AddressPolicy);
+            }
+            if !error.next_target() {
+                return Err(Failure::Backend);
             }
         }
         Err(Failure::NoTarget(tried))
     }
 
+    /// Asks one target. The outer error ends the request, the inner one is of this target.
     async fn ask_one(
         &self,
         target: &Target,
-        body: RequestBody,
-    ) -> Result<Response<Answer>, error::Error> {
+        upload: &Upload<Incoming>,
+    ) -> Result<Result<Response<Answer>, error::Error>, Failure> {
+        let Some(body) = upload.request_body() else { return Err(Failure::Backend) };
+        if target.address == Address::Test {
+            return Ok(Ok(self.ask_builtin(&body)));
+        }
         let outgoing =
             outgoing::request(&self.shared, &self.context, &self.route, target, Kind::Http);
-        if target.address == Address::Test {
-            return Ok(self.ask_builtin(outgoing.request.uri(), &body));
-        }
-        let (mut parts, ()) = outgoing.request.into_parts();
+        let Outgoing { destination, request } = outgoing.map_err(|error| {
+            tracing::error!(target = %target, %error, "the request cannot be put to this target");
+            Failure::Backend
+        })?;
+        let (mut parts, ()) = request.into_parts();
         parts.extensions.extend(self.extensions.clone());
-        let request = Request::from_parts(parts, body);
-        let answer = self.shared.backend.send(&outgoing.destination, request).await?;
-        Ok(answer.map(Answer::Backend))
+        // Connecting comes first: a body that streams is still untouched when that fails.
+        let ready = match self.shared.backend.ready(&destination).await {
+            Ok(ready) => ready,
+            Err(error) => return Ok(Err(error)),
+        };
+        let answer = ready.send(Request::from_parts(parts, body)).await;
+        Ok(answer.map(|answer| answer.map(Answer::Backend)))
     }
 
-    fn ask_builtin(&self, uri: &http::Uri, body: &RequestBody) -> Response<Answer> {
+    fn ask_builtin(&self, body: &RequestBody) -> Response<Answer> {
         let limit = ACCEPT_REQUEST_BODY_BYTES_MAX as u64;
         let too_large = http_body::Body::size_hint(body).lower() > limit;
+        let path = outgoing::path(&self.context, &self.route);
         let path_beg = self.route.condition.path_beg.as_deref();
-        builtin::respond(uri.path(), uri.query(), path_beg, too_large).map(Answer::whole)
+        let query = self.context.query.as_deref();
+        builtin::respond(&path, query, path_beg, too_large).map(Answer::whole)
     }
 
     fn report(&self, target: &Target, error: &error::Error) {
@@ -194,7 +208,7 @@ impl Exchange {
     /// A plain answer, on its way to the client.
     fn relay(&self, answer: Response<Answer>, access: Option<Access>) -> Response<Body> {
         let (mut parts, body) = answer.into_parts();
-        outgoing::relay_headers(&mut parts.headers);
+        parts.headers = fields::response_headers(parts.status, &parts.headers);
         let status = parts.status.as_u16();
         if let Some(access) = &access {
             access.set_status(status);

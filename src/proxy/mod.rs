@@ -17,6 +17,7 @@ pub mod outgoing;
 pub mod request;
 pub mod shared;
 pub mod signing;
+pub mod sockets;
 pub mod upload;
 
 use std::cell::RefCell;
@@ -37,7 +38,7 @@ use failure::Failure;
 use onward::Onward;
 use request::{Client, HeadError};
 use shared::Shared;
-use sockets::{Outcome, Sockets};
+use sockets::Sockets;
 
 /// A shard's proxy.
 pub struct Proxy {

@@ -73,6 +73,15 @@ impl Keys {
         Ok(None)
     }
 
+    /// Whether the key that `text` names can sign: for the start, so that a mistake is told then.
+    pub fn check(&self, text: &str) -> Result<(), KeyError> {
+        match &self.entry(text).key {
+            Prepared::Missing => Err(KeyError("the key is empty or cannot be read".to_owned())),
+            Prepared::Unusable(error) => Err(KeyError(error.0.clone())),
+            Prepared::Usable(_) => Ok(()),
+        }
+    }
+
     fn entry(&self, text: &str) -> Rc<Entry> {
         if let Some(entry) = self.entries.borrow().get(text) {
             return Rc::clone(entry);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 use super::Shard;
 use crate::clock;
@@ -16,10 +17,9 @@ use crate::http::{self, Ended, Incoming};
 use crate::listen::stream::{Socket, Stream};
 use crate::proxy::onward::Onward;
 use crate::proxy::request::Client;
-use crate::tls;
 
 /// Serves a connection from its first byte.
-pub async fn run(shard: Rc<Shard>, socket: Socket, tls: Option<Arc<tls::ServerConfig>>) {
+pub async fn run(shard: Rc<Shard>, socket: Socket, tls: Option<Arc<ServerConfig>>) {
     let ticket = shard.ticket();
     let stream = match tls {
         None => Stream::Plain(socket),
@@ -35,7 +35,7 @@ pub async fn run(shard: Rc<Shard>, socket: Socket, tls: Option<Arc<tls::ServerCo
 async fn handshake(
     shard: &Rc<Shard>,
     socket: Socket,
-    config: Arc<tls::ServerConfig>,
+    config: Arc<ServerConfig>,
 ) -> Option<Stream> {
     let handshake = TlsAcceptor::from(config).accept(socket);
     tokio::select! {

@@ -10,6 +10,7 @@ pub mod parked;
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -27,7 +28,9 @@ use crate::proxy::shared::{self, Shared};
 use crate::proxy::{Proxy, signing};
 use crate::route::Table;
 use crate::stats::Stats;
-use crate::tls;
+use crate::tls::certificates::Certificates;
+use crate::tls::client::ClientTls;
+use crate::tls::server::ServerTls;
 use mailbox::{Command, Inbox};
 
 /// What every shard is told.
@@ -48,13 +51,13 @@ pub struct Settings {
     /// Of the way to backends.
     pub backend: backend::Settings,
     /// TLS towards backends.
-    pub client_tls: tls::ClientTls,
+    pub client_tls: ClientTls,
 }
 
 /// What one shard is given to begin with.
 pub struct Start {
     /// Its listening sockets, each with its TLS configuration if it has one.
-    pub listeners: Vec<(std::net::TcpListener, Option<Arc<tls::ServerConfig>>)>,
+    pub listeners: Vec<(std::net::TcpListener, Option<Arc<Certificates>>)>,
     /// Its mailbox.
     pub inbox: Inbox,
     /// The routes.
@@ -97,7 +100,10 @@ async fn serve(start: Start) -> io::Result<()> {
     let bell = Rc::new(Notify::new());
     let shard = Rc::new(Shard::new(settings, table, set.clone(), bell.clone())?);
     let mut accepting = Vec::new();
-    for (bound, tls) in listeners {
+    for (bound, certificates) in listeners {
+        let port = bound.local_addr()?.port();
+        let tls = certificates.map(|found| ServerTls::new(found, port)).transpose();
+        let tls = tls.map_err(io::Error::other)?;
         let listener = Listener::new(bound, shard.stats.clone())?;
         accepting.push(tokio::task::spawn_local(accept(shard.clone(), listener, tls)));
     }
@@ -133,13 +139,14 @@ async fn serve(start: Start) -> io::Result<()> {
     }
 }
 
-async fn accept(shard: Rc<Shard>, listener: Listener, tls: Option<Arc<tls::ServerConfig>>) {
+async fn accept(shard: Rc<Shard>, listener: Listener, tls: Option<ServerTls>) {
     loop {
         while shard.connections() >= shard.settings.connections_max {
             shard.gate.notified().await;
         }
         let socket = listener.accept().await;
-        tokio::task::spawn_local(connection::run(shard.clone(), socket, tls.clone()));
+        let config = tls.as_ref().map(|tls| tls.config(clock::now().0));
+        tokio::task::spawn_local(connection::run(shard.clone(), socket, config));
     }
 }
 
@@ -162,7 +169,7 @@ impl Shard {
             backend,
             stats: stats.clone(),
             settings: settings.proxy.clone(),
-            keys: signing::Keys::default(),
+            keys: signing::Keys::new(PathBuf::new()),
         });
         Ok(Shard {
             hub,
