@@ -51,7 +51,10 @@ impl Default for Settings {
 /// How serving a connection ended.
 pub enum Ended<S, W> {
     /// It is closed (or beyond use).
-    Closed,
+    Closed {
+        /// Who was to take it over, had it lived.
+        unclaimed: Option<W>,
+    },
     /// What came is not HTTP, or its framing is in doubt; it has been answered and closed.
     Malformed,
     /// Somebody else takes it over, as the service wished.
@@ -133,7 +136,7 @@ where
     match outcome {
         Outcome::Failed(error) => {
             tracing::debug!(%error, "connection ended");
-            if error.is_parse() { Ended::Malformed } else { Ended::Closed }
+            if error.is_parse() { Ended::Malformed } else { Ended::Closed { unclaimed: wish } }
         }
         Outcome::Done | Outcome::Parted => {
             let parts = connection.into_parts();
@@ -145,7 +148,7 @@ where
                 }
                 None => {
                     close(stream).await;
-                    Ended::Closed
+                    Ended::Closed { unclaimed: None }
                 }
             }
         }

@@ -3,34 +3,47 @@
 //! The roof is [`Proxy`], one a shard. `shard` hands it every request that hyper has read; what comes
 //! back is the response, and beside it, in the connection's hand-off, who takes the connection over.
 
+pub mod accept;
 pub mod access;
 pub mod answer;
 pub mod body;
 pub mod context;
+pub mod conversation;
+pub mod courier;
+pub mod echo;
+pub mod end;
 pub mod exchange;
 pub mod failure;
 pub mod fields;
 pub mod forwarded;
 pub mod hold;
 pub mod onward;
+pub mod opening;
 pub mod outgoing;
+pub mod over_http;
+pub mod passthrough;
+pub mod relay;
 pub mod request;
+pub mod rules;
 pub mod shared;
 pub mod signing;
 pub mod sockets;
+pub mod upgrade;
 pub mod upload;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, Response, header};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Version, header};
 
 use crate::clock;
 use crate::http::Incoming;
 use crate::http::park::Handoff;
 use crate::route::{Query, Table};
 use access::Access;
+use answer::Answer;
 use body::Body;
 use context::{Context, RouteRef};
 use exchange::{Exchange, failed};
@@ -39,6 +52,7 @@ use onward::Onward;
 use request::{Client, HeadError};
 use shared::Shared;
 use sockets::Sockets;
+use upgrade::{Failed, Outcome, Rejection, Via};
 
 /// A shard's proxy.
 pub struct Proxy {
@@ -51,7 +65,7 @@ impl Proxy {
     /// A proxy for these routes.
     #[must_use]
     pub fn new(shared: Rc<Shared>, table: Arc<Table>) -> Proxy {
-        let sockets = Rc::new(Sockets::new(shared.clone()));
+        let sockets = Sockets::new(shared.clone());
         Proxy { shared, sockets, table: RefCell::new(table) }
     }
 
@@ -91,8 +105,7 @@ impl Proxy {
             }
         };
         let mut access = Access::begin(&context, started, self.shared.settings.json_log);
-        if context.websocket && !crate::ws::handshake::is_valid(&context.method, &context.headers)
-        {
+        if context.websocket && !is_handshake(&context, parts.version) {
             self.shared.stats.requests_malformed.inc();
             return self.refuse_socket(&Failure::BadHandshake, false, access);
         }
@@ -138,9 +151,38 @@ impl Proxy {
         context: Context,
         route: RouteRef,
         handoff: Handoff<Onward>,
-        access: Option<Access>,
+        mut access: Option<Access>,
     ) -> Response<Body> {
-        todo!()
+        let debug = self.shared.settings.debug || route.options.debug;
+        let outcome = accept::open(&self.sockets, context, route).await;
+        let failure = match outcome {
+            Outcome::Accepted { response, onward } => {
+                log_answer(&mut access, &response);
+                handoff.upgrade(onward);
+                return response.map(|()| Body::whole(Bytes::new(), access));
+            }
+            Outcome::Rejected(mut response) => {
+                log_answer(&mut access, &response);
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+                return response.map(|rejection| match rejection {
+                    Rejection::Whole(bytes) => Body::whole(bytes, access),
+                    Rejection::Streamed(body) => {
+                        Body::relayed(None, Answer::Backend(body), access)
+                    }
+                });
+            }
+            Outcome::Failed(Failed::Unreachable(tried)) => {
+                tracing::warn!(?tried, "no target of a WebSocket could be reached");
+                Failure::NoTarget(tried)
+            }
+            Outcome::Failed(Failed::Other(why)) => {
+                tracing::warn!("a WebSocket could not be opened: {why}");
+                Failure::Backend
+            }
+        };
+        self.shared.stats.backend_failures.inc();
+        self.refuse_socket(&failure, debug, access)
     }
 
     fn refuse_socket(
@@ -155,4 +197,18 @@ impl Proxy {
         }
         response.map(|bytes| Body::whole(bytes, access))
     }
+}
+
+/// Whether a request that asks for a WebSocket is a whole handshake.
+fn is_handshake(context: &Context, version: Version) -> bool {
+    version == Version::HTTP_11
+        && crate::ws::handshake::check_request(&context.method, &context.headers).is_ok()
+}
+
+fn log_answer<T>(access: &mut Option<Access>, response: &Response<T>) {
+    let Some(access) = access else { return };
+    if let Some(Via(target)) = response.extensions().get::<Via>() {
+        access.set_target(target.clone());
+    }
+    access.set_status(response.status().as_u16());
 }

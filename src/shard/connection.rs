@@ -68,7 +68,11 @@ pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes) {
         http::serve(stream, read_ahead, &shard.settings.http, handoff, stop, respond).await
     };
     match ended {
-        Ended::Closed => {}
+        Ended::Closed { unclaimed } => {
+            if let Some(Onward::Park(lease)) = &unclaimed {
+                shard.proxy.sockets().gone(lease.id());
+            }
+        }
         Ended::Malformed => shard.stats.requests_malformed.inc(),
         Ended::Handed { stream, read_ahead, wish: Onward::Park(lease) } => {
             let id = lease.park();

@@ -7,10 +7,8 @@ use std::io;
 use std::rc::Rc;
 
 use super::{Shard, connection};
-use crate::clock;
 use crate::hub::fanout::Then;
 use crate::hub::slab::SessionId;
-use crate::limits;
 use crate::parking::Notice;
 use crate::parking::poll::Readiness;
 use crate::proxy::sockets::Flow;
@@ -41,7 +39,7 @@ fn read(shard: &Rc<Shard>, id: SessionId, left: bool, scratch: &mut [u8]) {
         let got = shard.lot.borrow_mut().read(id, scratch);
         match got {
             Ok(0) => return end(shard, id),
-            Ok(n) if shard.proxy.sockets().owns(id) => {
+            Ok(n) if shard.hub.with(|registry| registry.is_socket(id)) => {
                 match shard.proxy.sockets().received(id, &scratch[..n]) {
                     Flow::Read => {}
                     Flow::Pause => shard.hub.set_reading(id, false),
@@ -83,7 +81,8 @@ fn heed(shard: &Rc<Shard>, notice: Notice, scratch: &mut [u8]) {
     match notice {
         Notice::Done(id, Then::Reuse) if !shard.is_stopping() => reuse(shard, id),
         Notice::Done(id, Then::Reuse | Then::Close) | Notice::Broken(id) => end(shard, id),
-        Notice::Done(id, Then::AwaitClose) => await_close(shard, id),
+        // `proxy::sockets` bounds the wait for the client's CLOSE.
+        Notice::Done(_, Then::AwaitClose) => {}
         Notice::Drained(id) => shard.proxy.sockets().drained(id),
         Notice::Readable(id) => read(shard, id, false, scratch),
     }
@@ -96,15 +95,4 @@ fn reuse(shard: &Rc<Shard>, id: SessionId) {
     if let Some((stream, read_ahead)) = unparked {
         tokio::task::spawn_local(connection::serve(shard.clone(), stream, read_ahead));
     }
-}
-
-/// A WebSocket has been sent its CLOSE: it has a while to answer.
-fn await_close(shard: &Rc<Shard>, id: SessionId) {
-    let shard = shard.clone();
-    tokio::task::spawn_local(async move {
-        clock::sleep_ms(limits::WEBSOCKET_CLOSE_MS).await;
-        if shard.hub.with(|registry| registry.is_live(id)) {
-            end(&shard, id);
-        }
-    });
 }

@@ -1,4 +1,7 @@
-//! WebSockets: the handshake in both roles, and reading messages from bytes.
+//! WebSockets: the handshake in both roles, extension headers, and reading messages from bytes.
 
+pub mod extensions;
 pub mod handshake;
+pub mod messages;
+pub mod random;
 pub mod reader;

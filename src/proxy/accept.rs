@@ -1,0 +1,124 @@
+//! Opens a WebSocket: the route's targets in order (specification, WebSockets 2.2, 5.4 and 8.5).
+//!
+//! Called by `exchange` with a handshake that has been checked. The caller writes the answer; an
+//! accepted connection then is parked or becomes a task, as `Onward` says.
+
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::context::{Context, RouteRef};
+use super::echo::{self, Echo};
+use super::onward::Onward;
+use super::opening::{self, Opening};
+use super::over_http::Origin;
+use super::passthrough;
+use super::rules;
+use super::sockets::Sockets;
+use super::upgrade::{Attempt, Failed, Outcome, Rejection, Via, lease, rejected, switching};
+use crate::route::target::Address;
+
+/// Opens a WebSocket for a client. Dropping the future cancels what can be cancelled: a backend that
+/// was asked over HTTP and accepts nevertheless is told that the client is gone.
+pub async fn open(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -> Outcome {
+    let connection_id = Uuid::new_v4();
+    let mut tried = Vec::new();
+    for (place, target) in route.targets.iter().enumerate() {
+        let attempt = match target.address {
+            Address::Test => Attempt::Decided(open_test(sockets, &context, &route, place)),
+            _ if target.over_http => {
+                let origin = Origin::new(context.clone(), route.clone(), place, connection_id);
+                open_over_http(sockets, Rc::new(origin)).await
+            }
+            _ => passthrough::open(sockets.shared(), &context, &route, target).await,
+        };
+        match attempt {
+            Attempt::Unreachable => tried.push(target.to_string()),
+            Attempt::Decided(outcome) => {
+                let suffix = if target.over_http { "[http]" } else { "" };
+                return via(outcome, format!("{target}{suffix}"));
+            }
+        }
+    }
+    Outcome::Failed(Failed::Unreachable(tried))
+}
+
+fn via(mut outcome: Outcome, target: String) -> Outcome {
+    match &mut outcome {
+        Outcome::Accepted { response, .. } => drop(response.extensions_mut().insert(Via(target))),
+        Outcome::Rejected(response) => drop(response.extensions_mut().insert(Via(target))),
+        Outcome::Failed(Failed::Other(why)) => *why = format!("{target}: {why}"),
+        Outcome::Failed(Failed::Unreachable(_)) => {}
+    }
+    outcome
+}
+
+fn open_test(
+    sockets: &Rc<Sockets>,
+    context: &Context,
+    route: &RouteRef,
+    place: usize,
+) -> Outcome {
+    if let Some(refusal) = echo::refuse(context, route) {
+        return rejected(refusal.map(Rejection::Whole));
+    }
+    let shared = sockets.shared();
+    let lease = lease(shared);
+    sockets.add_echo(lease.id(), Echo::open(shared, context, route, lease.id()));
+    if let Some(target) = route.targets.get(place) {
+        rules::subscribe_implicitly(&shared.hub, lease.id(), target);
+    }
+    let response = switching(context, http::Response::new(()), Vec::new());
+    Outcome::Accepted { response, onward: Onward::Park(lease) }
+}
+
+async fn open_over_http(sockets: &Rc<Sockets>, origin: Rc<Origin>) -> Attempt {
+    let (mut answer, wait) = oneshot::channel();
+    let sockets = Rc::clone(sockets);
+    // A task of its own: what the backend has been asked is seen through when the client leaves.
+    tokio::task::spawn_local(async move {
+        let opening = opening::open(sockets.shared(), &origin, answer.closed()).await;
+        if answer.is_closed() {
+            if let Opening::Accepted(_) = opening {
+                opening::withdraw(sockets.shared(), &origin).await;
+            }
+            return;
+        }
+        if let Err(Attempt::Decided(Outcome::Accepted { onward: Onward::Park(lease), .. })) =
+            answer.send(decide(&sockets, &origin, opening))
+        {
+            sockets.gone(lease.id());
+        }
+    });
+    wait.await.unwrap_or_else(|_| decided_other("the opening was cut short".into()))
+}
+
+fn decided_other(why: String) -> Attempt {
+    Attempt::Decided(Outcome::Failed(Failed::Other(why)))
+}
+
+fn decide(sockets: &Rc<Sockets>, origin: &Rc<Origin>, opening: Opening) -> Attempt {
+    let accepted = match opening {
+        Opening::Accepted(accepted) => *accepted,
+        Opening::Rejected(response) => {
+            return Attempt::Decided(rejected(response.map(Rejection::Whole)));
+        }
+        Opening::Unreachable => return Attempt::Unreachable,
+        Opening::Failed(why) => return decided_other(why),
+        Opening::Left => return decided_other("the client left".into()),
+    };
+    let shared = sockets.shared();
+    let lease = lease(shared);
+    if let Some(target) = origin.target() {
+        rules::subscribe_implicitly(&shared.hub, lease.id(), target);
+    }
+    let mut accepted = accepted;
+    let head = std::mem::replace(&mut accepted.response, http::Response::new(()));
+    let relayed = std::mem::take(&mut accepted.negotiated.relayed);
+    let mut response = switching(&origin.context, head, relayed);
+    // The backend's reason phrase belongs to its 200.
+    response.extensions_mut().clear();
+    sockets.add_over_http(lease.id(), Rc::clone(origin), accepted);
+    Attempt::Decided(Outcome::Accepted { response, onward: Onward::Park(lease) })
+}

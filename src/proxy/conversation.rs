@@ -1,0 +1,440 @@
+//! One WebSocket-over-HTTP conversation as a state machine: what the client did and what the backend
+//! answered go in, request bodies and what the client is to get come out (specification, WebSockets
+//! 5.3, 5.5, 5.9 and 5.11).
+//!
+//! It begins when the backend has accepted. No I/O, no time: `courier` carries its requests, `sockets`
+//! tells it of the client. At most one request is in flight, and every event is told exactly once.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::grip::events::{self, Event};
+use crate::grip::message::{Message, MessageKind};
+use crate::limits;
+
+/// A CLOSE: its code and reason, if it has any.
+pub type Close = Option<(u16, Bytes)>;
+
+/// Where the conversation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Both sides talk.
+    Open,
+    /// The client sent CLOSE: the backend is to be told, and to answer it.
+    ClientClosed,
+    /// The backend sent CLOSE: the client's answer is awaited.
+    BackendClosed,
+    /// Both did, but the backend does not know of the client's yet. Any answer ends it.
+    Answering,
+    /// We part from the backend (detach, a published close): CLOSE is to be told, any answer ends it.
+    Severed,
+    /// The client is gone: DISCONNECT is to be told, any answer ends it.
+    Gone,
+    /// There is nothing more to say.
+    Done,
+}
+
+/// What one request is about.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    /// So many messages from the front of the queue.
+    messages: usize,
+    /// And so many bytes of content.
+    bytes: usize,
+    /// All that was queued.
+    whole: bool,
+    close: bool,
+    disconnect: bool,
+}
+
+/// A request to the backend. A retry sends the same body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The events.
+    pub body: Bytes,
+    /// Bytes of content that the backend has had before (`Content-Bytes-Replayed`).
+    pub replayed_bytes: usize,
+}
+
+/// A valid answer of the backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Its events.
+    pub events: Vec<Event>,
+    /// `Keep-Alive-Interval`, if there: in seconds, or off.
+    pub interval_s: Option<Option<u32>>,
+    /// `Content-Bytes-Accepted`, if there.
+    pub accepted_bytes: Option<u64>,
+}
+
+/// What the client is to get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Messages, pings and pongs, through the rules of GRIP.
+    pub deliver: Vec<Event>,
+    /// And then.
+    pub then: Then,
+}
+
+/// What becomes of the client after an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It goes on.
+    Continue,
+    /// It gets this CLOSE.
+    Close(Close),
+    /// It is dropped without one.
+    Drop,
+}
+
+impl Reply {
+    fn nothing() -> Reply {
+        Reply { deliver: Vec::new(), then: Then::Continue }
+    }
+
+    fn drop_client(deliver: Vec<Event>) -> Reply {
+        Reply { deliver, then: Then::Drop }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Conversation {
+    state: State,
+    /// At most one event a request.
+    one_event: bool,
+    /// From the client, in order; what is in flight is still here.
+    queue: VecDeque<Message>,
+    queue_bytes: usize,
+    /// Messages at the front that the backend left with us: alone they are no reason for a request.
+    kept: usize,
+    close: Close,
+    flight: Option<Flight>,
+    interval_s: Option<u32>,
+    /// A request is due although there may be nothing to tell.
+    due: bool,
+    /// The CLOSE was told and not answered: it is told again when the timer is due.
+    waiting: bool,
+}
+
+impl Conversation {
+    /// A conversation that the backend has just accepted.
+    #[must_use]
+    pub fn new(one_event: bool, interval_s: Option<u32>) -> Conversation {
+        Conversation {
+            state: State::Open,
+            one_event,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            kept: 0,
+            close: None,
+            flight: None,
+            interval_s,
+            due: false,
+            waiting: false,
+        }
+    }
+
+    /// The client sent a message. Ignored once either side has closed.
+    pub fn client_message(&mut self, message: Message) {
+        if self.state == State::Open {
+            self.queue_bytes += message.content.len();
+            self.queue.push_back(message);
+        }
+    }
+
+    /// The client sent CLOSE.
+    pub fn client_closed(&mut self, close: Close) {
+        match self.state {
+            State::Open => self.state = State::ClientClosed,
+            State::BackendClosed => self.state = State::Answering,
+            _ => return,
+        }
+        self.close = close;
+    }
+
+    /// The client's connection ended, or was ended because the client broke the protocol.
+    pub fn client_gone(&mut self) {
+        match self.state {
+            State::Open | State::BackendClosed => {
+                self.state = State::Gone;
+                self.clear();
+            }
+            // Its CLOSE is still told; nobody waits for the answer.
+            State::ClientClosed => self.state = State::Answering,
+            _ => {}
+        }
+    }
+
+    /// The backend is parted from: it gets CLOSE without a code, after what is queued for it.
+    pub fn sever(&mut self) {
+        if self.state == State::Open {
+            self.state = State::Severed;
+            self.close = None;
+        }
+    }
+
+    /// An empty request is wanted now (`refresh`). Several before the next request are one.
+    pub fn refresh(&mut self) {
+        self.due |= self.state == State::Open;
+    }
+
+    /// The time of the keep-alive interval is up.
+    pub fn timer_due(&mut self) {
+        self.due |= self.timer_s().is_some();
+    }
+
+    /// Nothing more is said: the process stops.
+    pub fn stop(&mut self) {
+        self.state = State::Done;
+        self.clear();
+    }
+
+    /// After how many seconds `timer_due` is to be called, counted from the last answer.
+    #[must_use]
+    pub fn timer_s(&self) -> Option<u32> {
+        let waits = self.state == State::Open || self.waiting;
+        self.interval_s.filter(|_| waits && self.flight.is_none())
+    }
+
+    /// Whether the client must wait before it says more.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.queue_bytes >= limits::EVENTS_QUEUE_BYTES_MAX
+    }
+
+    /// Whether there is nothing more to say.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Whether events of the backend still reach the client.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        matches!(self.state, State::Open | State::ClientClosed)
+    }
+
+    /// Whether the request in flight has no meaning any more, so that it need not be sent again.
+    #[must_use]
+    pub fn is_moot(&self) -> bool {
+        self.state == State::Gone && self.flight.is_some_and(|flight| !flight.disconnect)
+    }
+
+    /// Whether `begin` has a request.
+    #[must_use]
+    pub fn wants_request(&self) -> bool {
+        let wants = match self.state {
+            State::Done | State::BackendClosed => false,
+            State::Gone => true,
+            State::Open => self.queue.len() > self.kept || self.due,
+            State::ClientClosed | State::Answering | State::Severed => !self.waiting || self.due,
+        };
+        wants && self.flight.is_none()
+    }
+
+    /// The next request, if one is wanted. It is in flight until `answered`, `failed` or `abandon`.
+    pub fn begin(&mut self) -> Option<Request> {
+        if !self.wants_request() {
+            return None;
+        }
+        self.due = false;
+        self.waiting = false;
+        let mut body = BytesMut::new();
+        if self.state == State::Gone {
+            events::encode(&Event::Disconnect, &mut body);
+            self.flight =
+                Some(Flight { messages: 0, bytes: 0, whole: true, close: false, disconnect: true });
+            return Some(Request { body: body.freeze(), replayed_bytes: 0 });
+        }
+        let messages = if self.one_event { self.queue.len().min(1) } else { self.queue.len() };
+        let whole = messages == self.queue.len();
+        let close = self.state != State::Open && whole && !(self.one_event && messages > 0);
+        let (mut bytes, mut replayed_bytes) = (0, 0);
+        for (place, message) in self.queue.iter().take(messages).enumerate() {
+            bytes += message.content.len();
+            if place < self.kept {
+                replayed_bytes += message.content.len();
+            }
+            events::encode(&event(message), &mut body);
+        }
+        if close {
+            events::encode(&Event::Close(self.close.clone()), &mut body);
+        }
+        self.flight = Some(Flight { messages, bytes, whole, close, disconnect: false });
+        Some(Request { body: body.freeze(), replayed_bytes })
+    }
+
+    /// The backend gave a valid answer.
+    pub fn answered(&mut self, answer: Answer) -> Reply {
+        let Some(flight) = self.flight.take() else { return Reply::nothing() };
+        if let Some(interval_s) = answer.interval_s {
+            self.interval_s = interval_s;
+        }
+        let (deliver, end) = divide(answer.events);
+        if flight.disconnect || self.state == State::Done {
+            self.state = State::Done;
+            return Reply::nothing();
+        }
+        if self.state == State::Gone {
+            if end == End::Broken {
+                self.state = State::Done;
+            }
+            return Reply::nothing();
+        }
+        let Some(close_told) = self.accept(flight, answer.accepted_bytes) else {
+            return self.broken(Vec::new());
+        };
+        match (self.state, end) {
+            (_, End::Broken) => self.broken(deliver),
+            (State::Open, End::Close(close)) => {
+                self.state = State::BackendClosed;
+                self.clear();
+                Reply { deliver, then: Then::Close(close) }
+            }
+            (State::ClientClosed, End::Close(close)) => {
+                self.state = if close_told { State::Done } else { State::Answering };
+                self.clear();
+                Reply { deliver, then: Then::Close(close) }
+            }
+            (State::ClientClosed, End::None) if close_told => {
+                if self.interval_s.is_none() {
+                    return self.broken(deliver);
+                }
+                self.waiting = true;
+                Reply { deliver, then: Then::Continue }
+            }
+            (State::Answering | State::Severed, _) => {
+                if close_told {
+                    self.state = State::Done;
+                }
+                Reply::nothing()
+            }
+            _ => Reply { deliver, then: Then::Continue },
+        }
+    }
+
+    /// The request failed for good, or its answer was not valid: nothing more is said. Whether the
+    /// client is to be dropped.
+    pub fn failed(&mut self) -> bool {
+        self.flight = None;
+        self.broken(Vec::new()).then == Then::Drop
+    }
+
+    /// The request in flight is moot and is not sent again.
+    pub fn abandon(&mut self) {
+        self.flight = None;
+    }
+
+    fn broken(&mut self, deliver: Vec<Event>) -> Reply {
+        let heard = self.is_heard();
+        self.state = State::Done;
+        self.clear();
+        if heard { Reply::drop_client(deliver) } else { Reply::nothing() }
+    }
+
+    fn clear(&mut self) {
+        self.queue = VecDeque::new();
+        self.queue_bytes = 0;
+        self.kept = 0;
+    }
+
+    /// Takes off the queue what the backend took; whether that includes the CLOSE. `None` when the
+    /// backend's count makes no sense, or leaves nothing to go on with.
+    fn accept(&mut self, flight: Flight, accepted: Option<u64>) -> Option<bool> {
+        let close_bytes = match &self.close {
+            Some((_, reason)) if flight.close => 2 + reason.len(),
+            _ => 0,
+        };
+        let offered = flight.bytes + close_bytes;
+        let accepted = accepted.map_or(offered, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        if accepted > offered {
+            return None;
+        }
+        let taken = self.take(flight.messages, accepted.min(flight.bytes));
+        self.kept = flight.messages - taken;
+        if accepted >= flight.bytes {
+            return (accepted == offered).then_some(flight.close);
+        }
+        if accepted == 0 {
+            // More could come only if there is room for it, and was not offered already.
+            if !flight.whole || self.is_full() || (flight.close && self.interval_s.is_none()) {
+                return None;
+            }
+            self.waiting = flight.close;
+        }
+        Some(false)
+    }
+
+    /// Takes `bytes` of content off the first `messages`; how many of these are wholly taken.
+    fn take(&mut self, messages: usize, bytes: usize) -> usize {
+        let mut left = bytes;
+        for taken in 0..messages {
+            let Some(front) = self.queue.front_mut() else { return taken };
+            if front.content.len() > left {
+                front.content.advance(left);
+                self.queue_bytes -= left;
+                return taken;
+            }
+            left -= front.content.len();
+            self.queue_bytes -= front.content.len();
+            self.queue.pop_front();
+        }
+        if self.queue.is_empty() {
+            // An idle connection keeps no memory for what it once had to queue.
+            self.queue = VecDeque::new();
+        }
+        messages
+    }
+}
+
+fn event(message: &Message) -> Event {
+    let content = message.content.clone();
+    match message.kind {
+        MessageKind::Text => Event::Text(content),
+        MessageKind::Binary => Event::Binary(content),
+        MessageKind::Ping => Event::Ping(content),
+        MessageKind::Pong => Event::Pong(content),
+    }
+}
+
+/// How the events of an answer end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum End {
+    None,
+    Close(Close),
+    /// DISCONNECT, or an OPEN where none may be.
+    Broken,
+}
+
+/// What comes before a CLOSE, DISCONNECT or OPEN; what follows means nothing.
+fn divide(events: Vec<Event>) -> (Vec<Event>, End) {
+    let mut events = events;
+    let is_end = |event: &Event| matches!(event, Event::Close(_) | Event::Disconnect | Event::Open);
+    let Some(place) = events.iter().position(is_end) else { return (events, End::None) };
+    let end = match events.drain(place..).next() {
+        Some(Event::Close(close)) => End::Close(close),
+        _ => End::Broken,
+    };
+    (events, end)
+}
+
+/// What the events that came with the first answer, after its OPEN, mean.
+#[must_use]
+pub fn opening_reply(conversation: &mut Conversation, events: Vec<Event>) -> Reply {
+    let (deliver, end) = divide(events);
+    match end {
+        End::None => Reply { deliver, then: Then::Continue },
+        End::Close(close) => {
+            if conversation.state == State::Open {
+                conversation.state = State::BackendClosed;
+            }
+            Reply { deliver, then: Then::Close(close) }
+        }
+        End::Broken => conversation.broken(deliver),
+    }
+}
+
+#[cfg(test)]
+mod tests;

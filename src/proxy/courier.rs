@@ -1,0 +1,314 @@
+//! Carries a WebSocket-over-HTTP conversation: its requests to the backend, the answers to the client
+//! (specification, WebSockets 5.3, 5.6, 5.10).
+//!
+//! A [`Link`] is plain data as long as nothing has to be said; `sockets` runs [`run`] as a task when
+//! the conversation wants a request, and the task ends when it wants no more.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::conversation::{Close, Conversation, Reply, Request, Then};
+use super::over_http::{Origin, collect, is_events};
+use super::rules::{self, Consequence, Subject, Verdict};
+use super::shared::Shared;
+use crate::backend::body::AnswerBody;
+use crate::backend::error::{Error, Kind, Stage};
+use crate::clock::{self, Tick};
+use crate::grip::events::Event;
+use crate::hub::fanout::{self, Delivery};
+use crate::hub::slab::SessionId;
+use crate::limits;
+use crate::wire::frame::{self, Opcode, close_payload, server_frame};
+use crate::ws::messages::Messages;
+
+/// While a client does not read, its session is looked at so often, should nobody say that it died.
+const LOOK_MS: u64 = 5_000;
+
+/// How the client's side stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// It talks and listens.
+    Open,
+    /// The same, but its backend has parted from it: what it says is discarded.
+    Detached,
+    /// It sent CLOSE and waits for the answer.
+    Closed,
+    /// It was sent CLOSE; its answer is awaited.
+    Awaited,
+    /// Nothing more is sent to it, and what it sends means nothing.
+    Ended,
+}
+
+/// One client connection with a WebSocket-over-HTTP backend.
+pub struct Link {
+    /// The client's session; stale once the client has ended.
+    pub id: SessionId,
+    /// What its requests have in common.
+    pub origin: Rc<Origin>,
+    /// The prefix of ordinary messages, when GRIP is spoken.
+    pub prefix: Option<Box<[u8]>>,
+    /// What is to be said.
+    pub conversation: RefCell<Conversation>,
+    /// What the client sends.
+    pub incoming: RefCell<Messages>,
+    /// How its side stands.
+    pub client: Cell<Client>,
+    /// It is not read from until the queue has room.
+    pub paused: Cell<bool>,
+    /// [`run`] runs.
+    pub running: Cell<bool>,
+    /// The client has read, or is gone.
+    pub changed: Notify,
+}
+
+/// Says all that there is to say; `first` is what came with the first answer.
+pub async fn run(shared: &Shared, link: &Link, first: Option<Reply>) {
+    if let Some(reply) = first {
+        deliver(shared, link, reply).await;
+    }
+    loop {
+        if link.conversation.borrow().wants_request() {
+            // A client that does not read makes its backend wait.
+            let _ = room(shared, link, 0).await;
+        }
+        let Some(request) = link.conversation.borrow_mut().begin() else { break };
+        set_interval(shared, link, None);
+        let reply = exchange(shared, link, &request).await;
+        if link.paused.get() && !link.conversation.borrow().is_full() {
+            link.paused.set(false);
+            shared.hub.set_reading(link.id, true);
+        }
+        if let Some(reply) = reply {
+            deliver(shared, link, reply).await;
+        }
+    }
+    let seconds = link.conversation.borrow().timer_s();
+    set_interval(shared, link, seconds.map(|s| clock::now().plus_ms(u64::from(s) * 1000)));
+}
+
+/// The session's timer is the keep-alive interval's until its client is closed; then it bounds that.
+fn set_interval(shared: &Shared, link: &Link, at: Option<Tick>) {
+    if matches!(link.client.get(), Client::Open | Client::Closed) {
+        shared.hub.with(|registry| registry.set_backend_timer(link.id, at));
+    }
+}
+
+/// Makes a request, and again if it may be made again.
+async fn exchange(shared: &Shared, link: &Link, request: &Request) -> Option<Reply> {
+    let mut retries = 0;
+    let target = link.origin.target()?;
+    loop {
+        let error = match link.origin.post(shared, target, request).await {
+            Ok(response) => return receive(link, response).await,
+            Err(error) => error,
+        };
+        if !error.backend().is_some_and(may_retry) || retries == limits::EVENTS_RETRIES_MAX {
+            return fail(link, &error);
+        }
+        tracing::debug!("{}: retry after: {error}", rules::uri(&link.origin.context));
+        let delay_ms = (1000 << retries) + fastrand::u64(0..=999);
+        retries += 1;
+        shared.stats.events_retries.inc();
+        clock::sleep_ms(delay_ms).await;
+        if link.conversation.borrow().is_moot() {
+            link.conversation.borrow_mut().abandon();
+            return None;
+        }
+    }
+}
+
+/// Only if the backend cannot have seen all of the request, or closed an idle connection under us.
+fn may_retry(error: &Error) -> bool {
+    match error.stage {
+        Stage::Resolve | Stage::Connect | Stage::Tls | Stage::Send => true,
+        Stage::Head => error.reused && error.kind == Kind::Closed,
+        Stage::Policy | Stage::Body => false,
+    }
+}
+
+async fn receive(link: &Link, response: http::Response<AnswerBody>) -> Option<Reply> {
+    if !is_events(&response) {
+        return fail(link, &format_args!("status {} or another content type", response.status()));
+    }
+    let (head, body) = response.into_parts();
+    let body = match collect(body, limits::EVENTS_RESPONSE_BYTES_MAX).await {
+        Ok(body) => body,
+        Err(error) => return fail(link, &error),
+    };
+    match link.origin.read(&head.headers, &body) {
+        Ok(answer) => Some(link.conversation.borrow_mut().answered(answer)),
+        Err(error) => fail(link, &error),
+    }
+}
+
+fn fail(link: &Link, why: &dyn std::fmt::Display) -> Option<Reply> {
+    let uri = rules::uri(&link.origin.context);
+    if !link.conversation.borrow_mut().failed() {
+        tracing::debug!("{uri}: {why}");
+        return None;
+    }
+    tracing::warn!("{uri}: client dropped: {why}");
+    Some(Reply { deliver: Vec::new(), then: Then::Drop })
+}
+
+/// Gives the client what an answer holds for it.
+async fn deliver(shared: &Shared, link: &Link, reply: Reply) {
+    for event in reply.deliver {
+        if !matches!(link.client.get(), Client::Open | Client::Detached | Client::Closed) {
+            return;
+        }
+        let frame = match event {
+            Event::Text(content) => message(shared, link, Opcode::Text, content).await,
+            Event::Binary(content) => message(shared, link, Opcode::Binary, content).await,
+            Event::Ping(content) => Some(control_frame(Opcode::Ping, &content)),
+            Event::Pong(content) => Some(control_frame(Opcode::Pong, &content)),
+            Event::Open | Event::Close(_) | Event::Disconnect => None,
+        };
+        if let Some(frame) = frame {
+            send(shared, link, &frame).await;
+        }
+    }
+    match reply.then {
+        Then::Continue => {}
+        Then::Close(close) => {
+            let payload = relayed_close(&close);
+            close_client(shared, link, &payload).await;
+        }
+        Then::Drop => drop_client(shared, link),
+    }
+}
+
+/// A longer payload than a control frame's is cut.
+fn control_frame(opcode: Opcode, content: &[u8]) -> Bytes {
+    let end = content.len().min(frame::CONTROL_BYTES_MAX);
+    server_frame(opcode, &content[..end])
+}
+
+/// A reason is text: what of it is not is left out.
+fn relayed_close(close: &Close) -> Bytes {
+    let Some((code, reason)) = close else { return close_payload(None, "") };
+    let text = reason.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    close_payload(Some(*code), text)
+}
+
+/// A message through the rules of GRIP: the frame that the client gets, if any.
+async fn message(shared: &Shared, link: &Link, opcode: Opcode, content: Bytes) -> Option<Bytes> {
+    let is_text = opcode == Opcode::Text;
+    match rules::judge(link.prefix.as_deref(), is_text, &content) {
+        Verdict::Relay(skip) => Some(server_frame(opcode, content.get(skip..)?)),
+        Verdict::Drop => None,
+        Verdict::Control(skip) => {
+            let Origin { context, route, .. } = &*link.origin;
+            let subject = Subject { hub: &shared.hub, id: link.id, context, route };
+            match rules::carry_out(subject, content.get(skip..)?, clock::now()) {
+                Consequence::None => {}
+                Consequence::Detach => {
+                    if link.client.get() == Client::Open {
+                        set_interval(shared, link, None);
+                        link.client.set(Client::Detached);
+                    }
+                    link.conversation.borrow_mut().sever();
+                }
+                Consequence::Close(reason) => {
+                    link.conversation.borrow_mut().sever();
+                    close_client(shared, link, &close_payload(Some(1011), &reason)).await;
+                }
+            }
+            None
+        }
+    }
+}
+
+/// Waits until the client's queue takes `bytes` more. `false` when the client is gone.
+async fn room(shared: &Shared, link: &Link, bytes: usize) -> bool {
+    loop {
+        if link.client.get() == Client::Ended || !shared.hub.with(|r| r.is_live(link.id)) {
+            return false;
+        }
+        let backlog = shared.hub.backlog(link.id);
+        if backlog == 0 || backlog + bytes < limits::OUTBOX_BYTES_MAX {
+            return true;
+        }
+        tokio::select! {
+            () = link.changed.notified() => {}
+            () = clock::sleep_ms(LOOK_MS) => {}
+        }
+    }
+}
+
+async fn send(shared: &Shared, link: &Link, frame: &Bytes) -> Delivery {
+    if !room(shared, link, frame.len()).await {
+        return Delivery::Gone;
+    }
+    if link.client.get() == Client::Awaited {
+        // A published CLOSE came first.
+        return Delivery::Gone;
+    }
+    shared.hub.send(link.id, frame, clock::now())
+}
+
+/// Sends CLOSE. If the client has sent its own, that is all; else its answer is awaited.
+pub async fn close_client(shared: &Shared, link: &Link, payload: &[u8]) {
+    if matches!(link.client.get(), Client::Awaited | Client::Ended) {
+        return;
+    }
+    send(shared, link, &server_frame(Opcode::Close, payload)).await;
+    let (then, state) = match link.client.get() {
+        Client::Open | Client::Detached => (fanout::Then::AwaitClose, Client::Awaited),
+        Client::Closed => (fanout::Then::Close, Client::Ended),
+        Client::Awaited | Client::Ended => return,
+    };
+    link.client.set(state);
+    finish(shared, link.id, then);
+}
+
+/// Ends the client's connection without CLOSE, when all that was sent to it before has gone out.
+fn drop_client(shared: &Shared, link: &Link) {
+    match link.client.replace(Client::Ended) {
+        Client::Ended => {}
+        Client::Awaited => shared.hub.close(link.id),
+        Client::Open | Client::Detached | Client::Closed => {
+            finish(shared, link.id, fanout::Then::Close);
+        }
+    }
+}
+
+/// No more is sent to a client; whatever is awaited from it, it has a bound.
+pub fn finish(shared: &Shared, id: SessionId, then: fanout::Then) {
+    shared.hub.finish(id, then);
+    let bound = clock::now().plus_ms(limits::WEBSOCKET_CLOSE_MS);
+    shared.hub.with(|registry| registry.set_backend_timer(id, Some(bound)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(stage: Stage, kind: Kind, reused: bool) -> Error {
+        Error { stage, kind, reused, detail: String::new() }
+    }
+
+    #[test]
+    fn only_what_the_backend_cannot_have_seen_is_said_again() {
+        assert!(may_retry(&error(Stage::Connect, Kind::Refused, false)));
+        assert!(may_retry(&error(Stage::Tls, Kind::Certificate, false)));
+        assert!(may_retry(&error(Stage::Send, Kind::Closed, false)));
+        assert!(may_retry(&error(Stage::Head, Kind::Closed, true)));
+        assert!(!may_retry(&error(Stage::Head, Kind::Closed, false)));
+        assert!(!may_retry(&error(Stage::Head, Kind::TimedOut, true)));
+        assert!(!may_retry(&error(Stage::Body, Kind::Closed, true)));
+        assert!(!may_retry(&error(Stage::Policy, Kind::Forbidden, false)));
+    }
+
+    #[test]
+    fn closes_and_pings_are_cut_to_what_a_frame_holds() {
+        assert_eq!(&relayed_close(&None)[..], b"\x03\xe8");
+        let close = Some((3001, Bytes::from_static(b"bye\xff!")));
+        assert_eq!(&relayed_close(&close)[..], b"\x0b\xb9bye");
+        let ping = control_frame(Opcode::Ping, &[b'p'; 200]);
+        assert_eq!((ping.len(), ping[1]), (127, 125));
+    }
+}

@@ -1,0 +1,176 @@
+//! The WebSocket of the built-in `test` target (specification, WebSockets 8.5): it subscribes to what
+//! the query names and sends everything back. Its connections are parked: plain data, no task.
+
+use std::cell::{Cell, RefCell};
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+
+use super::context::Context;
+use super::courier::finish;
+use super::shared::Shared;
+use crate::clock;
+use crate::grip::channel::ChannelName;
+use crate::grip::message::{Message, MessageKind};
+use crate::hub::fanout::Then;
+use crate::hub::slab::SessionId;
+use crate::limits;
+use crate::route::Route;
+use crate::wire::frame::{Opcode, close_payload, server_frame};
+use crate::ws::messages::{Incoming, Messages};
+use crate::ws::reader::{Sender, Violation};
+
+/// One client of the test target.
+pub struct Echo {
+    id: SessionId,
+    incoming: RefCell<Messages>,
+    /// It was sent CLOSE by a publisher; its answer is awaited.
+    pub closing: Cell<bool>,
+    paused: Cell<bool>,
+}
+
+/// What becomes of the client after it was read from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It goes on.
+    Read,
+    /// It reads too slowly: it is not read from until it has read.
+    Pause,
+    /// It is finished: what it still sends means nothing.
+    Finished,
+    /// It answered CLOSE: its connection is to be closed.
+    Closed,
+}
+
+/// Whether the test target takes a WebSocket at this path; else this is its answer.
+pub fn refuse(context: &Context, route: &Route) -> Option<http::Response<Bytes>> {
+    let path: &str = &context.path;
+    let path = match &route.condition.path_beg {
+        Some(beginning) => path.strip_prefix(&**beginning).unwrap_or(path),
+        None => path,
+    };
+    let path = path.strip_prefix('/').unwrap_or(path);
+    if path.strip_suffix('/').unwrap_or(path) == "ws" {
+        return None;
+    }
+    let mut response = http::Response::new(Bytes::from_static(b"no such test resource\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    Some(response)
+}
+
+/// The channels that the query names; `test` if it names none.
+fn channels(query: Option<&str>) -> Vec<String> {
+    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let mut names: Vec<String> =
+        pairs.filter(|(name, _)| name == "channel").map(|(_, value)| value.into_owned()).collect();
+    names.retain(|name| !name.is_empty());
+    if names.is_empty() {
+        names.push("test".into());
+    }
+    names
+}
+
+impl Echo {
+    /// Takes up a client, and subscribes it as GRIP control messages would.
+    #[must_use]
+    pub fn open(shared: &Shared, context: &Context, route: &Route, id: SessionId) -> Echo {
+        if !route.options.no_grip && !context.trusted {
+            for name in channels(context.query.as_deref()) {
+                let name = ChannelName::prefixed(&route.options.prefix, &name);
+                shared.hub.with(|registry| registry.subscribe(id, &name, false));
+            }
+        }
+        Echo {
+            id,
+            incoming: RefCell::new(Messages::new(Sender::Client)),
+            closing: Cell::new(false),
+            paused: Cell::new(false),
+        }
+    }
+
+    /// The client sent `bytes`.
+    pub fn received(&self, shared: &Shared, bytes: &[u8]) -> Progress {
+        self.incoming.borrow_mut().feed(bytes);
+        self.advance(shared)
+    }
+
+    /// The client has read all that was sent to it.
+    pub fn drained(&self, shared: &Shared) -> Progress {
+        if !self.paused.get() {
+            return Progress::Read;
+        }
+        let progress = self.advance(shared);
+        if progress == Progress::Read {
+            self.paused.set(false);
+            shared.hub.set_reading(self.id, true);
+        }
+        progress
+    }
+
+    /// Sends back what has come, as long as the client takes it.
+    fn advance(&self, shared: &Shared) -> Progress {
+        let mut incoming = self.incoming.borrow_mut();
+        loop {
+            if !self.closing.get() && shared.hub.backlog(self.id) > 0 {
+                self.paused.set(true);
+                return Progress::Pause;
+            }
+            let (opcode, content) = match incoming.next(limits::EVENTS_QUEUE_BYTES_MAX) {
+                Ok(None) => return Progress::Read,
+                Ok(Some(Incoming::Message(message))) => opcode(message),
+                Ok(Some(Incoming::Close(_))) if self.closing.get() => return Progress::Closed,
+                Ok(Some(Incoming::Close(close))) => {
+                    let text = close.as_ref().map(|(_, reason)| std::str::from_utf8(reason));
+                    let code = close.as_ref().map(|(code, _)| *code);
+                    self.close(shared, &close_payload(code, text.and_then(Result::ok).unwrap_or("")));
+                    return Progress::Finished;
+                }
+                Err(_) if self.closing.get() => return Progress::Closed,
+                Err(violation) => {
+                    count(shared, violation);
+                    self.close(shared, &close_payload(Some(violation.close_code()), ""));
+                    return Progress::Finished;
+                }
+            };
+            if !self.closing.get() {
+                shared.hub.send(self.id, &server_frame(opcode, &content), clock::now());
+            }
+        }
+    }
+
+    fn close(&self, shared: &Shared, payload: &[u8]) {
+        shared.hub.send(self.id, &server_frame(Opcode::Close, payload), clock::now());
+        finish(shared, self.id, Then::Close);
+    }
+}
+
+fn opcode(message: Message) -> (Opcode, Bytes) {
+    let opcode = match message.kind {
+        MessageKind::Text => Opcode::Text,
+        MessageKind::Binary => Opcode::Binary,
+        MessageKind::Ping => Opcode::Ping,
+        MessageKind::Pong => Opcode::Pong,
+    };
+    (opcode, message.content)
+}
+
+/// Counts a client that broke the protocol.
+pub fn count(shared: &Shared, violation: Violation) {
+    match violation {
+        Violation::TooLarge { .. } => shared.stats.socket_messages_too_large.inc(),
+        _ => shared.stats.socket_protocol_errors.inc(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_names_the_channels() {
+        assert_eq!(channels(None), ["test"]);
+        assert_eq!(channels(Some("x=1&channel=")), ["test"]);
+        assert_eq!(channels(Some("channel=a%20b&x&channel=c")), ["a b", "c"]);
+    }
+}

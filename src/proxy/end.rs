@@ -1,0 +1,121 @@
+//! One end of a relayed WebSocket: its stream, what is read from it, what waits to be written to it.
+//!
+//! Used by `relay`, twice a connection. An idle end keeps no buffer: what is read goes through one
+//! that all ends of a thread share.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::session::outbox::Outbox;
+use crate::ws::reader::{Reader, Sender};
+
+const READ_BYTES: usize = 32 * 1024;
+const PIECES_PER_WRITE: usize = 16;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+}
+
+/// See the module.
+pub struct End<S> {
+    io: S,
+    /// Frames that this end sends.
+    pub reader: Reader,
+    out: Outbox,
+    flushed: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
+    /// The end that `sender`'s frames come from, with what has been read from it already.
+    pub fn new(io: S, sender: Sender, read_ahead: Bytes) -> End<S> {
+        let mut reader = Reader::new(sender);
+        reader.feed(BytesMut::from(read_ahead));
+        End { io, reader, out: Outbox::default(), flushed: true }
+    }
+
+    /// Queues bytes to be written.
+    pub fn push(&mut self, bytes: Bytes) {
+        // Unbounded here: what feeds it stops at a bound.
+        let _ = self.out.push(bytes, usize::MAX);
+    }
+
+    /// How many bytes wait to be written.
+    pub fn backlog(&self) -> usize {
+        self.out.bytes()
+    }
+
+    /// Writes what waits. Ready when nothing is left; `moved` is set when something went out.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, moved: &mut bool) -> Poll<io::Result<()>> {
+        while !self.out.is_empty() {
+            let pieces: SmallVec<[IoSlice<'_>; PIECES_PER_WRITE]> =
+                self.out.pieces().take(PIECES_PER_WRITE).map(IoSlice::new).collect();
+            let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &pieces))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            drop(pieces);
+            self.out.advance(written);
+            self.flushed = false;
+            *moved = true;
+        }
+        if !self.flushed {
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            self.flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once, for the reader. `false` at the end of the stream.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+            self.reader.feed(BytesMut::from(buffer.filled()));
+            Poll::Ready(Ok(!buffer.filled().is_empty()))
+        })
+    }
+
+    /// Writes what waits and shuts the stream down for writing.
+    pub fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_write(cx, &mut false))?;
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::frame::{Opcode, server_frame};
+    use crate::ws::reader::Piece;
+    use std::future::poll_fn;
+
+    #[tokio::test]
+    async fn frames_go_through_and_nothing_stays() {
+        let (one, two) = tokio::io::duplex(7);
+        let mut from = End::new(one, Sender::Client, Bytes::new());
+        let mut to = End::new(two, Sender::Server, Bytes::from_static(b"\x81\x01"));
+        from.push(Bytes::from_static(b"x"));
+        from.push(server_frame(Opcode::Text, b"a longer message"));
+        let send = async {
+            poll_fn(|cx| from.poll_finish(cx)).await.unwrap();
+            assert_eq!(from.backlog(), 0);
+        };
+        let receive = async {
+            let mut text = Vec::new();
+            while poll_fn(|cx| to.poll_read(cx)).await.unwrap() {
+                while let Ok(Some(Piece::Data { bytes, .. })) = to.reader.next(0) {
+                    text.extend_from_slice(&bytes);
+                }
+            }
+            text
+        };
+        let ((), text) = tokio::join!(send, receive);
+        assert_eq!(text, b"xa longer message");
+    }
+}

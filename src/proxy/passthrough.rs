@@ -1,0 +1,76 @@
+//! Opens a WebSocket to a WebSocket backend (specification, WebSockets 2.1 to 2.3).
+//!
+//! Called by `accept` for each such target in turn. What it opens is relayed by a task (`relay`).
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::context::{Context, RouteRef};
+use super::onward::Onward;
+use super::outgoing;
+use super::relay::{Parties, Relay};
+use super::rules;
+use super::shared::Shared;
+use super::upgrade::{Attempt, Failed, Outcome, Rejection, lease, rejected, switching};
+use crate::backend::body::RequestBody;
+use crate::backend::http::Opened;
+use crate::listen::stream::Stream;
+use crate::route::target::Target;
+use crate::ws::handshake;
+
+/// Asks one target.
+pub async fn open(
+    shared: &Rc<Shared>,
+    context: &Context,
+    route: &RouteRef,
+    target: &Target,
+) -> Attempt {
+    let kind = outgoing::Kind::WebSocket;
+    let outgoing = match outgoing::request(shared, context, route, target, kind) {
+        Ok(outgoing) => outgoing,
+        Err(error) => return other(&error),
+    };
+    let mut request = outgoing.request;
+    let key = handshake::new_key();
+    handshake::ask(request.headers_mut(), &key);
+    let request = request.map(|()| RequestBody::empty());
+    let (response, io, read_ahead) =
+        match shared.backend.upgrade(&outgoing.destination, request).await {
+            Ok(Opened::Switched { response, io, read_ahead }) => (response, io, read_ahead),
+            Ok(Opened::Answered(response)) => {
+                return Attempt::Decided(rejected(response.map(Rejection::Streamed)));
+            }
+            Err(error) if error.next_target() => {
+                tracing::debug!("{target}: {error}");
+                return Attempt::Unreachable;
+            }
+            Err(error) => return other(&error),
+        };
+    if !handshake::is_accepted(response.headers(), &key) {
+        return other(&"Sec-WebSocket-Accept does not answer the key");
+    }
+    let negotiated = match rules::negotiate(context, route, response.headers()) {
+        Ok(negotiated) => negotiated,
+        Err(error) => return other(&error),
+    };
+    let lease = lease(shared);
+    rules::subscribe_implicitly(&shared.hub, lease.id(), target);
+    let response = switching(context, response, negotiated.relayed);
+    let parties = Parties {
+        lease,
+        context: context.clone(),
+        route: route.clone(),
+        prefix: negotiated.prefix,
+        stats: Rc::clone(&shared.stats),
+    };
+    let task = move |stream: Stream, early: Bytes| {
+        let relay = Relay::new(parties, (stream, early), (io, read_ahead));
+        Box::pin(relay.run()) as std::pin::Pin<Box<dyn Future<Output = ()>>>
+    };
+    Attempt::Decided(Outcome::Accepted { response, onward: Onward::Task(Box::new(task)) })
+}
+
+fn other(why: &dyn std::fmt::Display) -> Attempt {
+    Attempt::Decided(Outcome::Failed(Failed::Other(why.to_string())))
+}

@@ -1,0 +1,329 @@
+//! A shard's parked WebSockets: what their clients send comes in here, and what the hub wants of them.
+//!
+//! The shard calls [`Sockets`] with bytes and events of clients that are parked; `exchange` opens them
+//! through `accept`. No connection has a task while nothing has to be said to its backend.
+//! Connections to WebSocket backends are not here: they are tasks (`relay`).
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use hashbrown::HashMap;
+use tokio::sync::Notify;
+
+use super::conversation::{Conversation, Reply, opening_reply};
+use super::courier::{self, Client, Link, finish};
+use super::echo::{Echo, Progress, count};
+use super::opening::Accepted;
+use super::over_http::Origin;
+use super::rules;
+use super::shared::Shared;
+use crate::clock;
+use crate::hub::fanout::Then;
+use crate::hub::registry::Effect;
+use crate::hub::slab::SessionId;
+use crate::limits;
+use crate::wire::frame::{Opcode, close_payload, server_frame};
+use crate::ws::messages::{Incoming, Messages};
+use crate::ws::reader::{Sender, Violation};
+
+/// What the shard does with a client that it has read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// It goes on reading.
+    Read,
+    /// It stops reading until `hub.set_reading(id, true)`.
+    Pause,
+    /// It closes the connection now. Whether it then calls `gone` makes no difference.
+    Close,
+}
+
+/// The parked WebSockets of one shard.
+pub struct Sockets {
+    shared: Rc<Shared>,
+    entries: RefCell<HashMap<SessionId, Entry, ahash::RandomState>>,
+    this: Weak<Sockets>,
+}
+
+#[derive(Clone)]
+enum Entry {
+    OverHttp(Rc<Link>),
+    Echo(Rc<Echo>),
+}
+
+impl Sockets {
+    /// A shard that has none yet.
+    #[must_use]
+    pub fn new(shared: Rc<Shared>) -> Rc<Sockets> {
+        Rc::new_cyclic(|this| Sockets { shared, entries: RefCell::default(), this: this.clone() })
+    }
+
+    /// The shard's company.
+    #[must_use]
+    pub fn shared(&self) -> &Rc<Shared> {
+        &self.shared
+    }
+
+    /// The client of a parked WebSocket sent `bytes`. What comes for one that has ended (its last
+    /// bytes may still be on their way out) is discarded.
+    pub fn received(&self, id: SessionId, bytes: &[u8]) -> Flow {
+        match self.entry(id) {
+            None => Flow::Read,
+            Some(Entry::Echo(echo)) => self.progress(id, echo.received(&self.shared, bytes)),
+            Some(Entry::OverHttp(link)) => {
+                let flow = self.received_for(&link, bytes);
+                self.kick(&link);
+                flow
+            }
+        }
+    }
+
+    /// The client's connection ended or broke, or never came to be parked.
+    pub fn gone(&self, id: SessionId) {
+        if let Some(Entry::OverHttp(link)) = self.remove(id) {
+            self.leave(&link);
+        }
+    }
+
+    /// The hub wants something.
+    pub fn effect(&self, effect: &Effect) {
+        let (Effect::Refresh(id) | Effect::SocketClosed(id) | Effect::BackendTimer(id)) = effect;
+        let entry = self.entry(*id);
+        match (effect, &entry) {
+            (Effect::Refresh(_), Some(Entry::OverHttp(link))) => {
+                link.conversation.borrow_mut().refresh();
+            }
+            (Effect::SocketClosed(id), Some(_)) => self.closed_by_hub(*id, &entry),
+            (Effect::BackendTimer(id), _) => self.timer(*id, &entry),
+            (Effect::Refresh(_), _) | (Effect::SocketClosed(_), None) => {}
+        }
+        if let Some(Entry::OverHttp(link)) = &entry {
+            self.kick(link);
+        }
+    }
+
+    /// What was queued for the client has been written.
+    pub fn drained(&self, id: SessionId) {
+        match self.entry(id) {
+            None => {}
+            Some(Entry::OverHttp(link)) => link.changed.notify_one(),
+            Some(Entry::Echo(echo)) => {
+                if self.progress(id, echo.drained(&self.shared)) == Flow::Close {
+                    self.shared.hub.close(id);
+                }
+            }
+        }
+    }
+
+    /// Stopping: the registry sends each client CLOSE 1001; the backends are told nothing.
+    pub fn drain(&self) {
+        for entry in self.entries.borrow().values() {
+            match entry {
+                Entry::Echo(echo) => echo.closing.set(true),
+                Entry::OverHttp(link) => {
+                    link.conversation.borrow_mut().stop();
+                    if link.client.get() != Client::Ended {
+                        link.client.set(Client::Awaited);
+                    }
+                    link.changed.notify_one();
+                }
+            }
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes up a client of the test target.
+    pub(super) fn add_echo(&self, id: SessionId, echo: Echo) {
+        self.entries.borrow_mut().insert(id, Entry::Echo(Rc::new(echo)));
+    }
+
+    /// Takes up a client that its backend has accepted, and gives it what came with the acceptance.
+    pub(super) fn add_over_http(&self, id: SessionId, origin: Rc<Origin>, accepted: Accepted) {
+        let one_event = origin.target().is_some_and(|target| target.one_event);
+        let mut conversation = Conversation::new(one_event, accepted.interval_s);
+        let first = opening_reply(&mut conversation, accepted.events);
+        let link = Rc::new(Link {
+            id,
+            origin,
+            prefix: accepted.negotiated.prefix,
+            conversation: RefCell::new(conversation),
+            incoming: RefCell::new(Messages::new(Sender::Client)),
+            client: Cell::new(Client::Open),
+            paused: Cell::new(false),
+            running: Cell::new(false),
+            changed: Notify::new(),
+        });
+        self.entries.borrow_mut().insert(id, Entry::OverHttp(Rc::clone(&link)));
+        self.run(&link, Some(first));
+    }
+
+    fn entry(&self, id: SessionId) -> Option<Entry> {
+        self.entries.borrow().get(&id).cloned()
+    }
+
+    fn remove(&self, id: SessionId) -> Option<Entry> {
+        self.entries.borrow_mut().remove(&id)
+    }
+
+    fn progress(&self, id: SessionId, progress: Progress) -> Flow {
+        match progress {
+            Progress::Read => Flow::Read,
+            Progress::Pause => Flow::Pause,
+            Progress::Finished => {
+                self.remove(id);
+                Flow::Read
+            }
+            Progress::Closed => {
+                self.remove(id);
+                Flow::Close
+            }
+        }
+    }
+
+    fn received_for(&self, link: &Link, bytes: &[u8]) -> Flow {
+        if matches!(link.client.get(), Client::Closed | Client::Ended) {
+            return Flow::Read;
+        }
+        let mut incoming = link.incoming.borrow_mut();
+        incoming.feed(bytes);
+        loop {
+            match incoming.next(limits::EVENTS_QUEUE_BYTES_MAX) {
+                Ok(None) => break,
+                Ok(Some(Incoming::Message(message))) => {
+                    if link.client.get() == Client::Open {
+                        link.conversation.borrow_mut().client_message(message);
+                    }
+                }
+                Ok(Some(Incoming::Close(close))) => {
+                    link.conversation.borrow_mut().client_closed(close);
+                    return self.client_closed(link);
+                }
+                Err(violation) => return self.broke(link, violation),
+            }
+        }
+        if link.client.get() == Client::Open && link.conversation.borrow().is_full() {
+            link.paused.set(true);
+            return Flow::Pause;
+        }
+        Flow::Read
+    }
+
+    fn client_closed(&self, link: &Link) -> Flow {
+        let hub = &self.shared.hub;
+        match link.client.get() {
+            Client::Open => {
+                link.client.set(Client::Closed);
+                // Nothing that is published reaches it any more.
+                hub.with(|registry| registry.mute(link.id));
+            }
+            Client::Detached => {
+                let frame = server_frame(Opcode::Close, &close_payload(None, ""));
+                hub.send(link.id, &frame, clock::now());
+                finish(&self.shared, link.id, Then::Close);
+                self.end(link);
+            }
+            Client::Awaited => {
+                self.end(link);
+                hub.close(link.id);
+                return Flow::Close;
+            }
+            Client::Closed | Client::Ended => {}
+        }
+        Flow::Read
+    }
+
+    /// The client broke the protocol: it is told why, and its backend that it is gone.
+    fn broke(&self, link: &Link, violation: Violation) -> Flow {
+        count(&self.shared, violation);
+        tracing::info!("{}: client dropped: {violation}", rules::uri(&link.origin.context));
+        link.conversation.borrow_mut().client_gone();
+        let awaited = link.client.get() == Client::Awaited;
+        self.end(link);
+        if awaited {
+            self.shared.hub.close(link.id);
+            return Flow::Close;
+        }
+        let payload = close_payload(Some(violation.close_code()), "");
+        self.shared.hub.send(link.id, &server_frame(Opcode::Close, &payload), clock::now());
+        finish(&self.shared, link.id, Then::Close);
+        Flow::Read
+    }
+
+    /// The client is out; its conversation may have a last word to say.
+    fn end(&self, link: &Link) {
+        link.client.set(Client::Ended);
+        link.changed.notify_one();
+        self.remove(link.id);
+    }
+
+    fn leave(&self, link: &Rc<Link>) {
+        link.conversation.borrow_mut().client_gone();
+        self.end(link);
+        self.kick(link);
+    }
+
+    /// A published CLOSE has been sent to the client.
+    fn closed_by_hub(&self, id: SessionId, entry: &Option<Entry>) {
+        match entry {
+            Some(Entry::Echo(echo)) => echo.closing.set(true),
+            Some(Entry::OverHttp(link)) => {
+                if link.client.get() != Client::Ended {
+                    link.client.set(Client::Awaited);
+                }
+                link.conversation.borrow_mut().sever();
+                link.changed.notify_one();
+            }
+            None => return,
+        }
+        let bound = clock::now().plus_ms(limits::WEBSOCKET_CLOSE_MS);
+        self.shared.hub.with(|registry| registry.set_backend_timer(id, Some(bound)));
+    }
+
+    /// The keep-alive interval is over, or the time that a client has to end.
+    fn timer(&self, id: SessionId, entry: &Option<Entry>) {
+        match entry {
+            Some(Entry::OverHttp(link)) if link.client.get() == Client::Awaited => {
+                self.leave(link);
+                self.shared.hub.close(id);
+            }
+            Some(Entry::OverHttp(link)) => link.conversation.borrow_mut().timer_due(),
+            Some(Entry::Echo(_)) | None => {
+                self.remove(id);
+                self.shared.hub.close(id);
+            }
+        }
+    }
+
+    /// Starts the task that says what is to be said, unless it runs.
+    fn kick(&self, link: &Rc<Link>) {
+        if !link.running.get() && link.conversation.borrow().wants_request() {
+            self.run(link, None);
+        }
+    }
+
+    fn run(&self, link: &Rc<Link>, first: Option<Reply>) {
+        let Some(sockets) = self.this.upgrade() else { return };
+        let link = Rc::clone(link);
+        link.running.set(true);
+        tokio::task::spawn_local(async move {
+            courier::run(&sockets.shared, &link, first).await;
+            link.running.set(false);
+            if link.client.get() == Client::Ended {
+                sockets.remove(link.id);
+            } else if !sockets.shared.hub.with(|registry| registry.is_live(link.id)) {
+                // Its lease ended before it was parked, and nobody said so.
+                sockets.leave(&link);
+            }
+        });
+    }
+}
