@@ -20,6 +20,17 @@ pub struct ResponseHold {
     pub timeout_s: u32,
 }
 
+/// How an answer is written to its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The client's HTTP version.
+    pub version: Version,
+    /// Whether the connection goes on after the answer.
+    pub persistent: bool,
+    /// The request was HEAD: the answer has no body.
+    pub head_only: bool,
+}
+
 /// A held stream.
 #[derive(Clone, Debug)]
 pub struct StreamHold {
@@ -40,6 +51,16 @@ pub enum StreamFraming {
     Raw,
     /// HEAD, 204 or 304: nothing is written; the stream only ends.
     Silent,
+}
+
+/// A payload as a stream carries it; no bytes where it carries none.
+#[must_use]
+pub fn stream_bytes(framing: StreamFraming, payload: &Bytes) -> Bytes {
+    match framing {
+        StreamFraming::Chunked => crate::wire::http1::chunk(payload),
+        StreamFraming::Raw => payload.clone(),
+        StreamFraming::Silent => Bytes::new(),
+    }
 }
 
 /// Bytes of the end of a stream.
