@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn the_past_is_due_at_once() {
         let mut wheel = Wheel::new();
-        assert_eq!(due(&mut wheel, 1000), []);
+        assert!(due(&mut wheel, 1000).is_empty());
         wheel.insert(Tick(1000), 1);
         wheel.insert(Tick(3), 2);
         assert!(wheel.next_deadline().is_some_and(|at| at <= Tick(1000)));
@@ -287,7 +287,7 @@ mod tests {
     fn the_end_of_time_has_a_slot() {
         let mut wheel = Wheel::new();
         wheel.insert(Tick(u64::MAX), 1);
-        assert_eq!(due(&mut wheel, u64::MAX - 1), []);
+        assert!(due(&mut wheel, u64::MAX - 1).is_empty());
         assert_eq!(due(&mut wheel, u64::MAX), [1]);
     }
 

@@ -132,7 +132,9 @@ mod tests {
         let c = slab.insert("c");
         assert_eq!(c.index, a.index);
         assert_ne!(c, a);
-        assert_eq!((slab.get(a), slab.get(b), slab.get_mut(c)), (None, Some(&"b"), Some(&mut "c")));
+        assert_eq!((slab.get(a), slab.get(b), slab.get(c)), (None, Some(&"b"), Some(&"c")));
+        assert_eq!(slab.get_mut(a), None);
+        assert_eq!(slab.get_mut(c), Some(&mut "c"));
         assert_eq!(slab.ids().collect::<Vec<_>>(), [c, b]);
         assert_eq!(slab.len(), 2);
     }

@@ -79,8 +79,7 @@ fn write<'a>(
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     body: &[u8],
 ) -> Bytes {
-    let reason =
-        if is_field_text(reason) { reason } else { http1::reason(code).as_bytes() };
+    let reason = if is_field_text(reason) { reason } else { http1::reason(code).as_bytes() };
     let fields = fields.filter(|(name, value)| is_writable(name, value));
     let mut out = BytesMut::with_capacity(512 + body.len());
     http1::response(
@@ -101,7 +100,9 @@ fn is_writable(name: &[u8], value: &[u8]) -> bool {
     let is_connections =
         CONNECTION_FIELDS.iter().any(|field| field.as_bytes().eq_ignore_ascii_case(name));
     let is_token = !name.is_empty()
-        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte));
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte));
     if !is_connections && !(is_token && is_field_text(value)) {
         tracing::debug!(name = %name.escape_ascii(), "a header field is not valid: left out");
     }
@@ -151,8 +152,7 @@ mod tests {
     #[test]
     fn the_example_of_the_specification() {
         let hold = hold(&[("Content-Type", "text/plain"), ("X-A", "a"), ("X-B", "b")], "held");
-        let headers =
-            [("Content-Length", "77"), ("Grip-Foo", "zz"), ("X-N", "1"), ("x-a", "new")];
+        let headers = [("Content-Length", "77"), ("Grip-Foo", "zz"), ("X-N", "1"), ("x-a", "new")];
         assert_eq!(
             text(&published(&hold, REPLY, &content(200, &headers, "pub"))),
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-B: b\r\nX-N: 1\r\nx-a: new\r\n\
@@ -168,8 +168,12 @@ mod tests {
     #[test]
     fn exposed_names_are_the_ones_removed() {
         let hold = hold(&[("Content-Type", "text/plain"), ("X-B", "b")], "");
-        let headers =
-            [("X-A", "1"), ("X-A", "2"), ("X-C", "3"), ("Grip-Expose-Headers", "x-a, CONTENT-TYPE")];
+        let headers = [
+            ("X-A", "1"),
+            ("X-A", "2"),
+            ("X-C", "3"),
+            ("Grip-Expose-Headers", "x-a, CONTENT-TYPE"),
+        ];
         assert_eq!(
             text(&published(&hold, REPLY, &content(200, &headers, ""))),
             "HTTP/1.1 200 OK\r\nX-B: b\r\nX-C: 3\r\nContent-Length: 0\r\n\r\n"
@@ -201,7 +205,8 @@ mod tests {
     fn versions_and_connections() {
         let hold = hold(&[("A", "b")], "");
         let reply = Reply { persistent: false, ..REPLY };
-        let item = content(200, &[("Connection", "keep-alive"), ("Transfer-Encoding", "chunked")], "x");
+        let item =
+            content(200, &[("Connection", "keep-alive"), ("Transfer-Encoding", "chunked")], "x");
         assert_eq!(
             text(&published(&hold, reply, &item)),
             "HTTP/1.1 200 OK\r\nA: b\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx"
@@ -216,7 +221,8 @@ mod tests {
     #[test]
     fn no_header_ends_the_head() {
         let hold = hold(&[("Held", "a\r\nInjected: b")], "");
-        let headers = [("X", "a\r\nB: c"), ("a name", "x"), ("", "x"), ("Y\r\nB", "c"), ("Ok", "é")];
+        let headers =
+            [("X", "a\r\nB: c"), ("a name", "x"), ("", "x"), ("Y\r\nB", "c"), ("Ok", "é")];
         let mut item = content(200, &headers, "");
         item.reason = Some("a\nB: c".into());
         assert_eq!(

@@ -324,7 +324,11 @@ mod tests {
     fn move_takes_first_and_copies_the_root() {
         check("[1,2,3]", json!([{"op":"move","from":"/0","path":"/0"}]), "[1,3]");
         check("[1,2,3]", json!([{"op":"move","from":"/0","path":"/-"}]), "[2,3,1]");
-        check("{\"a\":1}", json!([{"op":"move","from":"/","path":"/b"}]), "{\"a\":1,\"b\":{\"a\":1}}");
+        check(
+            "{\"a\":1}",
+            json!([{"op":"move","from":"/","path":"/b"}]),
+            "{\"a\":1,\"b\":{\"a\":1}}",
+        );
         check("{\"a\":[1]}", json!([{"op":"move","from":"/a","path":"/"}]), "[1]");
         let into_itself = json!([{"op":"move","from":"/a","path":"/a/b"}]);
         assert_eq!(patched("{\"a\":{}}", into_itself), None);
@@ -353,7 +357,11 @@ mod tests {
             (json!("a"), json!("A"), false),
         ] {
             let test = json!([{"op":"test","path":"/0","value":value}]);
-            assert_eq!(patched(&json!([held]).to_string(), test).is_some(), equal, "{held} {value}");
+            assert_eq!(
+                patched(&json!([held]).to_string(), test).is_some(),
+                equal,
+                "{held} {value}"
+            );
         }
     }
 
