@@ -1,1 +1,201 @@
-//! Channel names to vectors of subscribers; a subscription knows its place, so leaving is O(1).
+//! Channel names to vectors of subscribers.
+//!
+//! A name is looked up by the hash that it carries and stands for a dense index from then on. A
+//! channel has one vector a mode; whoever is in it knows its place there, so that leaving is one
+//! `swap_remove`. A channel without subscribers is freed. Used by `seats`, which keeps both sides of
+//! each subscription in step.
+
+use hashbrown::HashTable;
+use smallvec::SmallVec;
+
+use super::slab::SessionId;
+use crate::grip::channel::ChannelName;
+use crate::session::Mode;
+
+/// A session in a channel's vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscriber {
+    /// Who.
+    pub id: SessionId,
+    /// Which of the session's subscriptions this is.
+    pub nth: u32,
+}
+
+/// The other side: a channel in a session's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The channel.
+    pub channel: ChannelIndex,
+    /// The session's place in the channel's vector.
+    pub place: u32,
+    /// Made by a target's `sub=`: neither counted nor removable.
+    pub implicit: bool,
+}
+
+/// A channel that has subscribers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ChannelIndex(u32);
+
+/// The smallest vector that is made smaller when most have left it.
+const SHRINK_FROM: usize = 64;
+
+struct Channel {
+    name: Option<ChannelName>,
+    lists: [SmallVec<[Subscriber; 1]>; 3],
+}
+
+/// All channels that have subscribers.
+#[derive(Default)]
+pub struct Channels {
+    by_name: HashTable<u32>,
+    channels: Vec<Channel>,
+    free: Vec<u32>,
+}
+
+impl Channels {
+    /// How many channels have subscribers.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// The channel of a name, if it has subscribers.
+    #[must_use]
+    pub fn find(&self, name: &ChannelName) -> Option<ChannelIndex> {
+        let is_it = |&index: &u32| self.name(index) == Some(name);
+        self.by_name.find(name.hash_value(), is_it).map(|&index| ChannelIndex(index))
+    }
+
+    /// The subscribers of one mode.
+    #[must_use]
+    pub fn list(&self, channel: ChannelIndex, mode: Mode) -> &[Subscriber] {
+        self.channels.get(channel.0 as usize).map_or(&[], |channel| &channel.lists[mode as usize])
+    }
+
+    /// Adds a subscriber to the channel of a name; which one, and at which place.
+    pub fn join(
+        &mut self,
+        name: &ChannelName,
+        mode: Mode,
+        subscriber: Subscriber,
+    ) -> (ChannelIndex, u32) {
+        let channel = self.find(name).unwrap_or_else(|| self.insert(name));
+        let list = &mut self.channels[channel.0 as usize].lists[mode as usize];
+        let place = list.len() as u32; // fewer than 2^32: one a session
+        list.push(subscriber);
+        (channel, place)
+    }
+
+    /// Removes the subscriber at `place`. Returns the one that has taken the place over, if any.
+    pub fn leave(&mut self, channel: ChannelIndex, mode: Mode, place: u32) -> Option<Subscriber> {
+        let known = self.channels.get_mut(channel.0 as usize)?;
+        let list = &mut known.lists[mode as usize];
+        if place as usize >= list.len() {
+            return None;
+        }
+        list.swap_remove(place as usize);
+        let moved = list.get(place as usize).copied();
+        if list.capacity() >= SHRINK_FROM && list.len() <= list.capacity() / 4 {
+            list.shrink_to_fit();
+        }
+        if known.lists.iter().all(|list| list.is_empty()) {
+            self.remove(channel.0);
+        }
+        moved
+    }
+
+    /// Notes that a subscriber's subscription is now the `nth` of its session.
+    pub fn renumber(&mut self, channel: ChannelIndex, mode: Mode, place: u32, nth: u32) {
+        let list = self.channels.get_mut(channel.0 as usize).map(|c| &mut c.lists[mode as usize]);
+        if let Some(subscriber) = list.and_then(|list| list.get_mut(place as usize)) {
+            subscriber.nth = nth;
+        }
+    }
+
+    /// How many subscriptions there are, over all channels.
+    #[must_use]
+    pub fn subscribers(&self) -> usize {
+        self.channels.iter().flat_map(|channel| &channel.lists).map(|list| list.len()).sum()
+    }
+
+    fn name(&self, index: u32) -> Option<&ChannelName> {
+        self.channels.get(index as usize)?.name.as_ref()
+    }
+
+    fn insert(&mut self, name: &ChannelName) -> ChannelIndex {
+        let channel = Channel { name: Some(name.clone()), lists: Default::default() };
+        let index = if let Some(index) = self.free.pop() {
+            self.channels[index as usize] = channel;
+            index
+        } else {
+            self.channels.push(channel);
+            self.channels.len() as u32 - 1 // fewer than 2^32: each needs a subscriber
+        };
+        let channels = &self.channels;
+        self.by_name.insert_unique(name.hash_value(), index, |&index| {
+            channels[index as usize].name.as_ref().map_or(0, ChannelName::hash_value)
+        });
+        ChannelIndex(index)
+    }
+
+    fn remove(&mut self, index: u32) {
+        let channel = &mut self.channels[index as usize];
+        channel.lists = Default::default();
+        let Some(name) = channel.name.take() else { return };
+        if let Ok(entry) = self.by_name.find_entry(name.hash_value(), |&known| known == index) {
+            entry.remove();
+        }
+        self.free.push(index);
+        if self.by_name.is_empty() {
+            // A quiet shard keeps no memory for the channels that it once had.
+            *self = Channels::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subscriber(index: u32) -> Subscriber {
+        Subscriber { id: SessionId { index, generation: 0 }, nth: 0 }
+    }
+
+    #[test]
+    fn leaving_moves_the_last_and_frees_the_channel() {
+        let mut channels = Channels::default();
+        let (a, b) = (ChannelName::new("a"), ChannelName::new("b"));
+        for index in 0..3 {
+            let (_, place) = channels.join(&a, Mode::Stream, subscriber(index));
+            assert_eq!(place, index);
+        }
+        channels.join(&a, Mode::Socket, subscriber(9));
+        channels.join(&b, Mode::Stream, subscriber(0));
+        let index = channels.find(&a).unwrap();
+        assert_eq!(channels.leave(index, Mode::Stream, 0), Some(subscriber(2)));
+        assert_eq!(channels.leave(index, Mode::Stream, 1), None);
+        assert_eq!(channels.list(index, Mode::Stream), [subscriber(2)]);
+        channels.leave(index, Mode::Stream, 0);
+        assert_eq!(channels.find(&a), Some(index));
+        channels.leave(index, Mode::Socket, 0);
+        assert_eq!((channels.find(&a), channels.len()), (None, 1));
+        assert!(channels.list(index, Mode::Socket).is_empty());
+        let (again, _) = channels.join(&ChannelName::new("c"), Mode::Stream, subscriber(1));
+        assert_eq!(again, index);
+    }
+
+    #[test]
+    fn many_channels_are_found_by_their_names() {
+        let mut channels = Channels::default();
+        let names: Vec<_> = (0..1000).map(|n| ChannelName::new(&n.to_string())).collect();
+        for name in &names {
+            channels.join(name, Mode::Response, subscriber(1));
+        }
+        for name in &names {
+            let index = channels.find(name).unwrap();
+            channels.leave(index, Mode::Response, 0);
+            assert_eq!(channels.find(name), None);
+        }
+        assert_eq!((channels.len(), channels.channels.len()), (0, 0));
+    }
+}

@@ -4,9 +4,13 @@
 //! bytes leave, together. Its methods borrow, act and release; no borrow lives across an await. A
 //! [`Lease`] keeps a session open while whoever serves its connection lives.
 
+mod answers;
 pub mod channels;
+mod due;
 pub mod fanout;
+mod recent;
 pub mod registry;
+pub mod seats;
 pub mod slab;
 
 use std::cell::{Cell, RefCell};

@@ -1,83 +1,100 @@
 //! The registry: sessions, their subscriptions and timers. Pure; the present moment is passed in.
+//!
+//! The roof over `seats`, `fanout` and `due`; called through the hub's handle by the shard and the
+//! proxy. It knows no socket: bytes leave through the [`Outlet`] that is handed in.
 
-use bytes::Bytes;
+use std::collections::VecDeque;
+use std::rc::Rc;
 
-use super::fanout::Outlet;
+use fastrand::Rng;
+
+use super::due;
+use super::fanout::{Fanout, Outlet};
+use super::recent::Recent;
+use super::seats::Seats;
 use super::slab::SessionId;
 use crate::clock::Tick;
 use crate::grip::channel::ChannelName;
 use crate::grip::control::SocketKeepAlive;
+use crate::grip::instruction::Response;
 use crate::grip::item::Item;
 use crate::grip::message::Message;
-use crate::session::http::{ResponseHold, StreamHold};
+use crate::session::http::{Reply, ResponseHold, StreamHold, compact};
+use crate::session::keep_alive::{Pacer, Pulse};
+use crate::session::socket::message_frame;
+use crate::session::{Hold, Mode, Session};
+
+pub use super::fanout::{Effect, Receivers};
+pub use super::seats::{Counts, Subscribed};
 
 /// What the registry is told at start.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Channels that one connection may be subscribed to.
     pub subscriptions_max: usize,
+    /// Makes the random parts of keep-alive periods repeatable.
+    pub seed: Option<u64>,
 }
 
-/// What the hub asks of its shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// A `refresh` item reached this WebSocket: ask its backend now.
-    Refresh(SessionId),
-    /// A `close` item reached this WebSocket: its client has been sent a CLOSE; tell its backend.
-    SocketClosed(SessionId),
-    /// The backend timer of this WebSocket (see `set_backend_timer`) is due.
-    BackendTimer(SessionId),
-}
-
-/// What came of subscribing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subscribed {
-    /// A new subscription.
-    Added,
-    /// It was subscribed already; filters and prev-id were replaced.
-    Replaced,
-    /// The connection has as many channels as it may have; nothing changed.
-    TooMany,
-    /// There is no such session.
-    Gone,
-}
-
-/// What came of publishing one item here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Receivers {
-    /// Sessions that the item was for, over all transports.
-    pub matched: u64,
-    /// Deliveries that were refused because a client does not read.
-    pub refused: u64,
+impl Default for Settings {
+    fn default() -> Settings {
+        let subscriptions_max = crate::limits::SUBSCRIPTIONS_PER_CONNECTION_MAX;
+        Settings { subscriptions_max, seed: None }
+    }
 }
 
 /// One shard's sessions.
-pub struct Registry {}
+pub struct Registry {
+    subscriptions_max: usize,
+    seats: Seats,
+    effects: VecDeque<Effect>,
+    responses: Recent<Response>,
+    pulses: Recent<Pulse>,
+}
 
 impl Registry {
+    /// Bytes that a session takes here, with one subscription and without a timer.
+    pub const SESSION_BYTES: usize = Seats::SEAT_BYTES;
+
     /// An empty registry.
     #[must_use]
     pub fn new(settings: Settings) -> Registry {
-        let _ = settings;
-        todo!()
+        Registry {
+            subscriptions_max: settings.subscriptions_max,
+            seats: Seats::new(settings.seed.map_or_else(Rng::new, Rng::with_seed)),
+            effects: VecDeque::new(),
+            responses: Recent::default(),
+            pulses: Recent::default(),
+        }
     }
 
     /// Takes up a long-poll. Its time-out runs from `now`.
     pub fn open_response(&mut self, hold: ResponseHold, now: Tick) -> SessionId {
-        let _ = (hold, now);
-        todo!()
+        let ResponseHold { held, version, persistent, head_only, timeout_s } = hold;
+        let held = match self.responses.find(&held) {
+            Some(known) => known,
+            None => self.responses.note(Rc::new(compact(&held))),
+        };
+        let reply = Reply { version, persistent, head_only };
+        let due = now.plus_ms(u64::from(timeout_s) * 1000);
+        self.seats.open(Session::new(Hold::Response { held, reply, due }))
     }
 
     /// Takes up a stream. Its keep-alive runs from `now`.
     pub fn open_stream(&mut self, hold: StreamHold, now: Tick) -> SessionId {
-        let _ = (hold, now);
-        todo!()
+        let StreamHold { framing, keep_alive, persistent } = hold;
+        let pulse = keep_alive.and_then(|keep_alive| Pulse::for_stream(&keep_alive, framing));
+        let keep_alive = pulse.map(|pulse| {
+            let pulse = self.share(pulse);
+            Pacer::start(pulse, now, &mut self.seats.rng)
+        });
+        self.seats.open(Session::new(Hold::Stream { framing, persistent, keep_alive }))
     }
 
     /// Takes up a WebSocket.
     pub fn open_socket(&mut self, now: Tick) -> SessionId {
-        let _ = now;
-        todo!()
+        let _ = now; // nothing of a WebSocket runs before its backend asks for it
+        self.seats.open(Session::new(Hold::Socket(None)))
     }
 
     /// Subscribes a session. `implicit` subscriptions (a target's `sub=`) are neither counted
@@ -88,40 +105,55 @@ impl Registry {
         channel: &ChannelName,
         implicit: bool,
     ) -> Subscribed {
-        let _ = (id, channel, implicit);
-        todo!()
+        self.seats.subscribe(id, channel, implicit, self.subscriptions_max)
     }
 
     /// Leaves a channel; unknown channels and implicit subscriptions are ignored.
     pub fn unsubscribe(&mut self, id: SessionId, channel: &ChannelName) {
-        let _ = (id, channel);
-        todo!()
+        self.seats.unsubscribe(id, channel);
     }
 
     /// Sets a variable of the session, or removes it.
     pub fn set_meta(&mut self, id: SessionId, name: &str, value: Option<&str>) {
-        let _ = (id, name, value);
-        todo!()
+        self.seats.change(id, |session, _| session.set_meta(name, value));
     }
 
-    /// Sets a WebSocket's keep-alive, or turns it off; its time starts now.
+    /// A variable of the session.
+    #[must_use]
+    pub fn meta(&self, id: SessionId, name: &str) -> Option<&str> {
+        self.seats.session(id)?.meta(name)
+    }
+
+    /// Sets a WebSocket's keep-alive, or turns it off; its time starts now. One that no client may be
+    /// sent (a ping or pong of more than 125 bytes) is ignored, and the previous one stays.
     pub fn set_keep_alive(
         &mut self,
         id: SessionId,
         keep_alive: Option<SocketKeepAlive>,
         now: Tick,
     ) {
-        let _ = (id, keep_alive, now);
-        todo!()
+        let pulse = match keep_alive.as_ref().map(Pulse::for_socket) {
+            Some(None) => {
+                tracing::debug!("a keep-alive ping or pong of more than 125 bytes is ignored");
+                return;
+            }
+            Some(Some(pulse)) => Some(self.share(pulse)),
+            None => None,
+        };
+        self.seats.change(id, |session, rng| {
+            session.with_socket(|socket| {
+                socket.keep_alive = pulse.map(|pulse| Pacer::start(pulse, now, rng));
+            });
+        });
     }
 
     /// Something was relayed to the client: an idle keep-alive starts its time again.
     pub fn touched(&mut self, id: SessionId, now: Tick) {
-        let _ = (id, now);
-        todo!()
+        self.seats.touched(id, now);
     }
 
-    /// Sends `message` after `seconds`; one that is already waiting is sent first, now.
+    /// Sends `message` after `seconds`; one that is already waiting is sent first, now. A ping or
+    /// pong of more than 125 bytes is ignored.
     pub fn send_delayed(
         &mut self,
         id: SessionId,
@@ -130,82 +162,96 @@ impl Registry {
         now: Tick,
         outlet: &mut dyn Outlet,
     ) {
-        let _ = (id, message, seconds, now, outlet);
-        todo!()
+        let Some(frame) = message_frame(&message) else {
+            tracing::debug!("a delayed ping or pong of more than 125 bytes is ignored");
+            return;
+        };
+        self.flush_delayed(id, now, outlet);
+        let at = now.plus_ms(u64::from(seconds) * 1000);
+        self.seats.change(id, |session, _| {
+            session.with_socket(|socket| socket.delayed = Some((frame, at)));
+        });
     }
 
     /// Sends the delayed message now, if there is one.
     pub fn flush_delayed(&mut self, id: SessionId, now: Tick, outlet: &mut dyn Outlet) {
-        let _ = (id, now, outlet);
-        todo!()
+        let delayed = self
+            .seats
+            .change(id, |session, _| session.with_socket(|socket| socket.delayed.take()).flatten());
+        if let Some(Some((frame, _))) = delayed {
+            self.seats.touched(id, now);
+            self.fanout(outlet).send(id, &frame);
+        }
     }
 
     /// A WebSocket's CLOSE has been sent by its proxy side: nothing more is delivered to it and all
     /// its subscriptions end.
     pub fn mute(&mut self, id: SessionId) {
-        let _ = id;
-        todo!()
+        self.seats.mute(id);
     }
 
-    /// Sets, moves or (with `None`) clears the one timer that a WebSocket's backend side has.
+    /// Sets, moves or (with `None`) clears the one timer that a WebSocket's backend side has. It
+    /// outlives `mute`.
     pub fn set_backend_timer(&mut self, id: SessionId, at: Option<Tick>) {
-        let _ = (id, at);
-        todo!()
+        self.seats.change(id, |session, _| session.set_backend(at));
     }
 
     /// Forgets a session; stale ids are ignored. The caller closes or reuses its socket.
     pub fn close(&mut self, id: SessionId) {
-        let _ = id;
-        todo!()
+        self.seats.close(id);
     }
 
     /// Whether this id's session still lives.
     #[must_use]
     pub fn is_live(&self, id: SessionId) -> bool {
-        let _ = id;
-        todo!()
+        self.seats.session(id).is_some()
+    }
+
+    /// Whether this id's session is a WebSocket.
+    #[must_use]
+    pub fn is_socket(&self, id: SessionId) -> bool {
+        self.seats.session(id).is_some_and(|session| session.mode() == Mode::Socket)
     }
 
     /// Delivers one item to all who are subscribed here.
     pub fn publish(&mut self, item: &Item, now: Tick, outlet: &mut dyn Outlet) -> Receivers {
-        let _ = (item, now, outlet);
-        todo!()
+        let mut fanout = self.fanout(outlet);
+        fanout.publish(item, now);
+        fanout.receivers
     }
 
     /// Does what is due: time-outs, keep-alives, delayed messages.
     pub fn tick(&mut self, now: Tick, outlet: &mut dyn Outlet) {
-        let _ = (now, outlet);
-        todo!()
+        due::tick(&mut self.fanout(outlet), now);
     }
 
-    /// When `tick` is to be called next.
+    /// When `tick` is to be called next. At times a little early: `tick` then has nothing to send.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
-        todo!()
+        self.seats.next_deadline()
     }
 
-    /// What the shard is asked to do, in order.
+    /// What the shard is asked to do, in order. An effect may outlive its session.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        todo!()
+        self.effects.pop_front()
     }
 
     /// Whether `poll_effect` has something to give.
     #[must_use]
     pub fn has_effects(&self) -> bool {
-        todo!()
+        !self.effects.is_empty()
     }
 
     /// Stopping: long-polls get what they get at their time-out, streams end, WebSockets get 1001.
+    /// All their connections are closed afterwards.
     pub fn drain(&mut self, outlet: &mut dyn Outlet) {
-        let _ = outlet;
-        let _ = Bytes::new();
-        todo!()
+        due::drain(&mut self.fanout(outlet));
     }
 
     /// How many sessions there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        todo!()
+        self.seats.len()
     }
 
     /// Whether there are none.
@@ -213,4 +259,49 @@ impl Registry {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// How many sessions there are of each kind.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.seats.counts
+    }
+
+    /// How many channels have subscribers, and how many timers run.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        self.seats.load()
+    }
+
+    /// How many sessions are subscribed to a channel, over all modes.
+    #[must_use]
+    pub fn subscribers(&self, channel: &ChannelName) -> usize {
+        let Some(channel) = self.seats.channel(channel) else { return 0 };
+        [Mode::Response, Mode::Stream, Mode::Socket]
+            .map(|mode| self.seats.subscribers(channel, mode).len())
+            .iter()
+            .sum()
+    }
+
+    /// Checks that all that is kept twice agrees. For tests and fuzzing: it looks at everything.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn verify(&self) {
+        self.seats.verify();
+    }
+
+    fn share(&mut self, pulse: Pulse) -> Rc<Pulse> {
+        match self.pulses.find(&pulse) {
+            Some(known) => known,
+            None => self.pulses.note(Rc::new(pulse)),
+        }
+    }
+
+    fn fanout<'a>(&'a mut self, outlet: &'a mut dyn Outlet) -> Fanout<'a> {
+        let receivers = Receivers::default();
+        Fanout { seats: &mut self.seats, outlet, effects: &mut self.effects, receivers }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! HTTP holds: what a long-poll is answered with, what a stream is sent.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use crate::grip::instruction::{KeepAlive, Response};
+use crate::grip::instruction::{Field, KeepAlive, Response};
 use crate::wire::http1::Version;
 
 /// A held long-poll.
@@ -18,6 +18,17 @@ pub struct ResponseHold {
     pub head_only: bool,
     /// After how many seconds it is answered with `held`.
     pub timeout_s: u32,
+}
+
+/// How an answer is written to its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The client's HTTP version.
+    pub version: Version,
+    /// Whether the connection goes on after the answer.
+    pub persistent: bool,
+    /// The request was HEAD: the answer has no body.
+    pub head_only: bool,
 }
 
 /// A held stream.
@@ -42,11 +53,69 @@ pub enum StreamFraming {
     Silent,
 }
 
+/// A payload as a stream carries it; no bytes where it carries none.
+#[must_use]
+pub fn stream_bytes(framing: StreamFraming, payload: &Bytes) -> Bytes {
+    match framing {
+        StreamFraming::Chunked => crate::wire::http1::chunk(payload),
+        StreamFraming::Raw => payload.clone(),
+        StreamFraming::Silent => Bytes::new(),
+    }
+}
+
 /// Bytes of the end of a stream.
 #[must_use]
 pub fn stream_end(framing: StreamFraming) -> Bytes {
     match framing {
         StreamFraming::Chunked => Bytes::from_static(crate::wire::http1::LAST_CHUNK),
         StreamFraming::Raw | StreamFraming::Silent => Bytes::new(),
+    }
+}
+
+/// The same response in memory of its own: a hold must not keep the buffer alive in which its
+/// backend's response was read.
+#[must_use]
+pub fn compact(response: &Response) -> Response {
+    let pieces = || {
+        let fields = response.headers.iter().flat_map(|field| [&field.name, &field.value]);
+        [&response.reason, &response.body].into_iter().chain(fields)
+    };
+    let mut all = BytesMut::with_capacity(pieces().map(Bytes::len).sum());
+    pieces().for_each(|piece| all.extend_from_slice(piece));
+    let mut all = all.freeze();
+    let mut own = |piece: &Bytes| all.split_to(piece.len());
+    let (reason, body) = (own(&response.reason), own(&response.body));
+    let headers = response.headers.iter();
+    let headers = headers.map(|f| Field { name: own(&f.name), value: own(&f.value) }).collect();
+    Response { code: response.code, reason, headers, body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compact_response_is_the_same() {
+        let field = |name, value| Field {
+            name: Bytes::from_static(name),
+            value: Bytes::from_static(value),
+        };
+        let response = Response {
+            code: 200,
+            reason: Bytes::from_static(b"OK"),
+            headers: vec![field(b"A", b"1"), field(b"B", b"")],
+            body: Bytes::from_static(b"body"),
+        };
+        assert_eq!(compact(&response), response);
+    }
+
+    #[test]
+    fn payloads_in_each_framing() {
+        let payload = Bytes::from_static(b"init\n");
+        assert_eq!(stream_bytes(StreamFraming::Chunked, &payload), &b"5\r\ninit\n\r\n"[..]);
+        assert_eq!(stream_bytes(StreamFraming::Raw, &payload), payload);
+        assert!(stream_bytes(StreamFraming::Silent, &payload).is_empty());
+        assert_eq!(stream_end(StreamFraming::Chunked), &b"0\r\n\r\n"[..]);
+        assert!(stream_end(StreamFraming::Raw).is_empty());
     }
 }
