@@ -3,11 +3,15 @@
 //! The arguments, what they mean, and the exit code. Dispatched to by the command line; sending is
 //! in `send`, the item's encodings in `item_form`.
 
+mod item_form;
+mod send;
+
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::item_form::{Members, Value};
-use super::send::{self, Credentials, SendError};
+use self::item_form::{Members, Value};
+use self::send::Credentials;
+pub use self::send::SendError;
 
 /// Publish one message to the channel of a running server
 #[derive(Clone, Debug, clap::Args)]
@@ -157,7 +161,7 @@ impl Payload<'_> {
 
 /// The item that the arguments describe. Of several mistakes the same one is told as by
 /// `pushpin-publish`: code, content, headers, meta, file.
-pub fn item(args: &PublishArgs) -> Result<Value, PublishError> {
+fn item(args: &PublishArgs) -> Result<Value, PublishError> {
     let code: u16 = args.code.parse()?;
     if code > 999 {
         return Err(PublishError::CodeRange);
@@ -255,5 +259,4 @@ fn contents(content: &str, newline: bool) -> Result<(Vec<u8>, Vec<u8>), PublishE
 }
 
 #[cfg(test)]
-#[path = "command/tests.rs"]
 mod tests;

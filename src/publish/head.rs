@@ -296,5 +296,4 @@ fn is_token(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "head/tests.rs"]
 mod tests;

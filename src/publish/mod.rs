@@ -8,6 +8,4 @@ pub mod command;
 pub mod guard;
 pub mod head;
 pub mod http;
-pub mod item_form;
 pub mod publisher;
-pub mod send;

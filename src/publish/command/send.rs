@@ -321,5 +321,4 @@ fn of_zeromq(error: ZmqError) -> SendError {
 }
 
 #[cfg(test)]
-#[path = "send/tests.rs"]
 mod tests;
