@@ -121,14 +121,17 @@ fn filters(object: Object<'_>) -> Result<Vec<Box<str>>, Fault> {
 }
 
 fn keep_alive(object: Object<'_>) -> Result<Option<SocketKeepAlive>, Fault> {
-    let ((kind, content), timeout_s) =
-        message(object, "keep-alive", limits::KEEP_ALIVE_S_DEFAULT)?;
+    let ((kind, content), timeout_s) = message(object, "keep-alive", limits::KEEP_ALIVE_S_DEFAULT)?;
     // Whatever is not `interval` is `idle`.
     let mode = match object.member("mode") {
         Some(Value::Text("interval")) => KeepAliveMode::Interval,
         _ => KeepAliveMode::Idle,
     };
-    Ok(content.map(|content| SocketKeepAlive { message: Message { kind, content }, mode, timeout_s }))
+    Ok(content.map(|content| SocketKeepAlive {
+        message: Message { kind, content },
+        mode,
+        timeout_s,
+    }))
 }
 
 /// Kind and content of a message and its time in seconds, which is read only when there is content;

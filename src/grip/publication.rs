@@ -88,7 +88,8 @@ impl Publication {
             ("channel", Value::text(&self.channel)),
             ("formats", dict(self.payload.formats(form))),
         ];
-        let text = |text: &Option<String>| text.as_deref().filter(|t| !t.is_empty()).map(Value::text);
+        let text =
+            |text: &Option<String>| text.as_deref().filter(|t| !t.is_empty()).map(Value::text);
         members.extend(text(&self.id).map(|id| ("id", id)));
         if !self.meta.is_empty() {
             let meta = self.meta.iter().map(|(name, value)| (name.as_str(), Value::text(value)));

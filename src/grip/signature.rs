@@ -60,7 +60,9 @@ impl SigningKey {
         let (pairs, odd) = content.trim_ascii().as_chunks::<2>();
         for pair in pairs {
             let byte = crate::wire::text::hex_pair(*pair);
-            bytes.push(byte.ok_or_else(|| KeyError("the key is neither PEM nor hexadecimal".into()))?);
+            bytes.push(
+                byte.ok_or_else(|| KeyError("the key is neither PEM nor hexadecimal".into()))?,
+            );
         }
         if !odd.is_empty() {
             return Err(KeyError("the key has an odd number of hexadecimal digits".into()));
@@ -89,8 +91,9 @@ fn from_pem(content: &[u8]) -> Result<SigningKey, KeyError> {
     let key = if let Ok(key) = EncodingKey::from_ec_pem(content) {
         SigningKey { algorithm: Algorithm::ES256, key }
     } else {
-        let key = EncodingKey::from_rsa_pem(content)
-            .map_err(|error| KeyError(format!("the PEM holds no EC or RSA private key: {error}")))?;
+        let key = EncodingKey::from_rsa_pem(content).map_err(|error| {
+            KeyError(format!("the PEM holds no EC or RSA private key: {error}"))
+        })?;
         SigningKey { algorithm: Algorithm::RS256, key }
     };
     key.sign("", 0).map(|_| ())?;

@@ -47,7 +47,10 @@ fn subscriptions() {
             r#"{"type":"set-meta","name":"n","value":"v"}"#,
             Control::SetMeta("n".into(), Some("v".into())),
         ),
-        (r#"{"type":"set-meta","name":"n","value":""}"#, Control::SetMeta("n".into(), Some("".into()))),
+        (
+            r#"{"type":"set-meta","name":"n","value":""}"#,
+            Control::SetMeta("n".into(), Some("".into())),
+        ),
         (r#"{"type":"set-meta","name":"n"}"#, Control::SetMeta("n".into(), None)),
     ] {
         assert_eq!(read(text), control, "{text}");
@@ -82,8 +85,7 @@ fn keep_alives() {
 
 #[test]
 fn delayed_messages() {
-    let delayed =
-        |kind, content, seconds| Control::SendDelayed(message(kind, content), seconds);
+    let delayed = |kind, content, seconds| Control::SendDelayed(message(kind, content), seconds);
     for (members, control) in [
         (r#","content":"x""#, delayed(MessageKind::Text, "x", 1)),
         (r#","content":"x","timeout":0"#, delayed(MessageKind::Text, "x", 1)),

@@ -46,13 +46,13 @@ fn a_whole_document() {
     };
     assert_eq!(read.channels[0], channel);
     assert_eq!(names(&read), ["a", "b"]);
-    let keep_alive =
-        KeepAlive { data: "hi".into(), mode: KeepAliveMode::Interval, timeout_s: 1 };
+    let keep_alive = KeepAlive { data: "hi".into(), mode: KeepAliveMode::Interval, timeout_s: 1 };
     assert_eq!(read.keep_alive, Some(keep_alive));
     assert_eq!(read.meta, [("user".into(), Some("u".into()))]);
     assert_eq!((read.response.code, &read.response.reason[..]), (201, &b"Made"[..]));
     assert_eq!(read.response.body, "hi");
-    let fields: Vec<_> = read.response.headers.iter().map(|f| (&f.name[..], &f.value[..])).collect();
+    let fields: Vec<_> =
+        read.response.headers.iter().map(|f| (&f.name[..], &f.value[..])).collect();
     assert_eq!(fields, [(&b"A"[..], &b"x"[..]), (b"Grip-A", b"1"), (b"b", b"1")]);
 }
 
@@ -157,7 +157,10 @@ fn errors_of_hold() {
             "channel contains 'prev-id' with wrong type",
         ),
         (r#""channels":[{"name":"a","filters":1}]"#, "channel contains 'filters' with wrong type"),
-        (r#""channels":[{"name":"a","filters":["a",1]}]"#, "filters contains value with wrong type"),
+        (
+            r#""channels":[{"name":"a","filters":["a",1]}]"#,
+            "filters contains value with wrong type",
+        ),
         (
             r#""channels":[{"name":"a","filters":["1","2","3","4","5","6"]}]"#,
             "too many filters for channel 'a'",

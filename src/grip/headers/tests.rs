@@ -55,7 +55,8 @@ fn nothing_but_a_grip_header() {
 fn holds_and_timeouts() {
     assert_eq!(read(&[("Grip-Hold", "stream"), ("Grip-Hold", "x")]).hold, Some(Hold::Stream));
     assert_eq!(read(&[("grip-hold", "response")]).hold, Some(Hold::Response));
-    for (value, seconds) in [("1", 5), ("0", 5), ("5", 5), ("+60", 60), ("2147483647", 2147483647)] {
+    for (value, seconds) in [("1", 5), ("0", 5), ("5", 5), ("+60", 60), ("2147483647", 2147483647)]
+    {
         assert_eq!(read(&[("Grip-Timeout", value)]).timeout_s, seconds);
     }
 }

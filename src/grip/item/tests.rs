@@ -135,7 +135,8 @@ fn actions() {
     }
     for name in ["http-response", "http-stream"] {
         for (action, hint) in [("hint", true), ("close", false), ("refresh", false)] {
-            let item = formats(&format!(r#""{name}":{{"action":"{action}","code":null,"body":1}}"#));
+            let item =
+                formats(&format!(r#""{name}":{{"action":"{action}","code":null,"body":1}}"#));
             let is_hint =
                 item.http_response == Some(Action::Hint) || item.http_stream == Some(Action::Hint);
             assert_eq!(is_hint, hint, "{name} {action}");
@@ -260,7 +261,11 @@ fn errors_of_responses() {
 #[test]
 fn errors_of_streams_and_messages() {
     for (name, value, message) in [
-        ("http-stream", r#"{"content-bin":1}"#, "'http-stream' contains 'content-bin' with wrong type"),
+        (
+            "http-stream",
+            r#"{"content-bin":1}"#,
+            "'http-stream' contains 'content-bin' with wrong type",
+        ),
         ("http-stream", r#"{"content":1}"#, "'http-stream' contains 'content' with wrong type"),
         ("http-stream", "{}", "'http-stream' does not contain 'content' or 'content-bin'"),
         ("ws-message", r#"{"type":1}"#, "'ws-message' contains 'type' with wrong type"),
@@ -270,10 +275,18 @@ fn errors_of_streams_and_messages() {
             r#"{"type":"Text","content":1,"content-filters":1}"#,
             "'ws-message' contains 'type' with unknown value",
         ),
-        ("ws-message", r#"{"content-bin":1}"#, "'ws-message' contains 'content-bin' with wrong type"),
+        (
+            "ws-message",
+            r#"{"content-bin":1}"#,
+            "'ws-message' contains 'content-bin' with wrong type",
+        ),
         ("ws-message", r#"{"content":1}"#, "'ws-message' contains 'content' with wrong type"),
         ("ws-message", "{}", "'ws-message' does not contain 'content' or 'content-bin'"),
-        ("ws-message", r#"{"type":"text"}"#, "'ws-message' does not contain 'content' or 'content-bin'"),
+        (
+            "ws-message",
+            r#"{"type":"text"}"#,
+            "'ws-message' does not contain 'content' or 'content-bin'",
+        ),
         (
             "ws-message",
             r#"{"action":"close","code":null}"#,
