@@ -81,7 +81,9 @@ fn hold(object: Object<'_>, instruction: &mut Instruction) -> Result<(), Fault> 
         Some(_) => return Err(Fault::wrong_type("hold", "keep-alive")),
     }
     let meta = object.text_map("hold", "meta")?;
-    instruction.meta.extend(meta.into_iter().map(|(name, value)| (name.into(), Some(value.into()))));
+    instruction
+        .meta
+        .extend(meta.into_iter().map(|(name, value)| (name.into(), Some(value.into()))));
     Ok(())
 }
 
@@ -115,10 +117,8 @@ fn filter(value: Value<'_>) -> Result<Box<str>, Fault> {
 /// `header` counts, else it is `interval`.
 fn keep_alive(object: Object<'_>, header: Option<KeepAlive>) -> Result<KeepAlive, Fault> {
     let content = content(object, "keep-alive", "content-bin", "content")?;
-    let timeout_s = object
-        .unsigned("keep-alive", "timeout")?
-        .unwrap_or(limits::KEEP_ALIVE_S_DEFAULT)
-        .max(1);
+    let timeout_s =
+        object.unsigned("keep-alive", "timeout")?.unwrap_or(limits::KEEP_ALIVE_S_DEFAULT).max(1);
     let (data, mode) = match header {
         Some(KeepAlive { data, mode, .. }) => (data, mode),
         None => (Bytes::new(), KeepAliveMode::Interval),

@@ -112,8 +112,7 @@ fn next_event(body: &Bytes, at: usize) -> Result<(&[u8], Bytes, usize), EventsEr
         return Ok((line, Bytes::new(), content_start));
     };
     let (name, length) = line.split_at(space);
-    let length =
-        length.get(1..).and_then(hexadecimal).ok_or(EventsError::BadLength(at))?;
+    let length = length.get(1..).and_then(hexadecimal).ok_or(EventsError::BadLength(at))?;
     let content_end = content_start
         .checked_add(length)
         .filter(|end| *end <= body.len())
@@ -178,7 +177,7 @@ mod tests {
                 b"TEXT 24\r\nc:{\"type\":\"subscribe\",\"channel\":\"t\"}\r\n",
             ),
         ] {
-            assert_eq!(written(&[event.clone()]), bytes);
+            assert_eq!(written(std::slice::from_ref(&event)), bytes);
             assert_eq!(decode(&Bytes::from_static(bytes)), Ok(vec![event]));
         }
         let batch = b"TEXT 3\r\ntwo\r\nTEXT\r\nTEXT 4\r\nfour\r\nPING 1\r\np\r\nPONG\r\n";

@@ -96,10 +96,8 @@ pub fn one_line_text(text: &str) -> Box<str> {
 /// A field out of JSON; `None` when its name cannot be a field name, then it is left out.
 #[must_use]
 pub fn field(name: &str, value: &str) -> Option<Field> {
-    is_token(name).then(|| Field {
-        name: Bytes::copy_from_slice(name.as_bytes()),
-        value: one_line(value),
-    })
+    is_token(name)
+        .then(|| Field { name: Bytes::copy_from_slice(name.as_bytes()), value: one_line(value) })
 }
 
 /// Whether `name` can be a field name (RFC 9110, 5.1).

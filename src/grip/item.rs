@@ -91,9 +91,9 @@ fn item(value: Value<'_>) -> Result<Item, Fault> {
     let Value::Object(object) = value else {
         return Err(Fault::new("items", "publish item object is not an object"));
     };
-    let channel = object.text(OWNER, "channel")?.ok_or_else(|| {
-        Fault::new("channel", "publish item object does not contain 'channel'")
-    })?;
+    let channel = object
+        .text(OWNER, "channel")?
+        .ok_or_else(|| Fault::new("channel", "publish item object does not contain 'channel'"))?;
     let id = object.text(OWNER, "id")?.map(Box::from);
     let prev_id = object.text(OWNER, "prev-id")?.map(Box::from);
     let formats = formats(object, OWNER)?;

@@ -63,7 +63,7 @@ impl Poll {
     /// When the system gives no descriptor.
     pub fn new() -> io::Result<Poll> {
         let set = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Poll { set: AsyncFd::with_interest(set, tokio::io::Interest::READABLE)? })
+        Ok(Poll { set: AsyncFd::register_with_interest(set, tokio::io::Interest::READABLE)? })
     }
 
     /// Adds a socket.

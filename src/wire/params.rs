@@ -255,11 +255,13 @@ mod tests {
 
     #[test]
     fn integers() {
-        for (text, value) in [("5", 5), (" +7 ", 7), ("-1", -1), ("2147483647", i32::MAX), ("007", 7)]
+        for (text, value) in
+            [("5", 5), (" +7 ", 7), ("-1", -1), ("2147483647", i32::MAX), ("007", 7)]
         {
             assert_eq!(integer(text.as_bytes()), Some(value), "{text:?}");
         }
-        for text in ["", " ", "5.5", "5; x", "2147483648", "-2147483649", "+", "+-1", "0x1", "5 5"] {
+        for text in ["", " ", "5.5", "5; x", "2147483648", "-2147483649", "+", "+-1", "0x1", "5 5"]
+        {
             assert_eq!(integer(text.as_bytes()), None, "{text:?}");
         }
     }

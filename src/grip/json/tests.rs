@@ -36,8 +36,28 @@ fn what_is_accepted() {
 #[test]
 fn what_is_refused() {
     for text in [
-        "", " ", "x", "{}x", "{} {}", "[1,]", r#"{"a":1,}"#, "{a:1}", "{'a':1}", "[", "]", "{", "\"",
-        "\"a", "[\"a\\", "[\"\\u00zz\"]", "[\"\\u12\"]", "[NaN]", "[-]", "[01]", "[1e400]", "nul",
+        "",
+        " ",
+        "x",
+        "{}x",
+        "{} {}",
+        "[1,]",
+        r#"{"a":1,}"#,
+        "{a:1}",
+        "{'a':1}",
+        "[",
+        "]",
+        "{",
+        "\"",
+        "\"a",
+        "[\"a\\",
+        "[\"\\u00zz\"]",
+        "[\"\\u12\"]",
+        "[NaN]",
+        "[-]",
+        "[01]",
+        "[1e400]",
+        "nul",
         "[\"\\ud800\",]",
     ] {
         assert_eq!(tree(text.as_bytes()), Err(NotJson), "{text}");
@@ -53,7 +73,8 @@ fn the_last_of_equal_members_counts() {
     with_object(r#"{"b":1,"a":1,"b":"2","B":3}"#, |object| {
         assert!(matches!(object.member("b"), Some(Value::Text("2"))));
         assert!(object.member("c").is_none());
-        let names: Vec<_> = object.sorted().into_iter().map(|(n, v)| (n, v.number_like())).collect();
+        let names: Vec<_> =
+            object.sorted().into_iter().map(|(n, v)| (n, v.number_like())).collect();
         assert_eq!(names, [("B", Some(3)), ("a", Some(1)), ("b", Some(2))]);
     });
     with_object("{}", |object| assert!(object.is_empty()));
@@ -100,7 +121,10 @@ fn typed_members() {
         assert_eq!(o.text("o", "absent"), Ok(None));
         assert_eq!(o.text("o", "n").unwrap_err().message, "o contains 'n' with wrong type");
         assert_eq!(o.number("o", "n").unwrap_err().message, "o contains 'n' with wrong type");
-        assert_eq!(o.unsigned("o", "neg").unwrap_err().message, "o contains 'neg' with invalid value");
+        assert_eq!(
+            o.unsigned("o", "neg").unwrap_err().message,
+            "o contains 'neg' with invalid value"
+        );
         assert_eq!(o.unsigned("o", "big"), Ok(Some(u32::MAX)));
         assert_eq!(o.status("o").unwrap_err().message, "o contains 'code' with invalid value");
         assert_eq!(o.text_map("o", "m").unwrap_err().message, "'m' contains 'a' with wrong type");

@@ -21,8 +21,7 @@ fn key(text: &'static str) -> Bytes {
 
 #[test]
 fn the_vector_of_the_specification() {
-    let value =
-        Value::Dict(vec![(key("id"), Value::text("a")), (key("code"), Value::Int(200))]);
+    let value = Value::Dict(vec![(key("id"), Value::text("a")), (key("code"), Value::Int(200))]);
     assert_eq!(written(&value), "22:2:id,1:a,4:code,3:200#}");
     assert_eq!(read("22:2:id,1:a,4:code,3:200#}"), Ok(value));
 }

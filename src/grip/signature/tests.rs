@@ -1,0 +1,106 @@
+//! Signing: tokens made elsewhere with the same secret, and tokens of key pairs verified.
+
+use std::process::Command;
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+
+use super::SigningKey;
+
+/// `{"exp":1700003600,"iss":"pushpin"}` signed with `changeme`, by another implementation.
+const WITH_TEXT: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3MDAwMDM2MDAsImlzcyI6InB1c2hwaW4ifQ.kLqQZD5BP5GyM4rxs4s7hNTebsh6irVi0yu8Uk7hRKo";
+/// The same, signed with the bytes ff 00 6b 65 79.
+const WITH_BYTES: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3MDAwMDM2MDAsImlzcyI6InB1c2hwaW4ifQ.o5eCzQFd9u44DhrgSENXT7EYxWegAcoQhi0nPMuuKe4";
+
+fn token(key: &SigningKey) -> String {
+    key.sign("pushpin", 1_700_000_000).unwrap()
+}
+
+fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut child = Command::new("openssl")
+        .args(arguments)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("these tests make their keys with the openssl command");
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "openssl {arguments:?}");
+    output.stdout
+}
+
+/// Header and claims of a token that the public key verifies.
+fn verified(token: &str, algorithm: Algorithm, key: &DecodingKey) -> (String, String) {
+    let mut validation = Validation::new(algorithm);
+    validation.validate_exp = false;
+    jsonwebtoken::decode::<serde_json::Value>(token, key, &validation).unwrap();
+    let mut parts = token.split('.').map(|part| {
+        let part = part.replace('-', "+").replace('_', "/");
+        String::from_utf8_lossy(&crate::wire::text::base64_decode(part.as_bytes())).into_owned()
+    });
+    (parts.next().unwrap(), parts.next().unwrap())
+}
+
+#[test]
+fn secrets() {
+    assert_eq!(token(&SigningKey::from_text("changeme").unwrap()), WITH_TEXT);
+    assert_eq!(token(&SigningKey::from_text("base64:/wBrZXk=").unwrap()), WITH_BYTES);
+    assert_eq!(token(&SigningKey::from_text("base64:/wBrZXk").unwrap()), WITH_BYTES);
+    assert_eq!(token(&SigningKey::from_file_content(b" ff006B6579\n").unwrap()), WITH_BYTES);
+}
+
+#[test]
+fn a_key_pair_of_a_curve() {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let key = SigningKey::from_file_content(pair.serialize_pem().as_bytes()).unwrap();
+    let public = DecodingKey::from_ec_pem(pair.public_key_pem().as_bytes()).unwrap();
+    let (header, claims) = verified(&token(&key), Algorithm::ES256, &public);
+    assert_eq!(header, r#"{"typ":"JWT","alg":"ES256"}"#);
+    assert_eq!(claims, r#"{"exp":1700003600,"iss":"pushpin"}"#);
+}
+
+#[test]
+fn an_rsa_key_pair() {
+    let private = openssl(&["genrsa", "2048"], b"");
+    let public = openssl(&["rsa", "-pubout"], &private);
+    let key = SigningKey::from_file_content(&private).unwrap();
+    let public = DecodingKey::from_rsa_pem(&public).unwrap();
+    let (header, claims) = verified(&token(&key), Algorithm::RS256, &public);
+    assert_eq!(header, r#"{"typ":"JWT","alg":"RS256"}"#);
+    assert_eq!(claims, r#"{"exp":1700003600,"iss":"pushpin"}"#);
+}
+
+#[test]
+fn what_is_no_key() {
+    for text in ["", "base64:", "base64:!!!", "file:key.pem"] {
+        assert!(SigningKey::from_text(text).is_err(), "{text}");
+    }
+    for content in [
+        &b""[..],
+        b"\n",
+        b"abc",
+        b"xy",
+        b"-----BEGIN",
+        b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ] {
+        assert!(SigningKey::from_file_content(content).is_err(), "{content:?}");
+    }
+    let pair = rcgen::KeyPair::generate().unwrap();
+    assert!(SigningKey::from_file_content(pair.public_key_pem().as_bytes()).is_err());
+}
+
+#[test]
+fn a_key_does_not_show_its_secret() {
+    let shown = format!("{:?}", SigningKey::from_text("changeme").unwrap());
+    assert_eq!(shown, "SigningKey { algorithm: HS256, .. }");
+}
+
+proptest::proptest! {
+    #[test]
+    fn nothing_panics(bytes: Vec<u8>, text: String) {
+        let _ = SigningKey::from_file_content(&bytes);
+        let _ = SigningKey::from_text(&text);
+    }
+}
