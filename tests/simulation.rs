@@ -1,0 +1,508 @@
+//! A deterministic simulation of the hub: operations drawn from a seed, a virtual clock, an outlet
+//! that takes bytes in parts, refuses or is gone; after each operation the registry is compared with
+//! a plain model. A seed that fails is printed; `SEED=n cargo test --test simulation` replays it.
+
+#[path = "simulation/model.rs"]
+mod model;
+#[path = "simulation/outlet.rs"]
+mod outlet;
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use fastrand::Rng;
+use linchpin::clock::Tick;
+use linchpin::grip::channel::ChannelName;
+use linchpin::grip::control::SocketKeepAlive;
+use linchpin::grip::format::{
+    Action, CloseReason, MessageContent, ResponseBody, ResponseContent, StreamContent,
+};
+use linchpin::grip::instruction::{Field, KeepAlive, KeepAliveMode, Response};
+use linchpin::grip::item::Item;
+use linchpin::grip::message::{Message, MessageKind};
+use linchpin::hub::fanout::{Delivery, Then};
+use linchpin::hub::registry::{Effect, Receivers, Registry, Settings, Subscribed};
+use linchpin::hub::slab::SessionId;
+use linchpin::session::http::{ResponseHold, StreamFraming, StreamHold};
+use linchpin::wire::http1::Version;
+
+use model::{Expected, HELD, KEEP_ALIVE, Kind, Session, Window, answer, frame};
+use outlet::{Clients, Log};
+
+const SEEDS: u64 = 3000;
+const OPERATIONS: usize = 150;
+const CHANNELS: u8 = 5;
+const SUBSCRIPTIONS_MAX: usize = 3;
+
+#[test]
+fn the_registry_does_what_the_model_does() {
+    if let Ok(seed) = std::env::var("SEED") {
+        return Simulation::new(seed.parse().expect("SEED is a number")).run();
+    }
+    for seed in 0..SEEDS {
+        if std::panic::catch_unwind(|| Simulation::new(seed).run()).is_err() {
+            panic!("seed {seed} failed: SEED={seed} cargo test --test simulation");
+        }
+    }
+}
+
+struct Simulation {
+    rng: Rng,
+    now: Tick,
+    registry: Registry,
+    clients: Clients,
+    sessions: Vec<Session>,
+    ever: HashSet<SessionId>,
+    dead: Vec<SessionId>,
+    items: usize,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Simulation {
+        let settings = Settings { subscriptions_max: SUBSCRIPTIONS_MAX, seed: Some(seed) };
+        Simulation {
+            rng: Rng::with_seed(seed),
+            now: Tick(0),
+            registry: Registry::new(settings),
+            clients: Clients::default(),
+            sessions: Vec::new(),
+            ever: HashSet::new(),
+            dead: Vec::new(),
+            items: 0,
+        }
+    }
+
+    fn run(mut self) {
+        for step in 0..OPERATIONS {
+            match self.rng.u8(0..20) {
+                0..=3 => self.open(),
+                4..=6 => self.subscribe(),
+                7 => self.unsubscribe(),
+                8..=11 => self.publish(),
+                12 | 13 => self.time_moves(),
+                14 => self.close_one(),
+                15..=17 => self.socket_control(),
+                18 => self.client_changes(),
+                _ => self.poke_the_dead(),
+            }
+            self.compare();
+            if step % 8 == 0 {
+                self.registry.verify();
+            }
+        }
+        if self.rng.bool() {
+            self.drain();
+        }
+        while !self.sessions.is_empty() {
+            self.close_one();
+        }
+        self.registry.verify();
+        assert!(self.registry.is_empty() && self.registry.next_deadline().is_none());
+        assert_eq!(self.registry.load(), (0, 0));
+        self.poke_the_dead();
+    }
+
+    fn compare(&mut self) {
+        assert_eq!(self.registry.len(), self.sessions.len());
+        assert_eq!(self.registry.poll_effect(), None, "an effect that nobody expected");
+        let log = self.clients.take_log();
+        assert!(log.sends.is_empty() && log.finishes.is_empty());
+        for channel in 0..CHANNELS {
+            let is_on = |s: &&Session| s.channels.iter().any(|&(c, _)| c == channel);
+            let count = self.sessions.iter().filter(is_on).count();
+            assert_eq!(self.registry.subscribers(&name(channel)), count);
+        }
+    }
+
+    fn any(&mut self) -> Option<usize> {
+        (!self.sessions.is_empty()).then(|| self.rng.usize(0..self.sessions.len()))
+    }
+
+    fn open(&mut self) {
+        let persistent = self.rng.bool();
+        let timeout_s = self.rng.u32(1..80);
+        let mode = if self.rng.bool() { KeepAliveMode::Idle } else { KeepAliveMode::Interval };
+        let due = self.now.plus_ms(u64::from(timeout_s) * 1000);
+        let kind = match self.rng.u8(0..5) {
+            0 => Kind::Response { persistent, due },
+            1 => Kind::Chunked { persistent },
+            2 => Kind::Raw,
+            3 => Kind::Silent,
+            _ => Kind::Socket,
+        };
+        let mut keep_alive = None;
+        let mut stream = |framing, keep: bool| {
+            let data = Bytes::from_static(KEEP_ALIVE.as_bytes());
+            if keep && framing != StreamFraming::Silent {
+                keep_alive = Some(Window::new(mode, timeout_s, self.now));
+            }
+            let keep_alive = keep.then_some(KeepAlive { data, mode, timeout_s });
+            StreamHold { framing, keep_alive, persistent }
+        };
+        let keep = self.rng.bool();
+        let id = match kind {
+            Kind::Response { .. } => {
+                let hold = response_hold(persistent, timeout_s);
+                self.registry.open_response(hold, self.now)
+            }
+            Kind::Socket => self.registry.open_socket(self.now),
+            Kind::Chunked { .. } => {
+                self.registry.open_stream(stream(StreamFraming::Chunked, keep), self.now)
+            }
+            Kind::Raw => self.registry.open_stream(stream(StreamFraming::Raw, keep), self.now),
+            Kind::Silent => {
+                self.registry.open_stream(stream(StreamFraming::Silent, keep), self.now)
+            }
+        };
+        assert!(self.ever.insert(id), "{id:?} was given before");
+        self.clients.client(id).slow = self.rng.u8(0..4) == 0;
+        self.sessions.push(Session {
+            id,
+            kind,
+            channels: Vec::new(),
+            muted: false,
+            keep_alive,
+            delayed: None,
+            backend: None,
+        });
+    }
+
+    fn subscribe(&mut self) {
+        let Some(at) = self.any() else { return };
+        let (channel, implicit) = (self.rng.u8(0..CHANNELS), self.rng.u8(0..5) == 0);
+        let session = &mut self.sessions[at];
+        let explicit = session.channels.iter().filter(|&&(_, implicit)| !implicit).count();
+        let known = session.channels.iter_mut().find(|(known, _)| *known == channel);
+        let expected = if session.muted {
+            Subscribed::Gone
+        } else if let Some((_, known_implicit)) = known {
+            *known_implicit |= implicit;
+            Subscribed::Replaced
+        } else if !implicit && explicit >= SUBSCRIPTIONS_MAX {
+            Subscribed::TooMany
+        } else {
+            session.channels.push((channel, implicit));
+            Subscribed::Added
+        };
+        assert_eq!(self.registry.subscribe(session.id, &name(channel), implicit), expected);
+    }
+
+    fn unsubscribe(&mut self) {
+        let Some(at) = self.any() else { return };
+        let channel = self.rng.u8(0..CHANNELS);
+        let session = &mut self.sessions[at];
+        session.channels.retain(|&(known, implicit)| known != channel || implicit);
+        self.registry.unsubscribe(session.id, &name(channel));
+    }
+
+    fn publish(&mut self) {
+        let channel = self.rng.u8(0..CHANNELS);
+        let item = self.item(channel);
+        let result = self.registry.publish(&item, self.now, &mut self.clients);
+        let log = self.clients.take_log();
+        let mut expected = Receivers::default();
+        let mut effects = Vec::new();
+        let now = self.now;
+        for session in &mut self.sessions {
+            let subscribed = session.channels.iter().any(|&(known, _)| known == channel);
+            let format = match session.kind {
+                Kind::Response { .. } => item.http_response.is_some(),
+                Kind::Socket => item.ws_message.is_some(),
+                _ => item.http_stream.is_some(),
+            };
+            expected.matched += u64::from(subscribed && format);
+            let receive = subscribed.then(|| session.receive(&item)).flatten();
+            if receive.as_ref().is_some_and(|e| e.then.is_none() && e.effect.is_none()) {
+                session.touched(now);
+            }
+            check(session, receive, &log, &mut expected, &mut effects);
+        }
+        assert_eq!(result, expected);
+        self.check_effects(effects);
+    }
+
+    fn item(&mut self, channel: u8) -> Item {
+        self.items += 1;
+        let text =
+            if self.rng.u8(0..10) == 0 { String::new() } else { format!("i{};", self.items) };
+        let content = Bytes::from(text.clone());
+        let mut other = || match self.rng.u8(0..10) {
+            0 => 1,
+            1 => 2,
+            2 => 3,
+            3 | 4 => 4,
+            _ => 0,
+        };
+        let (response, stream, socket) = (other(), other(), other());
+        let filters = |on: bool| on.then(|| vec!["build-id".into()]);
+        let code = (self.items % 2 == 0).then_some(4000);
+        Item {
+            channel: name(channel),
+            http_response: action(response, code, || ResponseContent {
+                code: 200,
+                reason: None,
+                headers: Vec::new(),
+                body: ResponseBody::Whole(content.clone()),
+                content_filters: None,
+            }),
+            http_stream: action(stream, code, || StreamContent {
+                content: content.clone(),
+                content_filters: filters(self.items % 7 == 0),
+            }),
+            ws_message: action(socket, code, || MessageContent {
+                message: Message { kind: MessageKind::Text, content: content.clone() },
+                content_filters: None,
+            }),
+            id: Some(text.into()),
+            prev_id: None,
+            meta: Vec::new(),
+            size: None,
+            no_seq: false,
+        }
+    }
+
+    fn time_moves(&mut self) {
+        let target = self.now.plus_ms(self.rng.u64(0..70_000) >> self.rng.u8(0..8));
+        let stepwise = self.rng.bool();
+        loop {
+            let next = self.registry.next_deadline().filter(|&next| stepwise && next <= target);
+            self.now = next.unwrap_or(target).max(self.now);
+            self.tick();
+            if next.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.now;
+        self.registry.tick(now, &mut self.clients);
+        let log = self.clients.take_log();
+        let (mut counted, mut effects) = (Receivers::default(), Vec::new());
+        for session in &mut self.sessions {
+            let asked = log.backlogs.iter().find(|(id, _)| *id == session.id).map(|&(_, n)| n);
+            let mut expected = None;
+            match session.kind {
+                Kind::Response { persistent, due } if !session.muted && due <= now => {
+                    expected = Some(answer(HELD, persistent));
+                }
+                _ => {}
+            }
+            let mut bytes = Vec::new();
+            if session.delayed.as_ref().is_some_and(|&(_, at)| at <= now) {
+                bytes = session.delayed.take().map(|(bytes, _)| bytes).unwrap_or_default();
+                session.touched(now);
+            }
+            let refused = log.sends.iter().any(|(id, _, delivery)| {
+                *id == session.id && matches!(delivery, Delivery::Refused | Delivery::Gone)
+            });
+            let pulse = session.pulse();
+            match (session.keep_alive.as_mut(), asked) {
+                (Some(window), Some(backlog)) => {
+                    assert!(window.from <= now.0, "too early: {window:?} at {now:?}");
+                    window.restart(now);
+                    if backlog == 0 {
+                        bytes.extend(pulse);
+                    }
+                }
+                (Some(window), None) => {
+                    assert!(refused || window.to > now.0, "too late: {window:?} at {now:?}");
+                }
+                (None, asked) => assert_eq!(asked, None),
+            }
+            if !bytes.is_empty() {
+                expected = Some(Expected { bytes, then: None, effect: None });
+            }
+            if session.backend.is_some_and(|at| at <= now) {
+                session.backend = None;
+                effects.push(Effect::BackendTimer(session.id));
+            }
+            check(session, expected, &log, &mut counted, &mut effects);
+        }
+        self.check_effects(effects);
+        assert!(self.registry.next_deadline().is_none_or(|next| next > now));
+    }
+
+    fn socket_control(&mut self) {
+        let Some(at) = self.any() else { return };
+        let (now, registry) = (self.now, &mut self.registry);
+        let session = &mut self.sessions[at];
+        let id = session.id;
+        let takes = session.is_socket() && !session.muted;
+        let seconds = self.rng.u32(1..60);
+        let message = |text: &str| Message {
+            kind: MessageKind::Text,
+            content: Bytes::copy_from_slice(text.as_bytes()),
+        };
+        let mut expected = None;
+        match self.rng.u8(0..8) {
+            0 | 1 => {
+                let mode =
+                    if self.rng.bool() { KeepAliveMode::Idle } else { KeepAliveMode::Interval };
+                let on = self.rng.u8(0..4) != 0;
+                let message = message(KEEP_ALIVE);
+                let setting = on.then_some(SocketKeepAlive { message, mode, timeout_s: seconds });
+                registry.set_keep_alive(id, setting, now);
+                if takes {
+                    session.keep_alive = on.then(|| Window::new(mode, seconds, now));
+                }
+            }
+            2 | 3 => {
+                self.items += 1;
+                let text = format!("d{};", self.items);
+                registry.send_delayed(id, message(&text), seconds, now, &mut self.clients);
+                if takes {
+                    expected = session.delayed.take();
+                    let due = now.plus_ms(u64::from(seconds) * 1000);
+                    session.delayed = Some((frame(0x81, text.as_bytes()), due));
+                }
+            }
+            4 => {
+                registry.flush_delayed(id, now, &mut self.clients);
+                expected = session.delayed.take();
+            }
+            5 => {
+                let at = self.rng.bool().then(|| now.plus_ms(self.rng.u64(0..60_000)));
+                registry.set_backend_timer(id, at);
+                if session.is_socket() {
+                    session.backend = at;
+                }
+            }
+            6 => {
+                registry.touched(id, now);
+                session.touched(now);
+            }
+            _ => {
+                if self.rng.u8(0..4) == 0 {
+                    registry.mute(id);
+                    session.mute();
+                }
+            }
+        }
+        if expected.is_some() {
+            session.touched(now);
+        }
+        let log = self.clients.take_log();
+        let expected = expected.map(|(bytes, _)| Expected { bytes, then: None, effect: None });
+        check(session, expected, &log, &mut Receivers::default(), &mut Vec::new());
+    }
+
+    fn client_changes(&mut self) {
+        let Some(at) = self.any() else { return };
+        let id = self.sessions[at].id;
+        match self.rng.u8(0..4) {
+            0 => self.clients.client(id).gone = true,
+            1 => self.clients.client(id).slow = true,
+            _ => self.clients.read(id, self.rng.usize(0..400)),
+        }
+    }
+
+    fn close_one(&mut self) {
+        let Some(at) = self.any() else { return };
+        let id = self.sessions.swap_remove(at).id;
+        self.registry.close(id);
+        self.clients.close(id);
+        self.dead.push(id);
+    }
+
+    fn poke_the_dead(&mut self) {
+        for &id in &self.dead {
+            assert!(!self.registry.is_live(id));
+        }
+        let Some(&id) = self.dead.last() else { return };
+        assert_eq!(self.registry.subscribe(id, &name(0), false), Subscribed::Gone);
+        self.registry.unsubscribe(id, &name(0));
+        self.registry.set_backend_timer(id, Some(self.now));
+        self.registry.touched(id, self.now);
+        self.registry.flush_delayed(id, self.now, &mut self.clients);
+        self.registry.mute(id);
+        self.registry.close(id);
+    }
+
+    fn drain(&mut self) {
+        self.registry.drain(&mut self.clients);
+        let log = self.clients.take_log();
+        let mut effects = Vec::new();
+        for session in &mut self.sessions {
+            let expected = match session.kind {
+                _ if session.muted => None,
+                Kind::Response { .. } => Some(answer(HELD, false)),
+                _ => session.end(Some(1001)).map(|expected| {
+                    let then = if session.is_socket() { Then::AwaitClose } else { Then::Close };
+                    Expected { then: Some(then), ..expected }
+                }),
+            };
+            check(session, expected, &log, &mut Receivers::default(), &mut effects);
+            assert!(session.muted);
+        }
+        self.check_effects(effects);
+    }
+
+    fn check_effects(&mut self, mut expected: Vec<Effect>) {
+        while let Some(effect) = self.registry.poll_effect() {
+            let at = expected.iter().position(|known| *known == effect);
+            expected.swap_remove(at.unwrap_or_else(|| panic!("{effect:?} was not expected")));
+        }
+        assert_eq!(expected, []);
+    }
+}
+
+/// Compares what one session was sent with what it was to be sent, and moves the model on.
+fn check(
+    session: &mut Session,
+    expected: Option<Expected>,
+    log: &Log,
+    counted: &mut Receivers,
+    effects: &mut Vec<Effect>,
+) {
+    let none = Expected { bytes: Vec::new(), then: None, effect: None };
+    let Expected { bytes, then, effect } = expected.unwrap_or(none);
+    let sends: Vec<_> = log.sends.iter().filter(|(id, ..)| *id == session.id).collect();
+    let finish = log.finishes.iter().find(|(id, _)| *id == session.id).map(|&(_, then)| then);
+    let sent: Vec<u8> = sends.iter().flat_map(|(_, bytes, _)| bytes.iter().copied()).collect();
+    let failed = sends
+        .last()
+        .map(|&&(_, _, delivery)| delivery)
+        .filter(|delivery| matches!(delivery, Delivery::Refused | Delivery::Gone));
+    counted.delivered += sends.len() as u64 - u64::from(failed.is_some());
+    counted.refused += u64::from(failed == Some(Delivery::Refused));
+    if failed.is_some() {
+        assert!(bytes.starts_with(&sent), "{session:?}");
+        assert_eq!(finish, None);
+        session.mute();
+        return;
+    }
+    assert_eq!(sent, bytes, "{session:?}");
+    assert_eq!(finish, then, "{session:?}");
+    effects.extend(effect);
+    if then.is_some() {
+        session.mute();
+    }
+}
+
+fn name(channel: u8) -> ChannelName {
+    ChannelName::new(&format!("channel-{channel}"))
+}
+
+fn response_hold(persistent: bool, timeout_s: u32) -> ResponseHold {
+    let field = Field { name: Bytes::from_static(b"A"), value: Bytes::from_static(b"b") };
+    let held = Response {
+        code: 200,
+        reason: Bytes::from_static(b"OK"),
+        headers: vec![field],
+        body: Bytes::from_static(HELD.as_bytes()),
+    };
+    let version = Version::Http11;
+    ResponseHold { held: Rc::new(held), version, persistent, head_only: false, timeout_s }
+}
+
+fn action<T>(kind: u8, code: Option<u16>, content: impl FnOnce() -> T) -> Option<Action<T>> {
+    match kind {
+        0 => Some(Action::Send(content())),
+        1 => Some(Action::Close(CloseReason { code, reason: "".into() })),
+        2 => Some(Action::Hint),
+        3 => Some(Action::Refresh),
+        _ => None,
+    }
+}
