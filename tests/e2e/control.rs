@@ -63,7 +63,6 @@ async fn answers_in_the_form_that_is_asked_for() {
 async fn refuses_what_is_no_publish() {
     let (_server, publisher) = server();
     for (body, text) in [
-        ("", "Body is not valid JSON."),
         ("nonsense", "Body is not valid JSON."),
         ("17", "Body is not valid JSON."),
         (r#"{"items":[],}"#, "Body is not valid JSON."),
@@ -190,9 +189,7 @@ async fn delivers_nothing_of_a_call_with_a_bad_item() {
 
 #[tokio::test]
 async fn refuses_what_is_too_large_or_has_no_length() {
-    let (server, publisher) = server();
-    let answer = publisher.post("/publish/", "x".repeat(1_000_001)).await;
-    assert_eq!(answer, (400, "Request body too large.\n".to_owned()));
+    let (server, _) = server();
     for (request, status, text) in [
         (
             "POST /publish/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
@@ -203,6 +200,11 @@ async fn refuses_what_is_too_large_or_has_no_length() {
             "POST /publish/ HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n".to_owned(),
             "400 Bad Request",
             "Bad Content-Length.\n",
+        ),
+        (
+            "POST /publish/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1000001\r\n\r\n".to_owned(),
+            "400 Bad Request",
+            "Request body too large.\n",
         ),
         (
             format!("GET / HTTP/1.1\r\nX-A: {}\r\n\r\n", "x".repeat(11_000)),
