@@ -229,17 +229,21 @@ async fn a_slow_reader_is_closed_at_its_bound_and_delays_nobody() {
     let mut quick = open(&server, "/quick").await;
     knock(&publisher, "flood", &mut slow).await;
     knock(&publisher, "flood", &mut quick).await;
-    // 60 MB fill what the kernel takes (a few MB each way) and the outbox several times over.
-    let content = "x".repeat(500_000);
-    for _ in 0..120 {
+    // 30 MB fill what the kernel takes (a few MB each way) and the outbox several times over.
+    let content = "x".repeat(50_000);
+    for _ in 0..600 {
         publisher.stream("flood", &content).await;
-        assert_eq!(quick.chunk().await.len(), "7a120\r\n".len() + content.len() + 2);
+        let mut got = 0;
+        while got < content.len() {
+            let piece = quick.chunk().await;
+            got += piece.iter().filter(|byte| **byte == b'x').count();
+        }
     }
     publisher.close_stream("flood").await;
     assert_eq!(quick.chunk().await, b"0\r\n\r\n");
     let rest = slow.rest().await;
     assert!(!rest.ends_with(b"0\r\n\r\n"), "closed before its end");
-    assert!(rest.len() < 60_000_000, "{} bytes were kept for it", rest.len());
+    assert!(rest.len() < 30_000_000, "{} bytes were kept for it", rest.len());
 }
 
 #[tokio::test]

@@ -6,9 +6,11 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Response;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role};
 use tokio_tungstenite::tungstenite::{Error, http};
 
+use super::backend::Exchange;
 use super::server::Server;
 use super::wait::within;
 
@@ -30,6 +32,17 @@ impl WebSocket {
     ) -> Result<WebSocket, Error> {
         let stream = TcpStream::connect(server.http).await.expect("the server accepts");
         WebSocket::over(stream, path, headers).await
+    }
+
+    /// Accepts as a backend, with further header lines (each with its line end).
+    pub async fn accept(mut exchange: Exchange, lines: &str) -> WebSocket {
+        let key = exchange.request.header("sec-websocket-key").expect("a handshake").to_owned();
+        let accept = derive_accept_key(key.as_bytes());
+        let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+            Connection: Upgrade\r\n";
+        exchange.write(format!("{head}Sec-WebSocket-Accept: {accept}\r\n{lines}\r\n")).await;
+        let inner = WebSocketStream::from_raw_socket(exchange.stream, Role::Server, None).await;
+        WebSocket { inner, response: Response::new(None) }
     }
 }
 
@@ -84,6 +97,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             None | Some(Err(_)) => {}
             Some(Ok(message)) => panic!("expected the end, got {message:?}"),
         }
+    }
+
+    /// Reads on until the connection ends, so that this side's answer to a close is sent.
+    pub async fn expect_dropped_quietly(&mut self) {
+        within("the connection to end", async {
+            while let Some(Ok(_)) = self.inner.next().await {}
+        })
+        .await;
     }
 
     pub async fn close(&mut self, code: u16, reason: &str) {
