@@ -5,13 +5,11 @@
 //! It begins when the backend has accepted. No I/O, no time: `courier` carries its requests, `sockets`
 //! tells it of the client. At most one request is in flight, and every event is told exactly once.
 
-use std::collections::VecDeque;
+use bytes::{Bytes, BytesMut};
 
-use bytes::{Buf, Bytes, BytesMut};
-
+use super::offer::{Offer, Queue};
 use crate::grip::events::{self, Event};
-use crate::grip::message::{Message, MessageKind};
-use crate::limits;
+use crate::grip::message::Message;
 
 /// A CLOSE: its code and reason, if it has any.
 pub type Close = Option<(u16, Bytes)>;
@@ -38,12 +36,7 @@ enum State {
 /// What one request is about.
 #[derive(Clone, Copy, Debug)]
 struct Flight {
-    /// So many messages from the front of the queue.
-    messages: usize,
-    /// And so many bytes of content.
-    bytes: usize,
-    /// All that was queued.
-    whole: bool,
+    offer: Offer,
     close: bool,
     disconnect: bool,
 }
@@ -104,11 +97,7 @@ pub struct Conversation {
     state: State,
     /// At most one event a request.
     one_event: bool,
-    /// From the client, in order; what is in flight is still here.
-    queue: VecDeque<Message>,
-    queue_bytes: usize,
-    /// Messages at the front that the backend left with us: alone they are no reason for a request.
-    kept: usize,
+    queue: Queue,
     close: Close,
     flight: Option<Flight>,
     interval_s: Option<u32>,
@@ -125,9 +114,7 @@ impl Conversation {
         Conversation {
             state: State::Open,
             one_event,
-            queue: VecDeque::new(),
-            queue_bytes: 0,
-            kept: 0,
+            queue: Queue::default(),
             close: None,
             flight: None,
             interval_s,
@@ -139,8 +126,7 @@ impl Conversation {
     /// The client sent a message. Ignored once either side has closed.
     pub fn client_message(&mut self, message: Message) {
         if self.state == State::Open {
-            self.queue_bytes += message.content.len();
-            self.queue.push_back(message);
+            self.queue.push(message);
         }
     }
 
@@ -159,7 +145,7 @@ impl Conversation {
         match self.state {
             State::Open | State::BackendClosed => {
                 self.state = State::Gone;
-                self.clear();
+                self.queue.clear();
             }
             // Its CLOSE is still told; nobody waits for the answer.
             State::ClientClosed => self.state = State::Answering,
@@ -188,7 +174,7 @@ impl Conversation {
     /// Nothing more is said: the process stops.
     pub fn stop(&mut self) {
         self.state = State::Done;
-        self.clear();
+        self.queue.clear();
     }
 
     /// After how many seconds `timer_due` is to be called, counted from the last answer.
@@ -201,7 +187,7 @@ impl Conversation {
     /// Whether the client must wait before it says more.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.queue_bytes >= limits::EVENTS_QUEUE_BYTES_MAX
+        self.queue.is_full()
     }
 
     /// Whether there is nothing more to say.
@@ -228,7 +214,7 @@ impl Conversation {
         let wants = match self.state {
             State::Done | State::BackendClosed => false,
             State::Gone => true,
-            State::Open => self.queue.len() > self.kept || self.due,
+            State::Open => self.queue.has_news() || self.due,
             State::ClientClosed | State::Answering | State::Severed => !self.waiting || self.due,
         };
         wants && self.flight.is_none()
@@ -242,28 +228,18 @@ impl Conversation {
         self.due = false;
         self.waiting = false;
         let mut body = BytesMut::new();
-        if self.state == State::Gone {
+        let disconnect = self.state == State::Gone;
+        // What was queued is forgotten when the client goes: DISCONNECT is alone.
+        let offer = self.queue.offer(if self.one_event { 1 } else { usize::MAX }, &mut body);
+        let closing = !matches!(self.state, State::Open | State::Gone);
+        let close = closing && offer.whole && !(self.one_event && offer.messages > 0);
+        if disconnect {
             events::encode(&Event::Disconnect, &mut body);
-            self.flight =
-                Some(Flight { messages: 0, bytes: 0, whole: true, close: false, disconnect: true });
-            return Some(Request { body: body.freeze(), replayed_bytes: 0 });
-        }
-        let messages = if self.one_event { self.queue.len().min(1) } else { self.queue.len() };
-        let whole = messages == self.queue.len();
-        let close = self.state != State::Open && whole && !(self.one_event && messages > 0);
-        let (mut bytes, mut replayed_bytes) = (0, 0);
-        for (place, message) in self.queue.iter().take(messages).enumerate() {
-            bytes += message.content.len();
-            if place < self.kept {
-                replayed_bytes += message.content.len();
-            }
-            events::encode(&event(message), &mut body);
-        }
-        if close {
+        } else if close {
             events::encode(&Event::Close(self.close.clone()), &mut body);
         }
-        self.flight = Some(Flight { messages, bytes, whole, close, disconnect: false });
-        Some(Request { body: body.freeze(), replayed_bytes })
+        self.flight = Some(Flight { offer, close, disconnect });
+        Some(Request { body: body.freeze(), replayed_bytes: offer.replayed_bytes })
     }
 
     /// The backend gave a valid answer.
@@ -290,12 +266,12 @@ impl Conversation {
             (_, End::Broken) => self.broken(deliver),
             (State::Open, End::Close(close)) => {
                 self.state = State::BackendClosed;
-                self.clear();
+                self.queue.clear();
                 Reply { deliver, then: Then::Close(close) }
             }
             (State::ClientClosed, End::Close(close)) => {
                 self.state = if close_told { State::Done } else { State::Answering };
-                self.clear();
+                self.queue.clear();
                 Reply { deliver, then: Then::Close(close) }
             }
             (State::ClientClosed, End::None) if close_told => {
@@ -330,14 +306,8 @@ impl Conversation {
     fn broken(&mut self, deliver: Vec<Event>) -> Reply {
         let heard = self.is_heard();
         self.state = State::Done;
-        self.clear();
+        self.queue.clear();
         if heard { Reply::drop_client(deliver) } else { Reply::nothing() }
-    }
-
-    fn clear(&mut self) {
-        self.queue = VecDeque::new();
-        self.queue_bytes = 0;
-        self.kept = 0;
     }
 
     /// Takes off the queue what the backend took; whether that includes the CLOSE. `None` when the
@@ -347,55 +317,24 @@ impl Conversation {
             Some((_, reason)) if flight.close => 2 + reason.len(),
             _ => 0,
         };
-        let offered = flight.bytes + close_bytes;
+        let offered = flight.offer.bytes + close_bytes;
         let accepted = accepted.map_or(offered, |n| usize::try_from(n).unwrap_or(usize::MAX));
         if accepted > offered {
             return None;
         }
-        let taken = self.take(flight.messages, accepted.min(flight.bytes));
-        self.kept = flight.messages - taken;
-        if accepted >= flight.bytes {
+        self.queue.took(flight.offer, accepted);
+        if accepted >= flight.offer.bytes {
             return (accepted == offered).then_some(flight.close);
         }
         if accepted == 0 {
             // More could come only if there is room for it, and was not offered already.
-            if !flight.whole || self.is_full() || (flight.close && self.interval_s.is_none()) {
+            let stuck = !flight.offer.whole || self.queue.is_full();
+            if stuck || (flight.close && self.interval_s.is_none()) {
                 return None;
             }
             self.waiting = flight.close;
         }
         Some(false)
-    }
-
-    /// Takes `bytes` of content off the first `messages`; how many of these are wholly taken.
-    fn take(&mut self, messages: usize, bytes: usize) -> usize {
-        let mut left = bytes;
-        for taken in 0..messages {
-            let Some(front) = self.queue.front_mut() else { return taken };
-            if front.content.len() > left {
-                front.content.advance(left);
-                self.queue_bytes -= left;
-                return taken;
-            }
-            left -= front.content.len();
-            self.queue_bytes -= front.content.len();
-            self.queue.pop_front();
-        }
-        if self.queue.is_empty() {
-            // An idle connection keeps no memory for what it once had to queue.
-            self.queue = VecDeque::new();
-        }
-        messages
-    }
-}
-
-fn event(message: &Message) -> Event {
-    let content = message.content.clone();
-    match message.kind {
-        MessageKind::Text => Event::Text(content),
-        MessageKind::Binary => Event::Binary(content),
-        MessageKind::Ping => Event::Ping(content),
-        MessageKind::Pong => Event::Pong(content),
     }
 }
 

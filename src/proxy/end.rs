@@ -1,4 +1,4 @@
-//! One end of a relayed WebSocket: its stream, what is read from it, what waits to be written to it.
+//! One end of a relayed WebSocket: its stream and the reader of its frames.
 //!
 //! Used by `relay`, twice a connection. An idle end keeps no buffer: what is read goes through one
 //! that all ends of a thread share.
@@ -27,7 +27,6 @@ pub struct End<S> {
     io: S,
     /// Frames that this end sends.
     pub reader: Reader,
-    out: Outbox,
     flushed: bool,
 }
 
@@ -36,31 +35,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
     pub fn new(io: S, sender: Sender, read_ahead: Bytes) -> End<S> {
         let mut reader = Reader::new(sender);
         reader.feed(BytesMut::from(read_ahead));
-        End { io, reader, out: Outbox::default(), flushed: true }
+        End { io, reader, flushed: true }
     }
 
-    /// Queues bytes to be written.
-    pub fn push(&mut self, bytes: Bytes) {
-        // Unbounded here: what feeds it stops at a bound.
-        let _ = self.out.push(bytes, usize::MAX);
-    }
-
-    /// How many bytes wait to be written.
-    pub fn backlog(&self) -> usize {
-        self.out.bytes()
-    }
-
-    /// Writes what waits. Ready when nothing is left; `moved` is set when something went out.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, moved: &mut bool) -> Poll<io::Result<()>> {
-        while !self.out.is_empty() {
+    /// Writes what waits in `out`. Ready when nothing is left; `moved` is set when something went.
+    pub fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut Outbox,
+        moved: &mut bool,
+    ) -> Poll<io::Result<()>> {
+        while !out.is_empty() {
             let pieces: SmallVec<[IoSlice<'_>; PIECES_PER_WRITE]> =
-                self.out.pieces().take(PIECES_PER_WRITE).map(IoSlice::new).collect();
+                out.pieces().take(PIECES_PER_WRITE).map(IoSlice::new).collect();
             let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &pieces))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             drop(pieces);
-            self.out.advance(written);
+            out.advance(written);
             self.flushed = false;
             *moved = true;
         }
@@ -81,9 +74,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
         })
     }
 
-    /// Writes what waits and shuts the stream down for writing.
-    pub fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_write(cx, &mut false))?;
+    /// Writes what waits in `out` and shuts the stream down for writing.
+    pub fn poll_finish(&mut self, cx: &mut Context<'_>, out: &mut Outbox) -> Poll<io::Result<()>> {
+        ready!(self.poll_write(cx, out, &mut false))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
@@ -100,11 +93,12 @@ mod tests {
         let (one, two) = tokio::io::duplex(7);
         let mut from = End::new(one, Sender::Client, Bytes::new());
         let mut to = End::new(two, Sender::Server, Bytes::from_static(b"\x81\x01"));
-        from.push(Bytes::from_static(b"x"));
-        from.push(server_frame(Opcode::Text, b"a longer message"));
+        let mut out = Outbox::default();
+        out.push(Bytes::from_static(b"x"), 100).unwrap();
+        out.push(server_frame(Opcode::Text, b"a longer message"), 100).unwrap();
         let send = async {
-            poll_fn(|cx| from.poll_finish(cx)).await.unwrap();
-            assert_eq!(from.backlog(), 0);
+            poll_fn(|cx| from.poll_finish(cx, &mut out)).await.unwrap();
+            assert!(out.is_empty());
         };
         let receive = async {
             let mut text = Vec::new();

@@ -10,6 +10,7 @@ pub mod body;
 pub mod context;
 pub mod conversation;
 pub mod courier;
+pub mod dialogue;
 pub mod echo;
 pub mod end;
 pub mod exchange;
@@ -17,6 +18,7 @@ pub mod failure;
 pub mod fields;
 pub mod forwarded;
 pub mod hold;
+pub mod offer;
 pub mod onward;
 pub mod opening;
 pub mod outgoing;
@@ -167,9 +169,7 @@ impl Proxy {
                 response.headers_mut().insert(header::CONNECTION, close);
                 return response.map(|rejection| match rejection {
                     Rejection::Whole(bytes) => Body::whole(bytes, access),
-                    Rejection::Streamed(body) => {
-                        Body::relayed(None, Answer::Backend(body), access)
-                    }
+                    Rejection::Streamed(body) => Body::relayed(None, Answer::Backend(body), access),
                 });
             }
             Outcome::Failed(Failed::Unreachable(tried)) => {

@@ -2,14 +2,16 @@
 //!
 //! Called by `accept` for each such target in turn. What it opens is relayed by a task (`relay`).
 
+use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
 
 use super::context::{Context, RouteRef};
+use super::dialogue::Parties;
 use super::onward::Onward;
 use super::outgoing;
-use super::relay::{Parties, Relay};
+use super::relay::Relay;
 use super::rules;
 use super::shared::Shared;
 use super::upgrade::{Attempt, Failed, Outcome, Rejection, lease, rejected, switching};
@@ -62,11 +64,11 @@ pub async fn open(
         context: context.clone(),
         route: route.clone(),
         prefix: negotiated.prefix,
-        stats: Rc::clone(&shared.stats),
     };
+    let stats = Rc::clone(&shared.stats);
     let task = move |stream: Stream, early: Bytes| {
-        let relay = Relay::new(parties, (stream, early), (io, read_ahead));
-        Box::pin(relay.run()) as std::pin::Pin<Box<dyn Future<Output = ()>>>
+        let relay = Relay::new(parties, stats, (stream, early), (io, read_ahead));
+        Box::pin(relay.run()) as Pin<Box<dyn Future<Output = ()>>>
     };
     Attempt::Decided(Outcome::Accepted { response, onward: Onward::Task(Box::new(task)) })
 }

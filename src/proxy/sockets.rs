@@ -88,13 +88,14 @@ impl Sockets {
     pub fn effect(&self, effect: &Effect) {
         let (Effect::Refresh(id) | Effect::SocketClosed(id) | Effect::BackendTimer(id)) = effect;
         let entry = self.entry(*id);
-        match (effect, &entry) {
-            (Effect::Refresh(_), Some(Entry::OverHttp(link))) => {
-                link.conversation.borrow_mut().refresh();
+        match effect {
+            Effect::Refresh(_) => {
+                if let Some(Entry::OverHttp(link)) = &entry {
+                    link.conversation.borrow_mut().refresh();
+                }
             }
-            (Effect::SocketClosed(id), Some(_)) => self.closed_by_hub(*id, &entry),
-            (Effect::BackendTimer(id), _) => self.timer(*id, &entry),
-            (Effect::Refresh(_), _) | (Effect::SocketClosed(_), None) => {}
+            Effect::SocketClosed(id) => self.closed_by_hub(*id, &entry),
+            Effect::BackendTimer(id) => self.timer(*id, &entry),
         }
         if let Some(Entry::OverHttp(link)) = &entry {
             self.kick(link);

@@ -1,0 +1,281 @@
+//! What a client and its WebSocket backend say to each other, and what each gets of it: messages
+//! through the rules of GRIP, CLOSE in every order (specification, WebSockets 2.4, 2.6 and 3).
+//!
+//! Pieces of messages go in, frames for the two sides come out; `relay` does the reading and writing.
+//! The hub's frames come in here too, so that what follows a CLOSE reaches nobody.
+
+use bytes::{Bytes, BytesMut};
+
+use super::context::{Context, RouteRef};
+use super::rules::{self, Consequence, Subject, Verdict};
+use crate::clock::{self, Tick};
+use crate::hub::Lease;
+use crate::session::outbox::Outbox;
+use crate::wire::frame::{
+    self, Head, Opcode, client_fragment, close_payload, server_fragment, server_frame,
+};
+use crate::ws::random;
+use crate::ws::reader::{Close, DataKind, Piece};
+
+/// A longer control message is ignored.
+const CONTROL_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// A payload of at least so many bytes is not copied behind its head.
+const SHARED_PAYLOAD_BYTES_MIN: usize = 1024;
+
+/// Who talks.
+pub struct Parties {
+    /// The client's session.
+    pub lease: Lease,
+    /// The client's handshake.
+    pub context: Context,
+    /// Its route.
+    pub route: RouteRef,
+    /// The prefix of ordinary messages, when GRIP is spoken.
+    pub prefix: Option<Box<[u8]>>,
+}
+
+/// What becomes of the backend's message that is being read.
+#[derive(Debug)]
+enum Message {
+    /// There is none.
+    None,
+    Relayed,
+    Dropped,
+    /// A control message: what has come of it.
+    Control(BytesMut),
+}
+
+/// What has been said of closing, on one side.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Closing {
+    /// It sent CLOSE.
+    pub sent: bool,
+    /// It was sent CLOSE.
+    pub received: bool,
+}
+
+/// See the module.
+pub struct Dialogue {
+    /// Who talks.
+    pub parties: Parties,
+    /// Frames for the client.
+    pub for_client: Outbox,
+    /// Frames for the backend.
+    pub for_backend: Outbox,
+    /// How far the client's side is closed.
+    pub client: Closing,
+    /// How far the backend's side is closed.
+    pub backend: Closing,
+    /// The backend was parted from: what it says is discarded.
+    pub severed: bool,
+    /// Since when an answer to a CLOSE is awaited.
+    pub closing_since: Option<Tick>,
+    /// Something was relayed to the client; the hub is to be told.
+    pub touched: bool,
+    message: Message,
+}
+
+impl Dialogue {
+    /// A dialogue in which nothing has been said.
+    #[must_use]
+    pub fn new(parties: Parties) -> Dialogue {
+        Dialogue {
+            parties,
+            for_client: Outbox::default(),
+            for_backend: Outbox::default(),
+            client: Closing::default(),
+            backend: Closing::default(),
+            severed: false,
+            closing_since: None,
+            touched: false,
+            message: Message::None,
+        }
+    }
+
+    /// Whether the client waits for the rest of a message: nothing may be put into it.
+    #[must_use]
+    pub fn is_within_message(&self) -> bool {
+        matches!(self.message, Message::Relayed)
+    }
+
+    /// The hub sends a frame to the client. Its CLOSE also parts from the backend.
+    pub fn hub_said(&mut self, frame: Bytes) {
+        if self.client.received {
+            return;
+        }
+        let is_close = frame.first() == Some(&(0x80 | Opcode::Close.bits()));
+        push(&mut self.for_client, frame);
+        if is_close {
+            self.client.received = true;
+            self.begin_closing();
+            self.sever();
+        }
+    }
+
+    /// The backend sends a piece.
+    pub fn backend_said(&mut self, piece: Piece) {
+        if let Piece::Close(_) = piece {
+            self.backend.sent = true;
+        }
+        if self.severed || self.client.received {
+            return;
+        }
+        match piece {
+            Piece::Ping(payload) => self.relay(server_frame(Opcode::Ping, &payload)),
+            Piece::Pong(payload) => self.relay(server_frame(Opcode::Pong, &payload)),
+            Piece::Close(close) => self.close_client(&relayed_close(&close)),
+            Piece::Data { kind, first, last, bytes, .. } => {
+                if first {
+                    self.message_begins(kind, last, bytes);
+                } else {
+                    self.message_continues(last, bytes);
+                }
+                if last
+                    && let Message::Control(text) =
+                        std::mem::replace(&mut self.message, Message::None)
+                {
+                    self.control(&text);
+                }
+            }
+        }
+    }
+
+    fn message_begins(&mut self, kind: DataKind, last: bool, bytes: Bytes) {
+        let is_text = kind == DataKind::Text;
+        self.message = match rules::judge(self.parties.prefix.as_deref(), is_text, &bytes) {
+            Verdict::Relay(skip) => {
+                self.relay_fragment(opcode(kind), last, bytes.slice(skip.min(bytes.len())..));
+                Message::Relayed
+            }
+            Verdict::Control(skip) => Message::Control(bytes.get(skip..).unwrap_or(b"").into()),
+            Verdict::Drop => Message::Dropped,
+        };
+    }
+
+    fn message_continues(&mut self, last: bool, bytes: Bytes) {
+        match &mut self.message {
+            Message::Relayed => self.relay_fragment(Opcode::Continuation, last, bytes),
+            Message::Control(text) if text.len() + bytes.len() <= CONTROL_MESSAGE_BYTES_MAX => {
+                text.extend_from_slice(&bytes);
+            }
+            Message::Control(_) => {
+                tracing::debug!("{}: control message too long", rules::uri(&self.parties.context));
+                self.message = Message::Dropped;
+            }
+            Message::Dropped | Message::None => {}
+        }
+    }
+
+    fn control(&mut self, text: &[u8]) {
+        let Parties { lease, context, route, .. } = &self.parties;
+        let subject = Subject { hub: lease.hub(), id: lease.id(), context, route };
+        match rules::carry_out(subject, text, clock::now()) {
+            Consequence::None => {}
+            Consequence::Detach => self.sever(),
+            Consequence::Close(reason) => {
+                self.close_client(&close_payload(Some(1011), &reason));
+                self.sever();
+            }
+        }
+    }
+
+    /// The client sends a piece.
+    pub fn client_said(&mut self, piece: Piece) {
+        if self.client.sent {
+            return;
+        }
+        if let Piece::Close(close) = &piece {
+            self.client.sent = true;
+            if self.severed {
+                self.close_client(&close_payload(None, ""));
+            } else {
+                self.close_backend(&relayed_close(close));
+            }
+            return self.mute();
+        }
+        if self.severed || self.client.received {
+            return;
+        }
+        let (opcode, fin, bytes) = match piece {
+            Piece::Ping(payload) => (Opcode::Ping, true, payload),
+            Piece::Pong(payload) => (Opcode::Pong, true, payload),
+            Piece::Data { kind, first: true, last, bytes, .. } => (opcode(kind), last, bytes),
+            Piece::Data { last, bytes, .. } => (Opcode::Continuation, last, bytes),
+            Piece::Close(_) => return,
+        };
+        push(&mut self.for_backend, client_fragment(opcode, fin, random::bytes(), &bytes));
+    }
+
+    /// Parts from the backend: CLOSE without a code (1000), and what it says is discarded.
+    fn sever(&mut self) {
+        self.severed = true;
+        self.message = Message::None;
+        self.close_backend(&close_payload(None, ""));
+    }
+
+    /// Sends the client CLOSE, unless it was sent one.
+    pub fn close_client(&mut self, payload: &[u8]) {
+        if std::mem::replace(&mut self.client.received, true) {
+            return;
+        }
+        push(&mut self.for_client, server_frame(Opcode::Close, payload));
+        self.begin_closing();
+        self.mute();
+    }
+
+    fn close_backend(&mut self, payload: &[u8]) {
+        if std::mem::replace(&mut self.backend.received, true) {
+            return;
+        }
+        let frame = client_fragment(Opcode::Close, true, random::bytes(), payload);
+        push(&mut self.for_backend, frame);
+        if !self.severed {
+            self.begin_closing();
+        }
+    }
+
+    fn begin_closing(&mut self) {
+        self.closing_since = self.closing_since.or(Some(clock::now()));
+    }
+
+    /// Nothing that is published reaches the client any more.
+    fn mute(&self) {
+        let id = self.parties.lease.id();
+        self.parties.lease.hub().with(|registry| registry.mute(id));
+    }
+
+    fn relay_fragment(&mut self, opcode: Opcode, fin: bool, bytes: Bytes) {
+        if bytes.len() < SHARED_PAYLOAD_BYTES_MIN {
+            return self.relay(server_fragment(opcode, fin, &bytes));
+        }
+        let mut head = BytesMut::with_capacity(frame::HEAD_BYTES_MAX);
+        let payload_bytes = bytes.len() as u64;
+        frame::put_head(&Head { fin, reserved: 0, opcode, mask: None, payload_bytes }, &mut head);
+        self.relay(head.freeze());
+        self.relay(bytes);
+    }
+
+    fn relay(&mut self, bytes: Bytes) {
+        self.touched = true;
+        push(&mut self.for_client, bytes);
+    }
+}
+
+/// Unbounded here: `relay` stops reading at a bound.
+fn push(outbox: &mut Outbox, bytes: Bytes) {
+    let _ = outbox.push(bytes, usize::MAX);
+}
+
+fn opcode(kind: DataKind) -> Opcode {
+    match kind {
+        DataKind::Text => Opcode::Text,
+        DataKind::Binary => Opcode::Binary,
+    }
+}
+
+/// A CLOSE as the other side gets it: without a code it is 1000.
+fn relayed_close(close: &Close) -> Bytes {
+    let Some((code, reason)) = close else { return close_payload(None, "") };
+    // The reader has checked it.
+    close_payload(Some(*code), std::str::from_utf8(reason).unwrap_or(""))
+}

@@ -1,0 +1,151 @@
+//! What a WebSocket-over-HTTP client has said and its backend has not taken yet (specification,
+//! WebSockets 5.3 and 5.5).
+//!
+//! A queue that offers its front: what is offered stays in it until the backend says how much of it
+//! it took. Used by `conversation` only.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, BytesMut};
+
+use crate::grip::events::{self, Event};
+use crate::grip::message::{Message, MessageKind};
+use crate::limits;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Queue {
+    messages: VecDeque<Message>,
+    bytes: usize,
+    /// Messages at the front that the backend left with us.
+    kept: usize,
+}
+
+/// What one request offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// So many messages from the front.
+    pub messages: usize,
+    /// And so many bytes of content.
+    pub bytes: usize,
+    /// That is all that was queued.
+    pub whole: bool,
+    /// So many of these bytes were offered before.
+    pub replayed_bytes: usize,
+}
+
+impl Queue {
+    /// Queues a message.
+    pub fn push(&mut self, message: Message) {
+        self.bytes += message.content.len();
+        self.messages.push_back(message);
+    }
+
+    /// Whether more must not come in.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.bytes >= limits::EVENTS_QUEUE_BYTES_MAX
+    }
+
+    /// Whether there is something that the backend has not been offered. What it left with us is by
+    /// itself no reason for a request.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.messages.len() > self.kept
+    }
+
+    /// Encodes at most `messages_max` messages.
+    pub fn offer(&self, messages_max: usize, out: &mut BytesMut) -> Offer {
+        let messages = self.messages.len().min(messages_max);
+        let (mut bytes, mut replayed_bytes) = (0, 0);
+        for (place, message) in self.messages.iter().take(messages).enumerate() {
+            bytes += message.content.len();
+            if place < self.kept {
+                replayed_bytes += message.content.len();
+            }
+            events::encode(&event(message), out);
+        }
+        Offer { messages, bytes, whole: messages == self.messages.len(), replayed_bytes }
+    }
+
+    /// The backend took `bytes` of what it was offered: what is left of a message keeps its kind, and
+    /// empty messages go with the bytes before them.
+    pub fn took(&mut self, offer: Offer, bytes: usize) {
+        let mut left = bytes.min(offer.bytes);
+        let mut messages = offer.messages;
+        while messages > 0
+            && let Some(front) = self.messages.front_mut()
+        {
+            if front.content.len() > left {
+                front.content.advance(left);
+                self.bytes -= left;
+                break;
+            }
+            left -= front.content.len();
+            self.bytes -= front.content.len();
+            self.messages.pop_front();
+            messages -= 1;
+        }
+        self.kept = messages;
+        if self.messages.is_empty() {
+            self.clear();
+        }
+    }
+
+    /// Forgets all, and keeps no memory for what was queued once.
+    pub fn clear(&mut self) {
+        *self = Queue::default();
+    }
+}
+
+fn event(message: &Message) -> Event {
+    let content = message.content.clone();
+    match message.kind {
+        MessageKind::Text => Event::Text(content),
+        MessageKind::Binary => Event::Binary(content),
+        MessageKind::Ping => Event::Ping(content),
+        MessageKind::Pong => Event::Pong(content),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// However the backend takes it, it gets every byte once and in order, and nothing stays.
+        #[test]
+        fn nothing_is_lost_or_doubled(
+            contents in prop::collection::vec("[a-z]{0,8}", 1..8),
+            portions in prop::collection::vec(1..12_usize, 60),
+            one in any::<bool>(),
+        ) {
+            let mut queue = Queue::default();
+            for content in &contents {
+                let content = Bytes::from(content.clone());
+                queue.push(Message { kind: MessageKind::Text, content });
+            }
+            let mut heard = String::new();
+            for portion in portions {
+                let mut body = BytesMut::new();
+                let offer = queue.offer(if one { 1 } else { usize::MAX }, &mut body);
+                let said: String = events::decode(&body.freeze())
+                    .unwrap()
+                    .into_iter()
+                    .map(|event| match event {
+                        Event::Text(text) => String::from_utf8(text.to_vec()).unwrap(),
+                        other => panic!("{other:?}"),
+                    })
+                    .collect();
+                prop_assert_eq!(said.len(), offer.bytes);
+                let taken = portion.min(offer.bytes);
+                heard.push_str(&said[..taken]);
+                queue.took(offer, taken);
+            }
+            prop_assert_eq!(heard, contents.concat());
+            prop_assert_eq!((queue.messages.len(), queue.bytes, queue.kept), (0, 0, 0));
+        }
+    }
+}
