@@ -1,21 +1,379 @@
-//! The strict reader of request heads that stands before hyper.
+//! The strict reader that stands between a client's socket and hyper's HTTP/1 server, and lets through
+//! only requests whose framing is beyond doubt: hyper takes some things that a backend could read
+//! differently (RFC 9112, section 11.2).
+//!
+//! Called by whatever reads a client's socket, with each run of bytes before hyper sees it. It follows
+//! the connection from request to request (head, body, next head) and keeps no copy of anything, only
+//! where it is. It knows neither hyper nor sockets. A run that holds whole heads is passed over line
+//! by line; nothing is done twice when runs are cut elsewhere.
 
-pub struct HeadGuard;
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct Violation {
-    pub offset: usize,
+mod byte;
+mod chunk;
+mod value;
+mod violation;
+
+pub use violation::{Kind, Violation};
+
+use byte::{TARGET, TOKEN, is, is_control};
+use chunk::Chunk;
+use value::Value;
+use violation::Name;
+
+/// Most header lines of a request; hyper's own limit.
+const HEADERS_MAX: usize = 100;
+/// Longest line that gives a chunk's size, with its extensions.
+const CHUNK_LINE_BYTES_MAX: usize = 4096;
+
+/// Where in a request the next byte stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before a request; empty lines are skipped. `true` after a CR.
+    Blank { cr: bool },
+    /// In the method. `false` until it has a character.
+    Method { some: bool },
+    /// In the target. `false` until it has a character.
+    Target { some: bool },
+    /// So many characters of the version have been read.
+    Version { at: usize },
+    /// At the end of a line, after its CR.
+    LineCr,
+    /// At the beginning of a header line. `true` after a CR.
+    Line { cr: bool },
+    /// In a header's name.
+    Name,
+    /// In a header's value.
+    Value,
+    /// In a body, so many bytes before its end.
+    Body { left: u64 },
+    /// In a chunked body, before its trailers.
+    Chunks(Chunk),
+    /// Nothing is looked at any more.
+    Released,
+    /// Something was refused; so is all that follows.
+    Refused(Kind),
 }
-impl Violation {
-    pub fn status(&self) -> u16 {
-        400
-    }
+
+/// Follows the bytes of one client. See the module.
+#[derive(Debug)]
+pub struct HeadGuard {
+    limit: usize,
+    state: State,
+    /// Bytes of the head, the trailers, or the chunk line so far.
+    counted: usize,
+    headers: usize,
+    /// The lines are a chunked body's trailers, not a head.
+    trailers: bool,
+    http10: bool,
+    name: Name,
+    value: Value,
+    length: Option<u64>,
+    chunked: bool,
 }
+
+const VERSION: &[u8] = b"HTTP/1.";
+
 impl HeadGuard {
-    pub fn new(_: usize) -> Self {
-        HeadGuard
+    /// A guard for a new connection. A head of exactly `head_limit_bytes` is let through.
+    #[must_use]
+    pub fn new(head_limit_bytes: usize) -> HeadGuard {
+        HeadGuard {
+            limit: head_limit_bytes,
+            state: State::Blank { cr: false },
+            counted: 0,
+            headers: 0,
+            trailers: false,
+            http10: false,
+            name: Name::default(),
+            value: Value::Other,
+            length: None,
+            chunked: false,
+        }
     }
-    pub fn feed(&mut self, _: &[u8]) -> Result<(), Violation> {
+
+    /// Looks at the next bytes of the client. Without an error all of them may be passed on.
+    ///
+    /// # Errors
+    ///
+    /// Something in them is in doubt. The connection is to be answered and closed: nobody can tell any
+    /// more where a request begins, so all that is fed after that is refused too.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Violation> {
+        let mut at = 0;
+        // Where the request began whose head is being read: before this run until one begins in it.
+        let mut head = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let used = self.run(rest).map_err(|(kind, behind)| {
+                let offset = if self.in_head() { head } else { at.saturating_add(behind) };
+                let header = self.header(kind);
+                self.state = State::Refused(kind);
+                Violation { kind, offset, header }
+            })?;
+            at = at.saturating_add(used);
+            if matches!(self.state, State::Blank { .. }) {
+                head = at;
+            }
+        }
         Ok(())
     }
+
+    /// From now on everything passes: the connection is no longer one of HTTP/1 (an upgrade or a
+    /// CONNECT that was accepted). To be called before the answer that says so is written. Until
+    /// then what follows such a request is taken for another one, as it would be if it were refused.
+    pub fn release(&mut self) {
+        self.state = State::Released;
+    }
+
+    /// No request has begun, or the last one is complete.
+    #[must_use]
+    pub fn is_between_requests(&self) -> bool {
+        matches!(self.state, State::Blank { .. })
+    }
+
+    fn in_head(&self) -> bool {
+        match self.state {
+            State::Blank { .. }
+            | State::Method { .. }
+            | State::Target { .. }
+            | State::Version { .. } => true,
+            State::LineCr | State::Line { .. } | State::Name | State::Value => !self.trailers,
+            _ => false,
+        }
+    }
+
+    /// The header that a violation is to name.
+    fn header(&self, kind: Kind) -> Name {
+        match (self.state, kind) {
+            (_, Kind::TooManyHeaders(_) | Kind::HeadTooLarge(_) | Kind::Folding) => Name::default(),
+            (State::Name | State::Value | State::LineCr, _) => self.name,
+            _ => Name::default(),
+        }
+    }
+
+    /// Reads at least one byte of `rest`, which is not empty, and says how many. An error says how
+    /// many before it are sound.
+    fn run(&mut self, rest: &[u8]) -> Result<usize, (Kind, usize)> {
+        match self.state {
+            State::Released => return Ok(rest.len()),
+            State::Refused(kind) => return Err((kind, 0)),
+            State::Body { left } => return Ok(self.skip(rest, left)),
+            State::Chunks(Chunk::Data { left }) => return Ok(self.skip(rest, left)),
+            _ => {}
+        }
+        let (most, too_much) = match self.state {
+            State::Chunks(_) => (CHUNK_LINE_BYTES_MAX, Kind::ChunkSize),
+            _ => (self.limit, Kind::HeadTooLarge(self.limit)),
+        };
+        let room = most.saturating_sub(self.counted);
+        let rest = rest.get(..rest.len().min(room)).unwrap_or_default();
+        let Some(first) = rest.first() else { return Err((too_much, 0)) };
+        let used = match self.state {
+            State::Method { some } => self.method(rest, some),
+            State::Target { some } => self.target(rest, some),
+            State::Name => self.name(rest),
+            State::Value => self.value(rest),
+            _ => {
+                // Before the step: the last byte of a head begins a new count.
+                self.counted = self.counted.saturating_add(1);
+                return self.step(*first).map(|()| 1).map_err(|kind| (kind, 0));
+            }
+        }?;
+        self.counted = self.counted.saturating_add(used);
+        Ok(used)
+    }
+
+    /// Passes over the bytes of a body or a chunk, of which `left` are to come.
+    fn skip(&mut self, rest: &[u8], left: u64) -> usize {
+        let used = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let left = left.saturating_sub(used as u64);
+        self.state = match self.state {
+            State::Chunks(_) if left == 0 => State::Chunks(Chunk::End { cr: false }),
+            State::Chunks(_) => State::Chunks(Chunk::Data { left }),
+            _ if left == 0 => State::Blank { cr: false },
+            _ => State::Body { left },
+        };
+        used
+    }
+
+    fn method(&mut self, rest: &[u8], some: bool) -> Result<usize, (Kind, usize)> {
+        let length = rest.iter().take_while(|byte| is(**byte, TOKEN)).count();
+        match rest.get(length) {
+            None => self.state = State::Method { some: true },
+            Some(b' ') if some || length > 0 => {
+                self.state = State::Target { some: false };
+                return Ok(length.saturating_add(1));
+            }
+            Some(_) => return Err((Kind::Method, length)),
+        }
+        Ok(length)
+    }
+
+    fn target(&mut self, rest: &[u8], some: bool) -> Result<usize, (Kind, usize)> {
+        let length = rest.iter().take_while(|byte| is(**byte, TARGET)).count();
+        match rest.get(length) {
+            None => self.state = State::Target { some: true },
+            Some(b' ') if some || length > 0 => {
+                self.state = State::Version { at: 0 };
+                return Ok(length.saturating_add(1));
+            }
+            Some(b'\r' | b'\n') => return Err((Kind::Version, length)),
+            Some(_) => return Err((Kind::Target, length)),
+        }
+        Ok(length)
+    }
+
+    fn name(&mut self, rest: &[u8]) -> Result<usize, (Kind, usize)> {
+        for (at, byte) in rest.iter().enumerate() {
+            match byte {
+                b':' => {
+                    self.begin_value();
+                    return Ok(at.saturating_add(1));
+                }
+                b' ' | b'\t' => return Err((Kind::SpaceBeforeColon, at)),
+                byte if is(*byte, TOKEN) => self.name.push(*byte),
+                _ => return Err((Kind::HeaderName, at)),
+            }
+        }
+        Ok(rest.len())
+    }
+
+    fn begin_value(&mut self) {
+        self.state = State::Value;
+        // Trailers decide nothing.
+        self.value = if self.trailers { Value::Other } else { Value::of(&self.name) };
+    }
+
+    /// A value up to the end of its line, or of what there is.
+    fn value(&mut self, rest: &[u8]) -> Result<usize, (Kind, usize)> {
+        let feed = memchr::memchr(b'\n', rest);
+        let line = rest.get(..feed.unwrap_or(rest.len())).unwrap_or_default();
+        let (text, cr) = line.strip_suffix(b"\r").map_or((line, false), |text| (text, true));
+        // Without a branch for each byte, so that it runs on many at a time.
+        if text.iter().fold(false, |bad, byte| bad | is_control(*byte)) {
+            let at = text.iter().position(|byte| is_control(*byte)).unwrap_or_default();
+            let kind = if text.get(at) == Some(&b'\r') { Kind::BareCr } else { Kind::Control };
+            return Err((kind, at));
+        }
+        if self.value != Value::Other {
+            for (at, byte) in text.iter().enumerate() {
+                self.value = self.value.and(*byte).map_err(|kind| (kind, at))?;
+            }
+        }
+        let Some(feed) = feed else {
+            if cr {
+                self.state = State::LineCr;
+            }
+            return Ok(rest.len());
+        };
+        if self.trailers && !cr {
+            return Err((Kind::BareLf, feed));
+        }
+        self.end_line().map_err(|kind| (kind, feed))?;
+        Ok(feed.saturating_add(1))
+    }
+
+    /// The line feed of a request line or of a header line.
+    fn end_line(&mut self) -> Result<(), Kind> {
+        match self.value {
+            Value::Other => {}
+            Value::Length { number: None, .. } => return Err(Kind::Length),
+            Value::Length { .. } if self.chunked => return Err(Kind::LengthAndEncoding),
+            Value::Length { number, .. } if self.length.is_none() => self.length = number,
+            Value::Length { number, .. } if self.length == number => {}
+            Value::Length { .. } => return Err(Kind::LengthsDiffer),
+            Value::Encoding { .. } if !self.value.is_chunked() => return Err(Kind::Encoding),
+            Value::Encoding { .. } if self.chunked => return Err(Kind::EncodingTwice),
+            Value::Encoding { .. } if self.length.is_some() => return Err(Kind::LengthAndEncoding),
+            Value::Encoding { .. } if self.http10 => return Err(Kind::EncodingInHttp10),
+            Value::Encoding { .. } => self.chunked = true,
+        }
+        self.value = Value::Other;
+        self.name = Name::default();
+        self.state = State::Line { cr: false };
+        Ok(())
+    }
+
+    /// The empty line after a head or after trailers.
+    fn end_head(&mut self) {
+        let state = match (self.trailers, self.chunked, self.length) {
+            (false, true, _) => State::Chunks(Chunk::FIRST),
+            (false, false, Some(left)) if left > 0 => State::Body { left },
+            _ => State::Blank { cr: false },
+        };
+        *self = HeadGuard { state, ..HeadGuard::new(self.limit) };
+    }
+
+    /// One byte, where runs are short.
+    fn step(&mut self, byte: u8) -> Result<(), Kind> {
+        self.state = match (self.state, byte) {
+            (State::Blank { .. }, b'\n') => {
+                self.counted = 0;
+                State::Blank { cr: false }
+            }
+            (State::Blank { cr: true } | State::Line { cr: true } | State::LineCr, byte)
+                if byte != b'\n' =>
+            {
+                return Err(Kind::BareCr);
+            }
+            (State::Blank { .. }, b'\r') => State::Blank { cr: true },
+            (State::Blank { .. }, byte) if is(byte, TOKEN) => {
+                self.counted = 1;
+                State::Method { some: true }
+            }
+            (State::Blank { .. }, _) => return Err(Kind::Method),
+            (State::Version { at }, byte) => self.version(at, byte)?,
+            (State::LineCr, _) => return self.end_line(),
+            (State::Line { cr }, byte) => return self.line(cr, byte),
+            (State::Chunks(chunk), byte) => self.chunk(chunk, byte)?,
+            (state, _) => state,
+        };
+        Ok(())
+    }
+
+    fn version(&mut self, at: usize, byte: u8) -> Result<State, Kind> {
+        match (VERSION.get(at), byte) {
+            (Some(expected), byte) if *expected == byte => {}
+            (Some(b'1'), b'2') => return Err(Kind::Http2),
+            (None, b'0' | b'1') if at == VERSION.len() => self.http10 = byte == b'0',
+            (None, b'\r') if at > VERSION.len() => return Ok(State::LineCr),
+            (None, b'\n') if at > VERSION.len() => return Ok(State::Line { cr: false }),
+            _ => return Err(Kind::Version),
+        }
+        Ok(State::Version { at: at.saturating_add(1) })
+    }
+
+    /// The first byte of a line, or the second one of an empty line.
+    fn line(&mut self, cr: bool, byte: u8) -> Result<(), Kind> {
+        match byte {
+            b'\n' if self.trailers && !cr => return Err(Kind::BareLf),
+            b'\n' => self.end_head(),
+            b'\r' => self.state = State::Line { cr: true },
+            b' ' | b'\t' => return Err(Kind::Folding),
+            b':' => return Err(Kind::HeaderNameEmpty),
+            byte if is(byte, TOKEN) => {
+                if self.headers >= HEADERS_MAX {
+                    return Err(Kind::TooManyHeaders(HEADERS_MAX));
+                }
+                self.headers = self.headers.saturating_add(1);
+                self.name = Name::default();
+                self.name.push(byte);
+                self.state = State::Name;
+            }
+            _ => return Err(Kind::HeaderName),
+        }
+        Ok(())
+    }
+
+    /// One byte of what stands around the chunks of a body.
+    fn chunk(&mut self, chunk: Chunk, byte: u8) -> Result<State, Kind> {
+        let Some(next) = chunk.and(byte)? else {
+            (self.trailers, self.counted) = (true, 0);
+            return Ok(State::Line { cr: false });
+        };
+        if next.begins() {
+            self.counted = 0;
+        }
+        Ok(State::Chunks(next))
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! The header values that decide about framing, read byte by byte. Used by `framing`.
+
+use super::violation::{Kind, Name};
+
+/// Largest `Content-Length`: what a signed number holds.
+const LENGTH_MAX: u64 = i64::MAX as u64;
+/// The one coding that a request's body may have.
+const CHUNKED: &[u8] = b"chunked";
+
+/// A value that decides about framing, as far as it has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// Of no interest here.
+    Other,
+    /// `Content-Length`: the number so far; `ended` by white space.
+    Length { number: Option<u64>, ended: bool },
+    /// `Transfer-Encoding`: so many characters of `chunked`; `ended` by white space.
+    Encoding { at: usize, ended: bool },
+}
+
+impl Value {
+    /// The value that a header of this name is to have.
+    pub(super) fn of(name: &Name) -> Value {
+        if name.is(b"content-length") {
+            Value::Length { number: None, ended: false }
+        } else if name.is(b"transfer-encoding") {
+            Value::Encoding { at: 0, ended: false }
+        } else {
+            Value::Other
+        }
+    }
+
+    /// Whether this, a `Transfer-Encoding`, is `chunked`.
+    pub(super) fn is_chunked(self) -> bool {
+        matches!(self, Value::Encoding { at, .. } if at == CHUNKED.len())
+    }
+
+    /// This and one more byte.
+    pub(super) fn and(self, byte: u8) -> Result<Value, Kind> {
+        let space = matches!(byte, b' ' | b'\t');
+        match self {
+            Value::Other => Ok(self),
+            Value::Length { number, .. } if space => {
+                Ok(Value::Length { number, ended: number.is_some() })
+            }
+            Value::Length { number, ended: false } if byte.is_ascii_digit() => {
+                let digit = u64::from(byte.wrapping_sub(b'0'));
+                let number = number.unwrap_or(0).saturating_mul(10).saturating_add(digit);
+                if number > LENGTH_MAX {
+                    Err(Kind::Length)
+                } else {
+                    Ok(Value::Length { number: Some(number), ended: false })
+                }
+            }
+            Value::Length { .. } => Err(Kind::Length),
+            Value::Encoding { at, .. } if space && (at == 0 || at == CHUNKED.len()) => {
+                Ok(Value::Encoding { at, ended: at > 0 })
+            }
+            Value::Encoding { at, ended: false }
+                if CHUNKED.get(at) == Some(&byte.to_ascii_lowercase()) =>
+            {
+                Ok(Value::Encoding { at: at.saturating_add(1), ended: false })
+            }
+            Value::Encoding { .. } => Err(Kind::Encoding),
+        }
+    }
+}
