@@ -67,7 +67,12 @@ pub struct RunArgs {
     bind: IpAddr,
 
     /// Address of the control API, to which publishers send; port 0 picks a free one.
-    #[arg(long, env = "LINCHPIN_CONTROL", default_value = "127.0.0.1:5561", value_name = "ADDR:PORT")]
+    #[arg(
+        long,
+        env = "LINCHPIN_CONTROL",
+        default_value = "127.0.0.1:5561",
+        value_name = "ADDR:PORT"
+    )]
     control: SocketAddr,
 
     /// Routes file to use instead of the routes compiled in.

@@ -40,11 +40,7 @@ impl Hub {
     /// An empty hub whose bytes leave through `outlet`. `alarm` is called when the shard has to look
     /// again: something became due earlier than it was told, or there are effects.
     #[must_use]
-    pub fn new(
-        settings: Settings,
-        outlet: Rc<RefCell<dyn Outlet>>,
-        alarm: Rc<dyn Fn()>,
-    ) -> Hub {
+    pub fn new(settings: Settings, outlet: Rc<RefCell<dyn Outlet>>, alarm: Rc<dyn Fn()>) -> Hub {
         let registry = Rc::new(RefCell::new(Registry::new(settings)));
         Hub { registry, outlet, armed: Rc::default(), alarm }
     }

@@ -54,12 +54,7 @@ fn via(mut outcome: Outcome, target: String) -> Outcome {
     outcome
 }
 
-fn open_test(
-    sockets: &Rc<Sockets>,
-    context: &Context,
-    route: &RouteRef,
-    place: usize,
-) -> Outcome {
+fn open_test(sockets: &Rc<Sockets>, context: &Context, route: &RouteRef, place: usize) -> Outcome {
     if let Some(refusal) = echo::refuse(context, route) {
         return rejected(refusal.map(Rejection::Whole));
     }

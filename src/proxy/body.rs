@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::access::Access;
-use super::onward::Onward;
 use super::answer::Answer;
+use super::onward::Onward;
 use crate::http::BodyError;
 use crate::http::park::Handoff;
 

@@ -123,7 +123,10 @@ impl Echo {
                 Ok(Some(Incoming::Close(close))) => {
                     let text = close.as_ref().map(|(_, reason)| std::str::from_utf8(reason));
                     let code = close.as_ref().map(|(code, _)| *code);
-                    self.close(shared, &close_payload(code, text.and_then(Result::ok).unwrap_or("")));
+                    self.close(
+                        shared,
+                        &close_payload(code, text.and_then(Result::ok).unwrap_or("")),
+                    );
                     return Progress::Finished;
                 }
                 Err(_) if self.closing.get() => return Progress::Closed,

@@ -2,22 +2,22 @@
 
 use std::rc::Rc;
 
+use crate::http::Incoming;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, header};
-use crate::http::Incoming;
 
 use super::access::Access;
+use super::answer::Answer;
 use super::body::Body;
 use super::context::{Context, RouteRef};
 use super::failure::Failure;
+use super::fields;
 use super::hold::{self, Carried, Collected, Origin};
 use super::onward::Onward;
-use super::fields;
 use super::outgoing::{self, Kind, Outgoing};
 use super::shared::Shared;
 use super::upload::{Rest, Upload};
-use super::answer::Answer;
 use crate::backend::body::RequestBody;
 use crate::backend::{builtin, error};
 use crate::grip::headers;

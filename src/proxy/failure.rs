@@ -71,10 +71,9 @@ impl Failure {
             Failure::InstructionTooLarge(target) => {
                 bad_gateway(format!("GRIP instruct response too large from {target}\n"))
             }
-            Failure::RequestTooLarge => (
-                StatusCode::BAD_REQUEST,
-                "Request too large to accept GRIP instruct.\n".to_owned(),
-            ),
+            Failure::RequestTooLarge => {
+                (StatusCode::BAD_REQUEST, "Request too large to accept GRIP instruct.\n".to_owned())
+            }
             Failure::EventsForbidden => (
                 StatusCode::FORBIDDEN,
                 "Client not allowed to send WebSocket events directly.\n".to_owned(),

@@ -7,12 +7,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::BodyExt;
 
 use super::access::Access;
+use super::answer::Answer;
 use super::body::{BeginHold, Body};
 use super::context::{Context, RouteRef};
 use super::failure::Failure;
 use super::onward::Onward;
 use super::shared::Shared;
-use super::answer::Answer;
 use crate::clock;
 use crate::grip::channel::ChannelName;
 use crate::grip::headers::InstructError;

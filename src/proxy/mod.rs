@@ -167,9 +167,7 @@ impl Proxy {
                 response.headers_mut().insert(header::CONNECTION, close);
                 return response.map(|rejection| match rejection {
                     Rejection::Whole(bytes) => Body::whole(bytes, access),
-                    Rejection::Streamed(body) => {
-                        Body::relayed(None, Answer::Backend(body), access)
-                    }
+                    Rejection::Streamed(body) => Body::relayed(None, Answer::Backend(body), access),
                 });
             }
             Outcome::Failed(Failed::Unreachable(tried)) => {

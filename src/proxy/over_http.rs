@@ -131,7 +131,9 @@ impl Origin {
         Ok(Answer {
             events,
             interval_s: headers.get(KEEP_ALIVE_INTERVAL).map(interval_s),
-            accepted_bytes: headers.get(BYTES_ACCEPTED).and_then(|value| value.to_str().ok()?.parse().ok()),
+            accepted_bytes: headers
+                .get(BYTES_ACCEPTED)
+                .and_then(|value| value.to_str().ok()?.parse().ok()),
         })
     }
 }

@@ -129,7 +129,10 @@ where
         let finish = poll_fn(|cx| {
             let client = write_client && self.client.poll_finish(cx).is_pending();
             let backend = write_backend
-                && self.backend.as_mut().is_some_and(|backend| backend.poll_finish(cx).is_pending());
+                && self
+                    .backend
+                    .as_mut()
+                    .is_some_and(|backend| backend.poll_finish(cx).is_pending());
             if client || backend { Poll::Pending } else { Poll::Ready(()) }
         });
         tokio::select! {

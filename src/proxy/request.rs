@@ -111,9 +111,8 @@ fn host(given: &str, default_port: u16) -> Result<Rc<str>, HeadError> {
 fn is_unusual(path: &str, query: Option<&str>) -> bool {
     let bytes = path.as_bytes();
     let dots = bytes.windows(2).any(|pair| pair == b"/.");
-    let encoded_dot = || {
-        bytes.windows(3).any(|w| w[0] == b'%' && w[1] == b'2' && matches!(w[2], b'e' | b'E'))
-    };
+    let encoded_dot =
+        || bytes.windows(3).any(|w| w[0] == b'%' && w[1] == b'2' && matches!(w[2], b'e' | b'E'));
     let odd = bytes.iter().any(|b| matches!(b, b'\\' | b'{' | b'}' | b'^' | b'`'));
     dots || odd || encoded_dot() || query.is_some_and(|query| query.contains('\''))
 }

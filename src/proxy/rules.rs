@@ -151,7 +151,11 @@ fn subscribe(subject: Subject<'_>, channel: &Channel) -> Consequence {
             tracing::info!("subscribe {} channel={}", uri(context), name.as_str());
         }
         Subscribed::TooMany => {
-            tracing::debug!("subscribe {} channel={}: too many subscriptions", uri(context), name.as_str());
+            tracing::debug!(
+                "subscribe {} channel={}: too many subscriptions",
+                uri(context),
+                name.as_str()
+            );
         }
         Subscribed::Gone => {}
     }

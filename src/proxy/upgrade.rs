@@ -143,8 +143,11 @@ mod tests {
             .body(())
             .unwrap();
         let response = switching(&context(), backend, vec![HeaderValue::from_static("grip")]);
-        let lines: Vec<_> =
-            response.headers().iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect();
+        let lines: Vec<_> = response
+            .headers()
+            .iter()
+            .map(|(n, v)| format!("{n}: {}", v.to_str().unwrap()))
+            .collect();
         assert_eq!(response.status(), 101);
         for line in [
             "set-cookie: a=1",

@@ -32,11 +32,7 @@ pub async fn run(shard: Rc<Shard>, socket: Socket, tls: Option<Arc<ServerConfig>
     serve(shard, stream, Bytes::new()).await;
 }
 
-async fn handshake(
-    shard: &Rc<Shard>,
-    socket: Socket,
-    config: Arc<ServerConfig>,
-) -> Option<Stream> {
+async fn handshake(shard: &Rc<Shard>, socket: Socket, config: Arc<ServerConfig>) -> Option<Stream> {
     let handshake = TlsAcceptor::from(config).accept(socket);
     tokio::select! {
         done = handshake => match done {
