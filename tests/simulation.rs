@@ -6,6 +6,8 @@
 mod model;
 #[path = "simulation/outlet.rs"]
 mod outlet;
+#[path = "simulation/sends.rs"]
+mod sends;
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -15,22 +17,18 @@ use fastrand::Rng;
 use linchpin::clock::Tick;
 use linchpin::grip::channel::ChannelName;
 use linchpin::grip::control::SocketKeepAlive;
-use linchpin::grip::format::{
-    Action, CloseReason, MessageContent, ResponseBody, ResponseContent, StreamContent,
-};
 use linchpin::grip::instruction::{Field, KeepAlive, KeepAliveMode, Response};
-use linchpin::grip::item::Item;
 use linchpin::grip::message::{Message, MessageKind};
-use linchpin::hub::fanout::{Delivery, Then};
-use linchpin::hub::registry::{Effect, Receivers, Registry, Settings, Subscribed};
+use linchpin::hub::registry::{Receivers, Registry, Settings, Subscribed};
 use linchpin::hub::slab::SessionId;
 use linchpin::session::http::{ResponseHold, StreamFraming, StreamHold};
 use linchpin::wire::http1::Version;
 
-use model::{Expected, HELD, KEEP_ALIVE, Kind, Session, Window, answer, frame};
-use outlet::{Clients, Log};
+use model::{Expected, HELD, KEEP_ALIVE, Kind, Session, Window, frame};
+use outlet::Clients;
+use sends::check;
 
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 2000;
 const OPERATIONS: usize = 150;
 const CHANNELS: u8 = 5;
 const SUBSCRIPTIONS_MAX: usize = 3;
@@ -196,134 +194,6 @@ impl Simulation {
         self.registry.unsubscribe(session.id, &name(channel));
     }
 
-    fn publish(&mut self) {
-        let channel = self.rng.u8(0..CHANNELS);
-        let item = self.item(channel);
-        let result = self.registry.publish(&item, self.now, &mut self.clients);
-        let log = self.clients.take_log();
-        let mut expected = Receivers::default();
-        let mut effects = Vec::new();
-        let now = self.now;
-        for session in &mut self.sessions {
-            let subscribed = session.channels.iter().any(|&(known, _)| known == channel);
-            let format = match session.kind {
-                Kind::Response { .. } => item.http_response.is_some(),
-                Kind::Socket => item.ws_message.is_some(),
-                _ => item.http_stream.is_some(),
-            };
-            expected.matched += u64::from(subscribed && format);
-            let receive = subscribed.then(|| session.receive(&item)).flatten();
-            if receive.as_ref().is_some_and(|e| e.then.is_none() && e.effect.is_none()) {
-                session.touched(now);
-            }
-            check(session, receive, &log, &mut expected, &mut effects);
-        }
-        assert_eq!(result, expected);
-        self.check_effects(effects);
-    }
-
-    fn item(&mut self, channel: u8) -> Item {
-        self.items += 1;
-        let text =
-            if self.rng.u8(0..10) == 0 { String::new() } else { format!("i{};", self.items) };
-        let content = Bytes::from(text.clone());
-        let mut other = || match self.rng.u8(0..10) {
-            0 => 1,
-            1 => 2,
-            2 => 3,
-            3 | 4 => 4,
-            _ => 0,
-        };
-        let (response, stream, socket) = (other(), other(), other());
-        let filters = |on: bool| on.then(|| vec!["build-id".into()]);
-        let code = (self.items % 2 == 0).then_some(4000);
-        Item {
-            channel: name(channel),
-            http_response: action(response, code, || ResponseContent {
-                code: 200,
-                reason: None,
-                headers: Vec::new(),
-                body: ResponseBody::Whole(content.clone()),
-                content_filters: None,
-            }),
-            http_stream: action(stream, code, || StreamContent {
-                content: content.clone(),
-                content_filters: filters(self.items % 7 == 0),
-            }),
-            ws_message: action(socket, code, || MessageContent {
-                message: Message { kind: MessageKind::Text, content: content.clone() },
-                content_filters: None,
-            }),
-            id: Some(text.into()),
-            prev_id: None,
-            meta: Vec::new(),
-            size: None,
-            no_seq: false,
-        }
-    }
-
-    fn time_moves(&mut self) {
-        let target = self.now.plus_ms(self.rng.u64(0..70_000) >> self.rng.u8(0..8));
-        let stepwise = self.rng.bool();
-        loop {
-            let next = self.registry.next_deadline().filter(|&next| stepwise && next <= target);
-            self.now = next.unwrap_or(target).max(self.now);
-            self.tick();
-            if next.is_none() {
-                return;
-            }
-        }
-    }
-
-    fn tick(&mut self) {
-        let now = self.now;
-        self.registry.tick(now, &mut self.clients);
-        let log = self.clients.take_log();
-        let (mut counted, mut effects) = (Receivers::default(), Vec::new());
-        for session in &mut self.sessions {
-            let asked = log.backlogs.iter().find(|(id, _)| *id == session.id).map(|&(_, n)| n);
-            let mut expected = None;
-            match session.kind {
-                Kind::Response { persistent, due } if !session.muted && due <= now => {
-                    expected = Some(answer(HELD, persistent));
-                }
-                _ => {}
-            }
-            let mut bytes = Vec::new();
-            if session.delayed.as_ref().is_some_and(|&(_, at)| at <= now) {
-                bytes = session.delayed.take().map(|(bytes, _)| bytes).unwrap_or_default();
-                session.touched(now);
-            }
-            let refused = log.sends.iter().any(|(id, _, delivery)| {
-                *id == session.id && matches!(delivery, Delivery::Refused | Delivery::Gone)
-            });
-            let pulse = session.pulse();
-            match (session.keep_alive.as_mut(), asked) {
-                (Some(window), Some(backlog)) => {
-                    assert!(window.from <= now.0, "too early: {window:?} at {now:?}");
-                    window.restart(now);
-                    if backlog == 0 {
-                        bytes.extend(pulse);
-                    }
-                }
-                (Some(window), None) => {
-                    assert!(refused || window.to > now.0, "too late: {window:?} at {now:?}");
-                }
-                (None, asked) => assert_eq!(asked, None),
-            }
-            if !bytes.is_empty() {
-                expected = Some(Expected { bytes, then: None, effect: None });
-            }
-            if session.backend.is_some_and(|at| at <= now) {
-                session.backend = None;
-                effects.push(Effect::BackendTimer(session.id));
-            }
-            check(session, expected, &log, &mut counted, &mut effects);
-        }
-        self.check_effects(effects);
-        assert!(self.registry.next_deadline().is_none_or(|next| next > now));
-    }
-
     fn socket_control(&mut self) {
         let Some(at) = self.any() else { return };
         let (now, registry) = (self.now, &mut self.registry);
@@ -419,66 +289,6 @@ impl Simulation {
         self.registry.mute(id);
         self.registry.close(id);
     }
-
-    fn drain(&mut self) {
-        self.registry.drain(&mut self.clients);
-        let log = self.clients.take_log();
-        let mut effects = Vec::new();
-        for session in &mut self.sessions {
-            let expected = match session.kind {
-                _ if session.muted => None,
-                Kind::Response { .. } => Some(answer(HELD, false)),
-                _ => session.end(Some(1001)).map(|expected| {
-                    let then = if session.is_socket() { Then::AwaitClose } else { Then::Close };
-                    Expected { then: Some(then), ..expected }
-                }),
-            };
-            check(session, expected, &log, &mut Receivers::default(), &mut effects);
-            assert!(session.muted);
-        }
-        self.check_effects(effects);
-    }
-
-    fn check_effects(&mut self, mut expected: Vec<Effect>) {
-        while let Some(effect) = self.registry.poll_effect() {
-            let at = expected.iter().position(|known| *known == effect);
-            expected.swap_remove(at.unwrap_or_else(|| panic!("{effect:?} was not expected")));
-        }
-        assert_eq!(expected, []);
-    }
-}
-
-/// Compares what one session was sent with what it was to be sent, and moves the model on.
-fn check(
-    session: &mut Session,
-    expected: Option<Expected>,
-    log: &Log,
-    counted: &mut Receivers,
-    effects: &mut Vec<Effect>,
-) {
-    let none = Expected { bytes: Vec::new(), then: None, effect: None };
-    let Expected { bytes, then, effect } = expected.unwrap_or(none);
-    let sends: Vec<_> = log.sends.iter().filter(|(id, ..)| *id == session.id).collect();
-    let finish = log.finishes.iter().find(|(id, _)| *id == session.id).map(|&(_, then)| then);
-    let sent: Vec<u8> = sends.iter().flat_map(|(_, bytes, _)| bytes.iter().copied()).collect();
-    let failed = sends
-        .last()
-        .map(|&&(_, _, delivery)| delivery)
-        .filter(|delivery| matches!(delivery, Delivery::Refused | Delivery::Gone));
-    counted.delivered += sends.len() as u64 - u64::from(failed.is_some());
-    counted.refused += u64::from(failed == Some(Delivery::Refused));
-    if failed.is_some() {
-        assert!(bytes.starts_with(&sent), "{session:?}");
-        assert_eq!(finish, None);
-        session.mute();
-        return;
-    }
-    assert_eq!(sent, bytes, "{session:?}");
-    assert_eq!(finish, then, "{session:?}");
-    effects.extend(effect);
-    if then.is_some() {
-        session.mute();
-    }
 }
 
 fn name(channel: u8) -> ChannelName {
@@ -495,14 +305,4 @@ fn response_hold(persistent: bool, timeout_s: u32) -> ResponseHold {
     };
     let version = Version::Http11;
     ResponseHold { held: Rc::new(held), version, persistent, head_only: false, timeout_s }
-}
-
-fn action<T>(kind: u8, code: Option<u16>, content: impl FnOnce() -> T) -> Option<Action<T>> {
-    match kind {
-        0 => Some(Action::Send(content())),
-        1 => Some(Action::Close(CloseReason { code, reason: "".into() })),
-        2 => Some(Action::Hint),
-        3 => Some(Action::Refresh),
-        _ => None,
-    }
 }

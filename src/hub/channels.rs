@@ -59,6 +59,12 @@ impl Channels {
         self.by_name.len()
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The channel of a name, if it has subscribers.
     #[must_use]
     pub fn find(&self, name: &ChannelName) -> Option<ChannelIndex> {
@@ -146,7 +152,7 @@ impl Channels {
             entry.remove();
         }
         self.free.push(index);
-        if self.by_name.is_empty() {
+        if self.is_empty() {
             // A quiet shard keeps no memory for the channels that it once had.
             *self = Channels::default();
         }

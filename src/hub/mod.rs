@@ -84,19 +84,16 @@ impl Hub {
     }
 
     /// Takes up a long-poll.
-    #[must_use]
     pub fn open_response(&self, hold: ResponseHold, now: Tick) -> Lease {
         self.lease(|registry| registry.open_response(hold, now))
     }
 
     /// Takes up a stream.
-    #[must_use]
     pub fn open_stream(&self, hold: StreamHold, now: Tick) -> Lease {
         self.lease(|registry| registry.open_stream(hold, now))
     }
 
     /// Takes up a WebSocket.
-    #[must_use]
     pub fn open_socket(&self, now: Tick) -> Lease {
         self.lease(|registry| registry.open_socket(now))
     }

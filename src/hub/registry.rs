@@ -257,7 +257,7 @@ impl Registry {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.seats.is_empty()
     }
 
     /// How many sessions there are of each kind.

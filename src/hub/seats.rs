@@ -88,6 +88,12 @@ impl Seats {
         self.slab.len()
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// How many channels have subscribers, and how many timers run.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {

@@ -49,6 +49,12 @@ impl<T> Slab<T> {
         self.len
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Takes a value in.
     pub fn insert(&mut self, value: T) -> SessionId {
         self.len += 1;

@@ -44,6 +44,14 @@ pub struct Group {
     pub lengths: u32,
 }
 
+impl Group {
+    /// Short, for the printed source.
+    #[must_use]
+    pub const fn new(entries: u32, lengths: u32) -> Group {
+        Group { entries, lengths }
+    }
+}
+
 /// The index over a table's routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Index {

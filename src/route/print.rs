@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt::{Display, Write};
 use std::hash::Hash;
 
-use super::condition::Options;
+use super::condition::{Condition, Options};
 use super::hosts::{Group, Index};
 use super::line::Route;
 use super::target::{Address, Target};
@@ -16,40 +16,25 @@ use super::target::{Address, Target};
 /// The source of a table.
 #[must_use]
 pub fn source(routes: &[Route], index: &Index) -> String {
-    let mut options = Numbered::default();
-    let mut lists = Numbered::default();
-    let mut rows = Vec::with_capacity(routes.len());
-    for route in routes {
-        let options = options.number(options_row(&route.options));
-        let targets: Vec<String> = route.targets.iter().map(target_row).collect();
-        rows.push(route_row(route, options, lists.number(targets)));
-    }
-    let mut from = 0;
-    let parts = lists.kinds.iter().map(|list| {
-        let part = format!("row::part(&TARGETS, {from}, {})", list.len());
-        from += list.len();
-        part
-    });
-    let parts: Vec<String> = parts.collect();
-    let targets: Vec<String> = lists.kinds.concat();
+    let mut parts = Parts::default();
+    let rows: Vec<[usize; 7]> = routes.iter().map(|route| parts.route(route)).collect();
+    let Parts { texts, options, subs, lists } = parts;
+    let lengths: Vec<usize> = lists.kinds.iter().map(Vec::len).collect();
+    let targets: Vec<[usize; 5]> = lists.kinds.concat();
 
     let mut out = String::from("// Printed by build.rs.\n\n");
-    array(&mut out, "TARGET_ROWS", "row::TargetRow", &targets);
-    // Long tables take the evaluator of constants longer than it finds normal.
-    let patience = "#[allow(long_running_const_eval)]\n";
-    let (count, target_count) = (rows.len(), targets.len());
-    let _ = writeln!(
-        out,
-        "{patience}static TARGETS: [Target; {target_count}] = row::targets(&TARGET_ROWS);"
-    );
-    array(&mut out, "LISTS", "&[Target]", &parts);
+    array(&mut out, "TEXTS", "&str", texts.kinds.iter().map(quoted));
+    array(&mut out, "SUBS", "&[Cow<'static, str>]", &subs.kinds);
+    array(&mut out, "TARGET_ROWS", "row::TargetRow", targets.iter().map(numbers));
+    array(&mut out, "LENGTHS_OF_LISTS", "u32", &lengths);
     array(&mut out, "OPTIONS", "row::OptionsRow", &options.kinds);
-    array(&mut out, "ROUTE_ROWS", "row::RouteRow", &rows);
-    let _ = writeln!(
-        out,
-        "{patience}static ROUTES: [Route; {count}] = row::routes(&ROUTE_ROWS, &OPTIONS, &LISTS);"
-    );
-    numbers(&mut out, index);
+    array(&mut out, "ROUTE_ROWS", "row::RouteRow", rows.iter().map(numbers));
+    let how = "row::targets(&TARGET_ROWS, &TEXTS, &SUBS)";
+    made(&mut out, "TARGETS", "Target", targets.len(), how);
+    made(&mut out, "LISTS", "&[Target]", lengths.len(), "row::lists(&TARGETS, &LENGTHS_OF_LISTS)");
+    let parts = "row::Parts { texts: &TEXTS, options: &OPTIONS, lists: &LISTS }";
+    made(&mut out, "ROUTES", "Route", rows.len(), &format!("row::routes(&ROUTE_ROWS, {parts})"));
+    arrays_of(&mut out, index);
     let _ = writeln!(
         out,
         "/// The routes of the build.\n\
@@ -63,25 +48,42 @@ pub fn source(routes: &[Route], index: &Index) -> String {
 }
 
 /// The arrays of the index.
-fn numbers(out: &mut String, index: &Index) {
-    let slots = |slots: &[u64]| slots.iter().map(|slot| format!("{slot:#x}")).collect::<Vec<_>>();
-    array(out, "HOSTS", "u64", &slots(&index.hosts));
-    array(out, "PATHS", "u64", &slots(&index.paths));
-    let group = |Group { entries, lengths }: &Group| {
-        format!("Group {{ entries: {entries}, lengths: {lengths} }}")
-    };
-    array(out, "GROUPS", "Group", &index.groups.iter().map(group).collect::<Vec<_>>());
-    array(out, "ENTRIES", "u32", &index.entries);
-    array(out, "LENGTHS", "u32", &index.lengths);
+fn arrays_of(out: &mut String, index: &Index) {
+    array(out, "HOSTS", "u64", index.hosts.iter());
+    array(out, "PATHS", "u64", index.paths.iter());
+    let group = |Group { entries, lengths }: &Group| format!("Group::new({entries}, {lengths})");
+    array(out, "GROUPS", "Group", index.groups.iter().map(group));
+    array(out, "ENTRIES", "u32", index.entries.iter());
+    array(out, "LENGTHS", "u32", index.lengths.iter());
 }
 
 /// A static array. Formatting into a string cannot fail.
-fn array(out: &mut String, name: &str, kind: &str, items: &[impl Display]) {
-    let _ = writeln!(out, "static {name}: [{kind}; {}] = [", items.len());
+fn array<I>(out: &mut String, name: &str, kind: &str, items: I)
+where
+    I: IntoIterator<Item: Display>,
+{
+    let mut text = String::new();
+    let mut length = 0_usize;
     for item in items {
-        let _ = writeln!(out, "{item},");
+        let _ = writeln!(text, "{item},");
+        length += 1;
     }
-    out.push_str("];\n");
+    let _ = writeln!(out, "static {name}: [{kind}; {length}] = [\n{text}];");
+}
+
+fn quoted(text: &String) -> String {
+    format!("{text:?}")
+}
+
+fn numbers<const N: usize>(row: &[usize; N]) -> String {
+    format!("{row:?}")
+}
+
+/// A static array that is made of others. Long ones take the compiler longer to evaluate than it
+/// finds normal.
+fn made(out: &mut String, name: &str, kind: &str, length: usize, how: &str) {
+    out.push_str("#[allow(long_running_const_eval)]\n");
+    let _ = writeln!(out, "static {name}: [{kind}; {length}] = {how};");
 }
 
 /// Different things, numbered as they come.
@@ -107,19 +109,65 @@ impl<K: Clone + Eq + Hash> Numbered<K> {
     }
 }
 
-fn route_row(route: &Route, options: usize, targets: usize) -> String {
-    let condition = &route.condition;
-    format!(
-        "row::RouteRow {{ host: {:?}, path_beg: {:?}, id: {:?}, class: ({:?}, {:?}, {:?}), \
-         options: {options}, targets: {targets}, line: {} }}",
-        condition.host,
-        condition.path_beg,
-        route.options.id,
-        condition.by_id_only,
-        condition.websocket,
-        condition.secure,
-        route.line
-    )
+/// The different parts of routes, as they come.
+#[derive(Default)]
+struct Parts {
+    texts: Numbered<String>,
+    options: Numbered<String>,
+    subs: Numbered<String>,
+    lists: Numbered<Vec<[usize; 5]>>,
+}
+
+impl Parts {
+    fn text(&mut self, text: Option<&str>) -> usize {
+        text.map_or(0, |text| self.texts.number(text.to_owned()) + 1)
+    }
+
+    /// See [`row::RouteRow`](super::row::RouteRow).
+    fn route(&mut self, route: &Route) -> [usize; 7] {
+        let Condition { host, by_id_only, websocket, secure, path_beg } = &route.condition;
+        let targets = route.targets.iter().map(|target| self.target(target)).collect();
+        let yes = Some(true);
+        let class =
+            [*by_id_only, websocket.is_some(), *websocket == yes, secure.is_some(), *secure == yes];
+        [
+            self.text(host.as_deref()),
+            self.text(path_beg.as_deref()),
+            self.text(route.options.id.as_deref()),
+            bits(&class),
+            self.options.number(options_row(&route.options)),
+            self.lists.number(targets),
+            route.line as usize,
+        ]
+    }
+
+    /// See [`row::TargetRow`](super::row::TargetRow).
+    fn target(&mut self, target: &Target) -> [usize; 5] {
+        let (host, port) = match &target.address {
+            Address::Tcp(host, port) => (Some(host.as_ref()), *port),
+            Address::Test => (None, 0),
+        };
+        let subs: Vec<String> = target.subs.iter().map(|sub| text(sub)).collect();
+        let flags = [
+            target.tls,
+            target.untrusted,
+            target.trust_connect_host,
+            target.insecure,
+            target.over_http,
+            target.one_event,
+        ];
+        [
+            self.text(host),
+            usize::from(port),
+            self.text(target.host.as_deref()),
+            self.subs.number(format!("&[{}]", subs.join(", "))),
+            bits(&flags),
+        ]
+    }
+}
+
+fn bits(flags: &[bool]) -> usize {
+    flags.iter().rev().fold(0, |bits, flag| bits << 1 | usize::from(*flag))
 }
 
 fn options_row(options: &Options) -> String {
@@ -136,21 +184,6 @@ fn options_row(options: &Options) -> String {
         options.replace_beg,
         headers.collect::<Vec<_>>().join(", "),
         [options.orig_headers, options.debug, options.no_grip]
-    )
-}
-
-fn target_row(target: &Target) -> String {
-    let Target { tls, untrusted, trust_connect_host, insecure, over_http, one_event, .. } = target;
-    let address = match &target.address {
-        Address::Tcp(host, port) => Some((host, port)),
-        Address::Test => None,
-    };
-    let subs: Vec<String> = target.subs.iter().map(|sub| text(sub)).collect();
-    format!(
-        "row::TargetRow {{ address: {address:?}, host: {:?}, subs: &[{}], flags: {:?} }}",
-        target.host,
-        subs.join(", "),
-        [tls, untrusted, trust_connect_host, insecure, over_http, one_event]
     )
 }
 

@@ -1,8 +1,9 @@
 //! Routes as the build script prints them: rows of plain values, which the compiler turns into
 //! [`Route`]s. Used only by the printed source (see `print`).
 //!
-//! Printed as they are, a hundred thousand routes would take the compiler minutes: what has a
-//! destructor is dear in constants. Rows have none, and one loop makes routes of them all.
+//! Printed as they are, a hundred thousand routes would take the compiler an hour: structures are
+//! dear to check and what has a destructor is dear in constants. Arrays of numbers and texts are
+//! cheap, and a loop for each kind makes structures of them all.
 
 use std::borrow::Cow;
 use std::mem::{forget, replace};
@@ -11,28 +12,30 @@ use super::condition::{Condition, Options};
 use super::line::Route;
 use super::target::{Address, Target};
 
-/// A text that may be absent.
-type Text = Option<&'static str>;
 /// A list as the routes hold it.
 type List<T> = &'static [T];
+/// A text that may be absent.
+type Text = Option<&'static str>;
+/// The texts of a table, each different one once.
+type Texts<'a> = &'a [&'static str];
 
-/// A route; its options and targets by their places in tables of different ones.
+/// A route: `host`, `path_beg` and `id` as places in the texts plus one (0: none); the class, see
+/// [`class`]; its options and its targets as places in their lists; its line.
+pub type RouteRow = [u32; 7];
+
+/// A target: the host as a place in the texts plus one (0: the test backend); the port; `host` as a
+/// place in the texts plus one; the place of `subs` in their list; the flags, in the bits of [`target`].
+pub type TargetRow = [u32; 5];
+
+/// The parts of a table that are as they are in the routes.
 #[derive(Clone, Copy, Debug)]
-pub struct RouteRow {
-    /// `Condition::host`.
-    pub host: Text,
-    /// `Condition::path_beg`.
-    pub path_beg: Text,
-    /// `Options::id`.
-    pub id: Text,
-    /// `Condition::by_id_only`, `Condition::websocket`, `Condition::secure`.
-    pub class: (bool, Option<bool>, Option<bool>),
-    /// A place in the table of options.
-    pub options: u32,
-    /// A place in the table of target lists.
-    pub targets: u32,
-    /// `Route::line`.
-    pub line: u32,
+pub struct Parts<'a> {
+    /// All texts.
+    pub texts: Texts<'a>,
+    /// Different options.
+    pub options: &'a [OptionsRow],
+    /// Different lists of targets.
+    pub lists: &'a [List<Target>],
 }
 
 /// [`Options`] without the id.
@@ -56,40 +59,39 @@ pub struct OptionsRow {
     pub flags: [bool; 3],
 }
 
-/// A [`Target`].
-#[derive(Clone, Copy, Debug)]
-pub struct TargetRow {
-    /// `Target::address`; `None` is the test backend.
-    pub address: Option<(&'static str, u16)>,
-    /// `Target::host`.
-    pub host: Text,
-    /// `Target::subs`.
-    pub subs: List<Cow<'static, str>>,
-    /// `tls`, `untrusted`, `trust_connect_host`, `insecure`, `over_http`, `one_event`.
-    pub flags: [bool; 6],
+/// The text at `place` less one.
+const fn text(texts: Texts<'_>, place: u32) -> Option<Cow<'static, str>> {
+    match place {
+        0 => None,
+        _ => Some(Cow::Borrowed(texts[place as usize - 1])),
+    }
 }
 
-const fn text(text: Text) -> Option<Cow<'static, str>> {
+const fn owned(text: Text) -> Option<Cow<'static, str>> {
     match text {
         Some(text) => Some(Cow::Borrowed(text)),
         None => None,
     }
 }
 
+/// Whether a bit is set.
+const fn bit(bits: u32, place: u32) -> bool {
+    bits >> place & 1 == 1
+}
+
+/// Two bits: whether there is an answer, and whether it is yes.
+const fn answer(bits: u32, place: u32) -> Option<bool> {
+    if bit(bits, place) { Some(bit(bits, place + 1)) } else { None }
+}
+
 /// The routes of the rows. `N` is their number.
 #[must_use]
-pub const fn routes<const N: usize>(
-    rows: &[RouteRow; N],
-    options: &[OptionsRow],
-    targets: &[List<Target>],
-) -> [Route; N] {
+pub const fn routes<const N: usize>(rows: &[RouteRow; N], parts: Parts<'_>) -> [Route; N] {
     let mut routes = [const { EMPTY }; N];
     let mut at = 0;
     while at < N {
-        let row = &rows[at];
-        let list = targets[row.targets as usize];
         // What is replaced is `EMPTY`, which owns nothing; a constant cannot run destructors.
-        forget(replace(&mut routes[at], route(row, &options[row.options as usize], list)));
+        forget(replace(&mut routes[at], route(&rows[at], parts)));
         at += 1;
     }
     routes
@@ -97,20 +99,31 @@ pub const fn routes<const N: usize>(
 
 /// The targets of the rows. `N` is their number.
 #[must_use]
-pub const fn targets<const N: usize>(rows: &[TargetRow; N]) -> [Target; N] {
+pub const fn targets<const N: usize>(
+    rows: &[TargetRow; N],
+    texts: Texts<'_>,
+    subs: &[List<Cow<'static, str>>],
+) -> [Target; N] {
     let mut targets = [const { Target::to(Address::Test) }; N];
     let mut at = 0;
     while at < N {
-        forget(replace(&mut targets[at], target(&rows[at])));
+        forget(replace(&mut targets[at], target(&rows[at], texts, subs)));
         at += 1;
     }
     targets
 }
 
-/// `length` targets from place `from` on.
+/// Consecutive parts of `targets`, each of so many targets. `N` is the number of parts.
 #[must_use]
-pub const fn part(targets: List<Target>, from: usize, length: usize) -> List<Target> {
-    targets.split_at(from).1.split_at(length).0
+pub const fn lists<const N: usize>(targets: List<Target>, lengths: &[u32; N]) -> [List<Target>; N] {
+    let mut lists: [List<Target>; N] = [&[]; N];
+    let mut rest = targets;
+    let mut at = 0;
+    while at < N {
+        (lists[at], rest) = rest.split_at(lengths[at] as usize);
+        at += 1;
+    }
+    lists
 }
 
 const EMPTY: Route = Route {
@@ -138,52 +151,50 @@ const EMPTY: Route = Route {
     line: 0,
 };
 
-const fn route(row: &RouteRow, options: &OptionsRow, targets: List<Target>) -> Route {
-    let (by_id_only, websocket, secure) = row.class;
+const fn route(row: &RouteRow, parts: Parts<'_>) -> Route {
+    let [host, path_beg, id, class, options, targets, line] = *row;
+    let options = &parts.options[options as usize];
     let [orig_headers, debug, no_grip] = options.flags;
     Route {
         condition: Condition {
-            host: text(row.host),
-            by_id_only,
-            websocket,
-            secure,
-            path_beg: text(row.path_beg),
+            host: text(parts.texts, host),
+            by_id_only: bit(class, 0),
+            websocket: answer(class, 1),
+            secure: answer(class, 3),
+            path_beg: text(parts.texts, path_beg),
         },
         options: Options {
-            id: text(row.id),
-            sig_iss: text(options.sig_iss),
-            sig_key: text(options.sig_key),
+            id: text(parts.texts, id),
+            sig_iss: owned(options.sig_iss),
+            sig_key: owned(options.sig_key),
             prefix: Cow::Borrowed(options.prefix),
             orig_headers,
-            as_host: text(options.as_host),
+            as_host: owned(options.as_host),
             path_rem: options.path_rem,
-            replace_beg: text(options.replace_beg),
+            replace_beg: owned(options.replace_beg),
             debug,
             headers: Cow::Borrowed(options.headers),
             no_grip,
         },
-        targets: Cow::Borrowed(targets),
-        line: row.line,
+        targets: Cow::Borrowed(parts.lists[targets as usize]),
+        line,
     }
 }
 
-const fn target(row: &TargetRow) -> Target {
-    let [tls, untrusted, trust_connect_host, insecure, over_http, one_event] = row.flags;
-    let address = match row.address {
-        Some((host, port)) => Address::Tcp(Cow::Borrowed(host), port),
-        None => Address::Test,
-    };
-    let subs = Cow::Borrowed(row.subs);
-    let host = text(row.host);
+const fn target(row: &TargetRow, texts: Texts<'_>, subs: &[List<Cow<'static, str>>]) -> Target {
+    let [address, port, host, sub, flags] = *row;
     Target {
-        address,
-        tls,
-        untrusted,
-        trust_connect_host,
-        insecure,
-        host,
-        subs,
-        over_http,
-        one_event,
+        address: match address {
+            0 => Address::Test,
+            _ => Address::Tcp(Cow::Borrowed(texts[address as usize - 1]), port as u16),
+        },
+        tls: bit(flags, 0),
+        untrusted: bit(flags, 1),
+        trust_connect_host: bit(flags, 2),
+        insecure: bit(flags, 3),
+        host: text(texts, host),
+        subs: Cow::Borrowed(subs[sub as usize]),
+        over_http: bit(flags, 4),
+        one_event: bit(flags, 5),
     }
 }

@@ -95,16 +95,15 @@ fn write<'a>(
 
 /// A field that would break the framing of the response, or start another one, is left out.
 fn is_writable(name: &[u8], value: &[u8]) -> bool {
-    let is_connections =
-        CONNECTION_FIELDS.iter().any(|field| field.as_bytes().eq_ignore_ascii_case(name));
-    let is_token = !name.is_empty()
-        && name
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte));
-    if !is_connections && !(is_token && is_field_text(value)) {
+    if CONNECTION_FIELDS.iter().any(|field| field.as_bytes().eq_ignore_ascii_case(name)) {
+        return false;
+    }
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let is_valid = !name.is_empty() && name.iter().all(is_token) && is_field_text(value);
+    if !is_valid {
         tracing::debug!(name = %name.escape_ascii(), "a header field is not valid: left out");
     }
-    !is_connections && is_token && is_field_text(value)
+    is_valid
 }
 
 fn is_field_text(text: &[u8]) -> bool {

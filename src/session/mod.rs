@@ -4,9 +4,9 @@
 //! kept small: what only some sessions have is boxed, what many have alike is shared.
 
 pub mod answer;
+pub mod compact;
 pub mod http;
 pub mod keep_alive;
-pub mod number;
 pub mod outbox;
 pub mod patch;
 pub mod socket;
@@ -40,8 +40,10 @@ pub struct Session {
     /// What kind of hold it is, with that kind's state.
     pub hold: Hold,
     /// Variables that filters read.
-    meta: Option<Box<Vec<(Box<str>, Box<str>)>>>,
+    meta: Option<Box<Variables>>,
 }
+
+type Variables = Vec<(Box<str>, Box<str>)>;
 
 /// A session's kind and its state.
 #[derive(Debug)]

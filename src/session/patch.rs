@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::number;
+use super::compact;
 
 /// Levels of nesting, and values copied within a document, past which a patch fails: a handful of
 /// operations could otherwise double a document until memory ends.
@@ -43,7 +43,7 @@ pub fn apply(held: &[u8], operations: &[Value]) -> Result<Vec<u8>, PatchError> {
         return Err(PatchError::Result);
     }
     let mut out = Vec::with_capacity(held.len());
-    write(&root, &mut out);
+    compact::write(&root, &mut out);
     if held.ends_with(b"\r\n") {
         out.extend_from_slice(b"\r\n");
     } else if held.ends_with(b"\n") {
@@ -213,46 +213,6 @@ fn integer(value: &Value) -> Option<i32> {
         }
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
-}
-
-/// Compact JSON, members in the order of their names' UTF-16 code units.
-fn write(value: &Value, out: &mut Vec<u8>) {
-    match value {
-        Value::Null => out.extend_from_slice(b"null"),
-        Value::Bool(true) => out.extend_from_slice(b"true"),
-        Value::Bool(false) => out.extend_from_slice(b"false"),
-        Value::Number(n) => number::write(n.as_f64().unwrap_or(0.0), out),
-        Value::String(text) => write_string(text, out),
-        Value::Array(elements) => {
-            out.push(b'[');
-            for (number, element) in elements.iter().enumerate() {
-                if number > 0 {
-                    out.push(b',');
-                }
-                write(element, out);
-            }
-            out.push(b']');
-        }
-        Value::Object(members) => {
-            let mut sorted: Vec<_> = members.iter().collect();
-            sorted.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
-            out.push(b'{');
-            for (number, (name, member)) in sorted.into_iter().enumerate() {
-                if number > 0 {
-                    out.push(b',');
-                }
-                write_string(name, out);
-                out.push(b':');
-                write(member, out);
-            }
-            out.push(b'}');
-        }
-    }
-}
-
-fn write_string(text: &str, out: &mut Vec<u8>) {
-    // Escapes what JSON requires and nothing else; a string cannot fail to be written to memory.
-    let _ = serde_json::to_writer(out, text);
 }
 
 #[cfg(test)]

@@ -191,7 +191,7 @@ impl Shard {
                 self.stats.items_received.add(items.len() as u64);
                 for item in items.iter() {
                     let receivers = self.hub.publish(item, now);
-                    self.stats.deliveries.add(receivers.matched - receivers.refused);
+                    self.stats.deliveries.add(receivers.delivered);
                     tracing::debug!(
                         "publish channel={} receivers={}",
                         item.channel.as_str(),

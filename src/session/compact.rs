@@ -1,11 +1,52 @@
-//! How a patched body writes its numbers: as IEEE doubles, shortest digits that read back the same
-//! (specification, GRIP 2.3). Called by `patch`.
+//! How a patched body is written: compact, members sorted, numbers as IEEE doubles in the shortest
+//! digits that read back the same (specification, GRIP 2.3). Called by `patch`.
+
+use serde_json::Value;
 
 /// Integers below this are written in full, larger ones as the shorter of the two notations.
 const FULL_BELOW: f64 = 18_446_744_073_709_551_616.0;
 
-/// Appends `value`, which is finite.
-pub fn write(value: f64, out: &mut Vec<u8>) {
+/// Compact JSON, members in the order of their names' UTF-16 code units.
+pub fn write(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Number(n) => write_number(n.as_f64().unwrap_or(0.0), out),
+        Value::String(text) => write_string(text, out),
+        Value::Array(elements) => {
+            out.push(b'[');
+            for (number, element) in elements.iter().enumerate() {
+                if number > 0 {
+                    out.push(b',');
+                }
+                write(element, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(members) => {
+            let mut sorted: Vec<_> = members.iter().collect();
+            sorted.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            out.push(b'{');
+            for (number, (name, member)) in sorted.into_iter().enumerate() {
+                if number > 0 {
+                    out.push(b',');
+                }
+                write_string(name, out);
+                out.push(b':');
+                write(member, out);
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    // Escapes what JSON requires and nothing else; a string cannot fail to be written to memory.
+    let _ = serde_json::to_writer(out, text);
+}
+
+fn write_number(value: f64, out: &mut Vec<u8>) {
     if value == 0.0 {
         out.push(b'0');
         return;
@@ -82,7 +123,7 @@ mod tests {
 
     fn written(value: f64) -> String {
         let mut out = Vec::new();
-        write(value, &mut out);
+        write_number(value, &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -1,0 +1,149 @@
+//! What was published and who has it: the judge of "each message exactly once and in order".
+//! Filled by the phases, asked by every subscriber for every message. Knows no socket.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::failure::{Fault, excerpt};
+use crate::histogram::Histogram;
+
+/// The shortest message: number, time, line end.
+pub const SHORTEST: usize = 32;
+
+struct Sent {
+    payload: Vec<u8>,
+    at: Instant,
+    missing: usize,
+}
+
+/// Numbers the messages of a run and ticks them off.
+pub struct Ledger {
+    subscribers: usize,
+    size: usize,
+    epoch: Instant,
+    outstanding: VecDeque<Sent>,
+    oldest: u64,
+    /// Deliveries since the last [`Ledger::restart`].
+    pub delivered: u64,
+    /// From the moment of publishing to the moment of reading, since the last restart.
+    pub latency: Histogram,
+    /// When the last delivery was read.
+    pub last: Instant,
+}
+
+impl Ledger {
+    /// For `subscribers` that each get every message, of `size` bytes.
+    pub fn new(subscribers: usize, size: usize) -> Ledger {
+        let now = Instant::now();
+        Ledger {
+            subscribers,
+            size: size.max(SHORTEST),
+            epoch: now,
+            outstanding: VecDeque::new(),
+            oldest: 0,
+            delivered: 0,
+            latency: Histogram::new(),
+            last: now,
+        }
+    }
+
+    /// Begins to count anew; the numbering goes on.
+    pub fn restart(&mut self) {
+        self.delivered = 0;
+        self.latency = Histogram::new();
+    }
+
+    /// Enters the next message, published at `at`, and returns its bytes: the number, the time
+    /// in microseconds since the start, padding.
+    pub fn publish(&mut self, at: Instant) -> &[u8] {
+        let number = self.oldest + self.outstanding.len() as u64;
+        let micros = at.saturating_duration_since(self.epoch).as_micros();
+        let mut payload = format!("{number:010} {micros:014} ").into_bytes();
+        payload.resize(self.size - 1, b'x');
+        payload.push(b'\n');
+        self.outstanding.push_back(Sent { payload, at, missing: self.subscribers });
+        self.outstanding.back().map(|sent| sent.payload.as_slice()).unwrap_or_default()
+    }
+
+    /// Messages that some subscriber does not have yet.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.len()
+    }
+
+    /// Who lacks what, for an error message.
+    pub fn missing(&self) -> String {
+        match self.outstanding.front() {
+            Some(sent) => {
+                format!("{} subscribers still lack message {}", sent.missing, self.oldest)
+            }
+            None => "every subscriber has every message".to_owned(),
+        }
+    }
+
+    /// The bytes of one message.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// A subscriber whose next message is number `next` got `payload`, read at `now`.
+    pub fn receive(&mut self, next: &mut u64, payload: &[u8], now: Instant) -> Result<(), Fault> {
+        let due = next.checked_sub(self.oldest).and_then(|index| usize::try_from(index).ok());
+        let sent = due.and_then(|index| self.outstanding.get_mut(index));
+        let Some(sent) = sent.filter(|sent| sent.payload == payload) else {
+            return Err(fault(*next, payload));
+        };
+        sent.missing = sent.missing.saturating_sub(1);
+        self.latency.record(now.saturating_duration_since(sent.at));
+        self.last = now;
+        self.delivered += 1;
+        *next += 1;
+        while self.outstanding.front().is_some_and(|sent| sent.missing == 0) {
+            self.outstanding.pop_front();
+            self.oldest += 1;
+        }
+        Ok(())
+    }
+}
+
+fn fault(expected: u64, payload: &[u8]) -> Fault {
+    let number = payload
+        .get(..10)
+        .and_then(|digits| std::str::from_utf8(digits).ok())
+        .and_then(|digits| digits.parse::<u64>().ok());
+    match number {
+        None => Fault::Alien { expected, got: excerpt(payload) },
+        Some(got) if got > expected => Fault::Gap { expected, got },
+        Some(got) if got < expected => Fault::Repeated { expected, got },
+        Some(_) => Fault::Altered { expected, got: excerpt(payload) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_gaps_repeats_and_damage() {
+        let now = Instant::now();
+        let mut ledger = Ledger::new(2, 100);
+        let first = ledger.publish(now).to_vec();
+        let second = ledger.publish(now).to_vec();
+        let (mut a, mut b) = (0, 0);
+        assert_eq!(ledger.receive(&mut a, &first, now), Ok(()));
+        assert_eq!(
+            ledger.receive(&mut a, &first, now),
+            Err(Fault::Repeated { expected: 1, got: 0 })
+        );
+        assert_eq!(ledger.receive(&mut b, &second, now), Err(Fault::Gap { expected: 0, got: 1 }));
+        let mut damaged = first.clone();
+        damaged[50] = b'y';
+        assert!(matches!(ledger.receive(&mut b, &damaged, now), Err(Fault::Altered { .. })));
+        assert!(matches!(ledger.receive(&mut b, b"hello", now), Err(Fault::Alien { .. })));
+        assert_eq!(ledger.receive(&mut b, &first, now), Ok(()));
+        assert_eq!((ledger.outstanding(), ledger.delivered), (1, 2));
+        assert_eq!(ledger.receive(&mut a, &second, now), Ok(()));
+        assert_eq!(ledger.receive(&mut b, &second, now), Ok(()));
+        assert_eq!(ledger.outstanding(), 0);
+        assert!(ledger.receive(&mut b, &second, now).is_err());
+    }
+}

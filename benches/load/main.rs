@@ -1,0 +1,140 @@
+//! The load harness: linchpin beside Pushpin and beside a bare loop of write(2), the same
+//! subscribers and the same messages for each, in turn. `benches/README.md` tells what the
+//! figures mean; `--help` tells the options.
+//!
+//! ```text
+//! cargo build --release && cargo run --release --example load
+//! ```
+// The wall clock is what this program is about, and its threads serve nobody while they wait.
+#![allow(clippy::disallowed_methods)]
+
+mod bare;
+mod control;
+mod failure;
+mod histogram;
+mod ledger;
+mod machine;
+mod options;
+mod peer;
+mod phases;
+mod pushpin;
+mod report;
+mod subscriber;
+mod swarm;
+mod transport;
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use failure::{Context, Failure};
+use options::{Cores, Modes, Options};
+use peer::Peer;
+use phases::{Measurement, Mode};
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let done = match options.bare {
+        Some(transport) => bare::serve(transport, options.http_port, options.control_port)
+            .map(|()| ExitCode::SUCCESS),
+        None => options.checked().and_then(run),
+    };
+    done.unwrap_or_else(|failure| {
+        eprintln!("load: {failure}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(mut options: Options) -> Result<ExitCode, Failure> {
+    if options.peers.contains(&Peer::Pushpin)
+        && let Some(why) = pushpin::missing()
+    {
+        eprintln!("load: Pushpin is left out: {why}");
+        options.peers.retain(|peer| *peer != Peer::Pushpin);
+    }
+    let cores = Cores::divide(&options);
+    if cores.split.is_none() && !options.no_pin {
+        eprintln!("load: there is only one core: server and client share it");
+    }
+    let mut measured = Vec::new();
+    let mut failures = 0;
+    for round in 1..=options.rounds {
+        for transport in options.transports() {
+            for &mode in modes(&options) {
+                for &peer in &options.peers {
+                    match phases::measure(peer, transport, mode, round, &options, &cores) {
+                        Ok(measurement) => {
+                            progress(&measurement);
+                            record(options.json.as_deref(), &measurement)?;
+                            measured.push(measurement);
+                        }
+                        Err(failure) => {
+                            failures += 1;
+                            eprintln!(
+                                "load: round {round}, {}, {}, {mode:?}: {failure}",
+                                peer.title(),
+                                transport.title()
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+    for transport in options.transports() {
+        for &mode in modes(&options) {
+            print!("{}", report::table(&measured, transport, mode));
+        }
+    }
+    if options.connections == 10_000 && options.size == 100 && options.workers == 1 {
+        print!("{}", report::goals(&measured));
+    }
+    if failures > 0 {
+        eprintln!("load: {failures} measurements failed");
+        return Ok(ExitCode::FAILURE);
+    }
+    println!("\nEvery subscriber got every message exactly once and in order.");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn modes(options: &Options) -> &'static [Mode] {
+    match options.mode {
+        Modes::Throughput => &[Mode::Throughput],
+        Modes::Latency => &[Mode::Latency],
+        Modes::All => &[Mode::Throughput, Mode::Latency],
+    }
+}
+
+fn progress(row: &Measurement) {
+    eprintln!(
+        "round {}, {:<13} {:<11} {:?}: {} messages to {} in {:.2} s, {:.0} deliveries/s, \
+         p50 {:.2} ms, p99 {:.2} ms, CPU {:.2} s/M, {:.2} KB/conn",
+        row.round,
+        row.peer.title(),
+        row.transport.title(),
+        row.mode,
+        row.messages,
+        row.connections,
+        row.seconds,
+        row.deliveries_per_second,
+        row.p50_micros as f64 / 1000.0,
+        row.p99_micros as f64 / 1000.0,
+        row.cpu_seconds_per_million,
+        row.bytes_per_connection / 1024.0,
+    );
+}
+
+fn record(file: Option<&Path>, measurement: &Measurement) -> Result<(), Failure> {
+    let Some(path) = file else { return Ok(()) };
+    let line = serde_json::to_string(measurement)
+        .map_err(|error| Failure::Setup(format!("a measurement as JSON: {error}")))?;
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .and_then(|mut file| writeln!(file, "{line}"))
+        .during(|| format!("writing {}", path.display()))
+}

@@ -1,0 +1,232 @@
+//! All subscribers of a run and the publisher, on one thread and one epoll: connects them, reads
+//! whatever is ready, and tells when the server has come to rest. Driven by the phases; knows
+//! nothing of rates and reports.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::fd::OwnedFd;
+
+use crate::control::{Control, TOKEN};
+use crate::failure::{Context, Failure, Fault};
+use crate::ledger::Ledger;
+use crate::machine;
+use crate::subscriber::Subscriber;
+use crate::transport::Transport;
+
+/// Without any event for this long a run is given up.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Connections that are being opened at once: less than any server's listen backlog.
+const OPENING: usize = 64;
+/// So often in a row must every thread of the server be found asleep.
+const ASLEEP: u32 = 5;
+/// Between two such looks.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// The client side of a run.
+pub struct Swarm {
+    epoll: OwnedFd,
+    events: Vec<epoll::Event>,
+    buffer: Vec<u8>,
+    transport: Transport,
+    http: SocketAddr,
+    request: Vec<u8>,
+    subscribers: Vec<Subscriber>,
+    opened: usize,
+    control: Control,
+    /// Connections that the server closed between two long-polls, opened anew.
+    pub reconnects: u64,
+    /// Who has which message.
+    pub ledger: Ledger,
+    /// The server's processes: looked at to tell whether it rests.
+    processes: Vec<u32>,
+}
+
+impl Swarm {
+    /// Connects `count` subscribers to `http` and returns when all are held.
+    pub fn connect(
+        transport: Transport,
+        count: usize,
+        size: usize,
+        (http, control): (SocketAddr, SocketAddr),
+        processes: Vec<u32>,
+    ) -> Result<Swarm, Failure> {
+        let mut swarm = Swarm {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)
+                .during(|| "creating an epoll".to_owned())?,
+            events: Vec::with_capacity(1024),
+            buffer: vec![0; 64 * 1024],
+            transport,
+            http,
+            request: transport.request(&http.to_string()),
+            subscribers: Vec::with_capacity(count),
+            opened: 0,
+            control: Control::new(control),
+            reconnects: 0,
+            ledger: Ledger::new(count, size),
+            processes,
+        };
+        while swarm.subscribers.len() < count {
+            let last = swarm.subscribers.len() + 1 == count;
+            swarm.add()?;
+            if last || swarm.subscribers.len().is_multiple_of(OPENING) {
+                swarm.all_held()?;
+            }
+        }
+        Ok(swarm)
+    }
+
+    fn add(&mut self) -> Result<(), Failure> {
+        let number = self.subscribers.len();
+        let subscriber = Subscriber::connect(self.http, self.transport, &self.request)
+            .during(|| format!("connecting subscriber {number} to {}", self.http))?;
+        self.subscribers.push(subscriber);
+        self.watch(number)
+    }
+
+    fn watch(&self, number: usize) -> Result<(), Failure> {
+        let Some(subscriber) = self.subscribers.get(number) else { return Ok(()) };
+        let token = epoll::EventData::new_u64(number as u64);
+        epoll::add(&self.epoll, &subscriber.socket, token, epoll::EventFlags::IN)
+            .during(|| format!("watching subscriber {number}"))
+    }
+
+    /// A long-poll shows nothing when it is held, and a stream or WebSocket may show its start
+    /// before it is subscribed; so in the end the server's rest decides.
+    fn all_held(&mut self) -> Result<(), Failure> {
+        let mut moved = Instant::now();
+        while self.transport != Transport::Longpoll && self.opened < self.subscribers.len() {
+            if self.poll(Duration::from_secs(1))? {
+                moved = Instant::now();
+            }
+            let open = format!("{} of {} are held", self.opened, self.subscribers.len());
+            stalled(moved, || open)?;
+        }
+        self.rest().map(|_| ())
+    }
+
+    /// Handles what is ready within `timeout`; whether there was anything.
+    pub fn poll(&mut self, timeout: Duration) -> Result<bool, Failure> {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        };
+        let mut events = std::mem::take(&mut self.events);
+        events.clear();
+        match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).during(|| "waiting for the server".to_owned()),
+        }
+        for event in &events {
+            match event.data.u64() {
+                TOKEN => self.control.readable()?,
+                number => self.read(number as usize)?,
+            }
+        }
+        let any = !events.is_empty();
+        self.events = events;
+        Ok(any)
+    }
+
+    fn read(&mut self, number: usize) -> Result<(), Failure> {
+        let Some(subscriber) = self.subscribers.get_mut(number) else { return Ok(()) };
+        let count = match subscriber.socket.read(&mut self.buffer) {
+            Ok(0) => return self.closed(number),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return self.closed(number),
+            Err(error) => return Err(error).during(|| format!("reading as subscriber {number}")),
+        };
+        let progress = subscriber
+            .feed(&self.buffer[..count], self.transport, &mut self.ledger, Instant::now())
+            .map_err(|fault| Failure::Delivery { subscriber: number, fault })?;
+        self.opened += usize::from(progress.opened);
+        if progress.answered && subscriber.socket.write_all(&self.request).is_err() {
+            return self.closed(number);
+        }
+        Ok(())
+    }
+
+    /// Between two long-polls a server may close a connection, and a client opens another; that
+    /// is counted. Everywhere else it is an error.
+    fn closed(&mut self, number: usize) -> Result<(), Failure> {
+        let Some(subscriber) = self.subscribers.get_mut(number) else { return Ok(()) };
+        let again = self.transport == Transport::Longpoll
+            && subscriber
+                .reconnect(self.http, &self.request)
+                .during(|| format!("connecting subscriber {number} again"))?;
+        if !again {
+            let fault = Fault::Closed { expected: subscriber.next() };
+            return Err(Failure::Delivery { subscriber: number, fault });
+        }
+        self.reconnects += 1;
+        self.watch(number)
+    }
+
+    /// Whether the control API has answered the last message.
+    pub fn may_publish(&self) -> bool {
+        self.control.ready()
+    }
+
+    /// Publishes the next message; its latency counts from `at`. `bare` sends the bytes for the
+    /// subscribers themselves instead of an item.
+    pub fn publish(&mut self, at: Instant, bare: bool) -> Result<(), Failure> {
+        let payload = self.ledger.publish(at);
+        let body = if bare { self.transport.wire(payload) } else { self.transport.item(payload) };
+        self.control.send(&self.epoll, &body)
+    }
+
+    /// Reads until every subscriber has every message and the control API has answered.
+    pub fn finish(&mut self) -> Result<(), Failure> {
+        let mut moved = Instant::now();
+        while self.ledger.outstanding() > 0 || !self.control.ready() {
+            if self.poll(Duration::from_secs(1))? {
+                moved = Instant::now();
+            }
+            stalled(moved, || self.ledger.missing())?;
+        }
+        Ok(())
+    }
+
+    /// Reads until the server has nothing left to do: all its threads are found asleep several
+    /// times in a row. Returns the moment at which that began.
+    pub fn rest(&mut self) -> Result<Instant, Failure> {
+        let began = Instant::now();
+        let mut since = began;
+        let mut asleep = 0;
+        while asleep < ASLEEP {
+            let arrived = self.poll(Duration::ZERO)?;
+            if arrived || !machine::all_asleep(&self.processes)? {
+                asleep = 0;
+                stalled(began, || "the server comes to rest".to_owned())?;
+                continue;
+            }
+            if asleep == 0 {
+                since = Instant::now();
+            }
+            asleep += 1;
+            std::thread::sleep(LOOK);
+        }
+        Ok(since)
+    }
+
+    /// The server's processes.
+    pub fn processes(&self) -> &[u32] {
+        &self.processes
+    }
+
+    /// How these subscribers are connected.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+}
+
+fn stalled(moved: Instant, waiting: impl FnOnce() -> String) -> Result<(), Failure> {
+    if moved.elapsed() < PATIENCE {
+        return Ok(());
+    }
+    Err(Failure::Stalled { seconds: PATIENCE.as_secs(), waiting: waiting() })
+}
