@@ -29,7 +29,7 @@ check: ## format, lints and unit tests: the quick round
 test: deps ## everything: format, lints, all Rust tests, interop with real libraries
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-fail-fast
 	$(MAKE) interop
 
 e2e: ## end-to-end tests over real sockets; STORY=name runs one of them

@@ -54,7 +54,8 @@ impl Source {
     }
 
     fn is_test(&self) -> bool {
-        self.path.starts_with("tests/") || self.path.ends_with("/tests.rs")
+        let inside = self.path.contains("/tests/") || self.path.ends_with("/tests.rs");
+        inside || self.path.starts_with("tests/")
     }
 }
 
@@ -361,7 +362,13 @@ fn outside_crates_stay_behind_their_doors() {
                 None => (false, row[1].as_str()),
             };
             let places = list(cell);
-            let listed = places.contains(source.folder()) || places.contains(&source.module());
+            let module = source.module();
+            let below = |place: &String| {
+                module
+                    .strip_prefix(place.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            let listed = places.iter().any(below);
             if source.is_entry() || listed != but {
                 continue;
             }

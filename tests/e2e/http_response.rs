@@ -1,6 +1,6 @@
 //! Long-polls: held, answered by a publish or by their time-out, and the connection used again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -74,7 +74,7 @@ async fn times_out_with_the_response_that_was_held() {
             .header("X-A", "a")
     });
     let server = Server::route(backend.route("*", ""));
-    let begun = Instant::now();
+    let begun = tokio::time::Instant::now();
     let mut client = Client::get(server.http, "/").await;
     let (head, body) = client.response().await;
     assert!(begun.elapsed() > Duration::from_millis(4500), "1 s counts as the least, 5 s");

@@ -52,13 +52,13 @@ class Raw:
         return status, fields, self.exactly(length)
 
     def chunk(self) -> bytes:
-        """The next chunk, framing and all, that is not a knock's."""
+        """The next chunk that is not a knock's, framing and all; its size in lower case."""
         while True:
             size = self.until(b"\r\n")
             content = self.exactly(int(size[:-2], 16))
             end = self.exactly(2)
             if content.replace(KNOCK.encode(), b"") or not content:
-                return size + content + end
+                return size.lower() + content + end
 
     def knocked(self, patience: float) -> bool:
         """Whether a chunk with a knock has come within `patience` seconds."""

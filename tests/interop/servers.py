@@ -4,6 +4,7 @@ Both offer the same to a test: `host`, `port`, `base` (the URL that clients use)
 that publishers use) and `name`. Used by conftest.py; knows nothing of the applications behind.
 """
 
+import ctypes
 import os
 import re
 import shutil
@@ -16,6 +17,12 @@ from pathlib import Path
 
 STARTUP_SECONDS = 20
 STOP_SECONDS = 15
+
+
+def end_with_parent():
+    """Run in a child before it starts: it is told to stop when this process ends, however."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def free_port() -> int:
@@ -74,6 +81,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
                 start_new_session=True,
+                preexec_fn=end_with_parent,
             )
 
     def ready(self, wait):
@@ -203,6 +211,7 @@ class Pushpin(Server):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            preexec_fn=end_with_parent,
         )
         self.spawn(["pushpin", f"--config={self.directory}/pushpin.conf", "-m"])
         self.ready(self.wait_until_it_serves)

@@ -8,7 +8,7 @@ use crate::route::condition::{Condition, Options};
 use crate::wire::http1::Version;
 
 fn settings() -> Settings {
-    Settings { debug: false, sig_iss: "pushpin".into(), sig_key: None, subscriptions_max: 20 }
+    Settings { debug: false, sig_iss: "pushpin".into(), sig_key: None, json_log: false }
 }
 
 fn context(headers: &[(&str, &str)]) -> Context {

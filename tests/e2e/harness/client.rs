@@ -137,7 +137,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         (head, String::from_utf8_lossy(&body).into_owned())
     }
 
-    /// The next chunk, framing and all, that is no knock's.
+    /// The next chunk, framing and all, that is no knock's. Its size is given in lower case: HTTP
+    /// leaves the case open.
     pub async fn chunk(&mut self) -> Vec<u8> {
         loop {
             let line = self.until(b"\r\n").await;
@@ -146,7 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             let content = self.exactly(size + 2).await;
             let text = String::from_utf8_lossy(&content[..size]).replace(KNOCK, "");
             if size == 0 || !text.is_empty() {
-                return [line, content].concat();
+                return [line.to_ascii_lowercase(), content].concat();
             }
         }
     }
