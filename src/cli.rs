@@ -10,8 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::config::{logging, routes};
+use crate::limits;
 use crate::publish::command::{self, PublishArgs};
-use crate::{limits, server};
+use crate::server;
 
 /// What could not start, or a routes file with mistakes.
 const EXIT_CANNOT_START: u8 = 2;
@@ -39,7 +40,7 @@ enum Command {
         file: PathBuf,
     },
     /// Publish to a channel, as pushpin-publish does.
-    Publish(PublishArgs),
+    Publish(Box<PublishArgs>),
 }
 
 /// How log lines look.

@@ -3,7 +3,7 @@
 //! Everything that can fail at start fails here, before a client is accepted, and all at once. The
 //! thread that calls [`run`] becomes the control thread.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,15 +14,23 @@ use std::thread::JoinHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::backend;
+use crate::clock;
 use crate::config::routes;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
+use crate::http;
+use crate::hub;
+use crate::limits;
+use crate::listen;
+use crate::parking;
+use crate::proxy;
 use crate::publish::{self, publisher::Publisher};
 use crate::route::Table;
+use crate::shard;
 use crate::shard::mailbox::{Command, Mailbox, mailbox};
 use crate::stats::{Snapshot, Stats};
 use crate::tls::certificates::Certificates;
 use crate::tls::client::ClientTls;
-use crate::{backend, clock, http, hub, limits, listen, parking, proxy, shard};
 
 /// What could not start.
 const EXIT_CANNOT_START: u8 = 2;
@@ -128,7 +136,10 @@ fn certificates(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<
     Some(Arc::new(certificates))
 }
 
-fn shard_settings(settings: &Settings, problems: &mut Vec<Problem>) -> Option<shard::Settings> {
+fn shard_settings(
+    settings: &Settings,
+    problems: &mut Vec<Problem>,
+) -> Option<shard::state::Settings> {
     let client_tls = match ClientTls::from_system() {
         Ok((client_tls, notes)) => {
             for note in notes {
@@ -146,7 +157,7 @@ fn shard_settings(settings: &Settings, problems: &mut Vec<Problem>) -> Option<sh
     {
         problems.push(Problem::of("--sig-key", error.to_string()));
     }
-    Some(shard::Settings {
+    Some(shard::state::Settings {
         connections_max: settings.connections_max.div_ceil(settings.workers),
         drain_ms: settings.drain_ms,
         http: http::Settings { head_bytes_max: settings.head_bytes_max, ..Default::default() },
@@ -173,10 +184,10 @@ fn serve(
     settings: &Settings,
     table: Arc<Table>,
     bound: Bound,
-    shard: &shard::Settings,
+    shard: &shard::state::Settings,
 ) -> io::Result<()> {
     let Bound { http, https, control, certificates } = bound;
-    announce(settings, &http, &https, &control)?;
+    let banner = banner(settings, &http, &https, &control)?;
     let mut mailboxes = Vec::new();
     let mut threads = Vec::new();
     let mut https = https.into_iter();
@@ -195,7 +206,7 @@ fn serve(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
-        let outcome = control_thread(settings, control, &mailboxes, &threads).await;
+        let outcome = control_thread(settings, &banner, control, &mailboxes, &threads).await;
         drop(mailboxes);
         join(threads, settings.drain_ms).await;
         outcome
@@ -203,41 +214,47 @@ fn serve(
 }
 
 /// The first lines on the terminal: what listens where, and what to try.
-fn announce(
+fn banner(
     settings: &Settings,
     http: &[std::net::TcpListener],
     https: &[std::net::TcpListener],
     control: &std::net::TcpListener,
-) -> io::Result<()> {
+) -> io::Result<String> {
     let local = |sockets: &[std::net::TcpListener]| {
         sockets.first().map(std::net::TcpListener::local_addr).transpose()
     };
     let control = control.local_addr()?;
-    println!("linchpin {}", env!("CARGO_PKG_VERSION"));
-    if let Some(address) = local(http)? {
-        println!("listening on http://{address}");
-        if settings.routes == RoutesFrom::Compiled {
-            let port = address.port();
-            println!();
-            println!("try: curl -N http://localhost:{port}/stream");
-            println!("then, in another terminal:");
-            println!(
-                "     curl -d '{{\"items\":[{{\"channel\":\"test\",\"formats\":{{\"http-stream\":\
-                 {{\"content\":\"hello\\n\"}}}}}}]}}' http://{control}/publish/"
-            );
-            println!();
-        }
+    let mut text = format!("linchpin {}\n", env!("CARGO_PKG_VERSION"));
+    let http = local(http)?;
+    if let Some(address) = http {
+        text += &format!("listening on http://{address}\n");
     }
     if let Some(address) = local(https)? {
-        println!("listening on https://{address}");
+        text += &format!("listening on https://{address}\n");
     }
-    println!("control API on http://{control}");
-    Ok(())
+    text += &format!("control API on http://{control}\n");
+    if let (Some(address), RoutesFrom::Compiled) = (http, &settings.routes) {
+        let port = address.port();
+        text += &format!(
+            "\ntry: curl -N http://localhost:{port}/stream\n\
+             then, in another terminal:\n     \
+             curl -d '{{\"items\":[{{\"channel\":\"test\",\"formats\":{{\"http-stream\":\
+             {{\"content\":\"hello\\n\"}}}}}}]}}' http://{control}/publish/\n"
+        );
+    }
+    Ok(text)
+}
+
+/// A terminal that is gone does not stop the server.
+fn announce(banner: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(banner.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Serves the control API until a signal comes or a shard dies, then tells everybody to stop.
 async fn control_thread(
     settings: &Settings,
+    banner: &str,
     control: std::net::TcpListener,
     mailboxes: &[Mailbox],
     threads: &[JoinHandle<io::Result<()>>],
@@ -256,6 +273,8 @@ async fn control_thread(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
+    // Only now: whoever reads it may send a signal at once.
+    announce(banner);
     let outcome = loop {
         tokio::select! {
             _ = terminate.recv() => break Ok(()),

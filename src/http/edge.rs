@@ -6,7 +6,6 @@
 //! request on nothing is passed to hyper. Those bytes are kept: if the request before them turns out
 //! to be an upgrade, they were never HTTP and belong to whoever takes the connection over.
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,71 +14,11 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::tracked::Busy;
+use super::state::EdgeState;
 use crate::wire::framing::HeadGuard;
-use crate::wire::http1::{self, Version};
 
 /// Bytes kept from an offending request on; past it the client has to wait.
 const RETAINED_BYTES_MAX: usize = 64 * 1024;
-
-/// What `serve` knows of the stream while hyper has it.
-#[derive(Default)]
-pub struct EdgeState {
-    flushed: Cell<bool>,
-    requests: Cell<u32>,
-    violation: RefCell<Option<(u16, String)>>,
-}
-
-impl EdgeState {
-    pub(super) fn new() -> EdgeState {
-        EdgeState { flushed: Cell::new(true), ..EdgeState::default() }
-    }
-
-    /// Whether the kernel has taken all that hyper has written.
-    pub(super) fn is_flushed(&self) -> bool {
-        self.flushed.get()
-    }
-
-    /// Whether what came last must not be served.
-    pub(super) fn is_doubtful(&self) -> bool {
-        self.violation.borrow().is_some()
-    }
-
-    /// Whether no request is in flight and every answer has left.
-    pub(super) fn is_idle(&self) -> bool {
-        self.requests.get() == 0 && self.flushed.get()
-    }
-
-    /// A request begins.
-    pub(super) fn begin(self: &Rc<EdgeState>) -> Busy {
-        self.requests.set(self.requests.get() + 1);
-        Busy::new(self.clone())
-    }
-
-    pub(super) fn end(&self) {
-        self.requests.set(self.requests.get().saturating_sub(1));
-    }
-
-    /// The answer to what must not be served.
-    pub(super) fn violation_answer(&self) -> Bytes {
-        let violation = self.violation.borrow();
-        let (status, text) = match violation.as_ref() {
-            Some((status, text)) => (*status, text.as_str()),
-            None => (400, "Failed to parse request."),
-        };
-        let fields: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"text/plain")];
-        let mut out = BytesMut::new();
-        let answer = http1::Answer {
-            version: Version::Http11,
-            code: status,
-            reason: http1::reason(status).as_bytes(),
-            head_only: false,
-            persistent: false,
-        };
-        answer.write(&mut out, fields.into_iter(), format!("{text}\n").as_bytes());
-        out.freeze()
-    }
-}
 
 /// The stream.
 pub struct Edge<S> {
@@ -118,7 +57,7 @@ impl<S> Edge<S> {
         let Err(violation) = self.guard.feed(fresh) else { return true };
         let offset = violation.offset.min(fresh.len());
         self.retained.extend_from_slice(&fresh[offset..]);
-        *self.state.violation.borrow_mut() = Some((violation.status(), violation.to_string()));
+        self.state.set_violation(violation.status(), violation.to_string());
         buf.set_filled(start + offset);
         offset > 0
     }
@@ -170,7 +109,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Edge<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.state.flushed.set(false);
+        this.state.set_flushed(false);
         Pin::new(&mut this.stream).poll_write(cx, buf)
     }
 
@@ -180,7 +119,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Edge<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.state.flushed.set(false);
+        this.state.set_flushed(false);
         Pin::new(&mut this.stream).poll_write_vectored(cx, bufs)
     }
 
@@ -192,7 +131,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Edge<S> {
         // hyper flushes us only after its own buffer has been written whole.
         let this = self.get_mut();
         ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
-        this.state.flushed.set(true);
+        this.state.set_flushed(true);
         Poll::Ready(Ok(()))
     }
 

@@ -8,6 +8,7 @@
 
 pub mod edge;
 pub mod park;
+pub mod state;
 pub mod tracked;
 
 use std::convert::Infallible;
@@ -26,9 +27,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::limits;
-use edge::{Edge, EdgeState};
+use edge::Edge;
 use park::Handoff;
-use tracked::Tracked;
+use state::EdgeState;
+use tracked::{Busy, Tracked};
 
 /// Errors of bodies, as hyper wants them.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -93,7 +95,7 @@ where
         let state = state.clone();
         hyper::service::service_fn(move |request: Request<Incoming>| {
             let answer = respond(request);
-            let busy = state.begin();
+            let busy = Busy::begin(state.clone());
             // Boxed: the dispatcher wants the future unpinned, and a small connection is worth more
             // than one allocation a request.
             Box::pin(async move {

@@ -7,13 +7,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::edge::EdgeState;
+use super::state::EdgeState;
 
 /// A request is in flight while this lives.
 pub struct Busy(Rc<EdgeState>);
 
 impl Busy {
-    pub(super) fn new(state: Rc<EdgeState>) -> Busy {
+    pub(super) fn begin(state: Rc<EdgeState>) -> Busy {
+        state.begin();
         Busy(state)
     }
 }

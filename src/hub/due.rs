@@ -9,8 +9,8 @@ use super::fanout::{Effect, Fanout, Then};
 use super::slab::SessionId;
 use crate::clock::Tick;
 use crate::grip::format::CloseReason;
+use crate::session::frames::close_frame;
 use crate::session::http::Reply;
-use crate::session::socket::close_frame;
 use crate::session::{Due, Hold, answer};
 
 /// "Going away" (RFC 6455, 7.4.1).

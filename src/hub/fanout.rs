@@ -17,8 +17,8 @@ use crate::clock::Tick;
 use crate::grip::format::{Action, MessageContent, ResponseContent, StreamContent};
 use crate::grip::item::Item;
 use crate::session::answer;
+use crate::session::frames::{close_frame, message_frame};
 use crate::session::http::{StreamFraming, stream_bytes, stream_end};
-use crate::session::socket::{close_frame, message_frame};
 use crate::session::{Hold, Mode};
 
 /// How bytes leave. Implemented by `parking::Lot`, and by a plain recorder in tests.

@@ -19,9 +19,9 @@ use crate::grip::control::SocketKeepAlive;
 use crate::grip::instruction::Response;
 use crate::grip::item::Item;
 use crate::grip::message::Message;
+use crate::session::frames::message_frame;
 use crate::session::http::{Reply, ResponseHold, StreamHold, compact};
 use crate::session::keep_alive::{Pacer, Pulse};
-use crate::session::socket::message_frame;
 use crate::session::{Hold, Mode, Session};
 
 pub use super::fanout::{Effect, Receivers};

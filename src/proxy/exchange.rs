@@ -13,7 +13,7 @@ use super::body::Body;
 use super::context::{Context, RouteRef};
 use super::failure::Failure;
 use super::fields;
-use super::hold::{self, Carried, Collected, Origin};
+use super::hold::{self, Collected, Origin};
 use super::onward::Onward;
 use super::outgoing::{self, Kind, Outgoing};
 use super::shared::Shared;
@@ -189,10 +189,7 @@ impl Exchange {
         match hold::collect(body).await? {
             Collected::Whole(bytes) => {
                 let instruction = read(bytes)?;
-                match origin.carry_out(instruction, access)? {
-                    Carried::Answer(answer) => Ok(Some(answer)),
-                    Carried::Waiting => Ok(None),
-                }
+                origin.carry_out(instruction, access)
             }
             Collected::Larger(first, rest) if hold::may_stream_through(&parts.headers) => {
                 let instruction = read(Bytes::new())?;

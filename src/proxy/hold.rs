@@ -51,14 +51,6 @@ pub struct Origin {
     pub handoff: Handoff<Onward>,
 }
 
-/// What became of an instruction.
-pub enum Carried {
-    /// This is the answer.
-    Answer(Response<Body>),
-    /// The request is held: its service waits for ever, the connection leaves.
-    Waiting,
-}
-
 /// The body of a response, collected up to the limit for instructions.
 pub enum Collected {
     /// All of it.
@@ -188,7 +180,8 @@ impl Origin {
         self.context.method == http::Method::HEAD
     }
 
-    /// Carries out an instruction whose body was collected.
+    /// Carries out an instruction whose body was collected. `None` when the request is held without
+    /// an answer: its service waits for ever, the connection leaves.
     ///
     /// # Errors
     /// When it asks for what cannot be done.
@@ -196,16 +189,16 @@ impl Origin {
         self,
         instruction: Instruction,
         access: Option<Access>,
-    ) -> Result<Carried, Failure> {
+    ) -> Result<Option<Response<Body>>, Failure> {
         self.check(&instruction)?;
         match instruction.hold {
-            None => Ok(Carried::Answer(answer(instruction.response, access)?)),
+            None => answer(instruction.response, access).map(Some),
             Some(Hold::Response) => {
                 if let Some(access) = &access {
                     access.accepted();
                 }
                 self.hold_response(instruction);
-                Ok(Carried::Waiting)
+                Ok(None)
             }
             Some(Hold::Stream) => self.hold_stream(instruction, access),
         }
@@ -235,16 +228,16 @@ impl Origin {
         self,
         mut instruction: Instruction,
         access: Option<Access>,
-    ) -> Result<Carried, Failure> {
+    ) -> Result<Option<Response<Body>>, Failure> {
         // These end with their head, whatever is published: there is nothing to hold.
         let ends = self.is_head() || matches!(instruction.response.code, 204 | 304);
         if ends {
-            return Ok(Carried::Answer(answer(instruction.response, access)?));
+            return answer(instruction.response, access).map(Some);
         }
         if let Some(last) = self.missing_link(&instruction) {
             let body = &instruction.response.body;
             instruction.response.body = [&body[..], &last[..]].concat().into();
-            return Ok(Carried::Answer(answer(instruction.response, access)?));
+            return answer(instruction.response, access).map(Some);
         }
         if let Some(access) = &access {
             access.accepted();
@@ -253,7 +246,7 @@ impl Origin {
         self.mark_chunked(&mut head);
         let first = instruction.response.body.clone();
         self.open_stream(&instruction);
-        Ok(Carried::Answer(head.map(|()| Body::held(first, self.handoff.clone()))))
+        Ok(Some(head.map(|()| Body::held(first, self.handoff.clone()))))
     }
 
     /// A stream that says what its client has needs to say where the rest is; the bytes that end it

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use fastrand::Rng;
 
+use super::frames::message_frame;
 use super::http::{StreamFraming, stream_bytes};
-use super::socket::message_frame;
 use crate::clock::Tick;
 use crate::grip::control::SocketKeepAlive;
 use crate::grip::instruction::{KeepAlive, KeepAliveMode};

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod compact;
+pub mod frames;
 pub mod http;
 pub mod keep_alive;
 pub mod outbox;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::Shard;
+use super::state::Shard;
 use crate::clock;
 use crate::http::park::Handoff;
 use crate::http::{self, Ended, Incoming};

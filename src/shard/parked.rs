@@ -6,7 +6,8 @@
 use std::io;
 use std::rc::Rc;
 
-use super::{Shard, connection};
+use super::connection;
+use super::state::Shard;
 use crate::hub::fanout::Then;
 use crate::hub::slab::SessionId;
 use crate::parking::Notice;
