@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::state::EdgeState;
+use super::state::{Doubt, EdgeState};
 use crate::wire::framing::HeadGuard;
 
 /// Bytes kept from an offending request on; past it the client has to wait.
@@ -57,7 +57,11 @@ impl<S> Edge<S> {
         let Err(violation) = self.guard.feed(fresh) else { return true };
         let offset = violation.offset.min(fresh.len());
         self.retained.extend_from_slice(&fresh[offset..]);
-        self.state.set_violation(violation.status(), violation.to_string());
+        self.state.set_violation(Doubt {
+            status: violation.status(),
+            text: violation.to_string(),
+            in_body: violation.in_body,
+        });
         buf.set_filled(start + offset);
         offset > 0
     }

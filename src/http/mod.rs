@@ -126,9 +126,7 @@ where
             Poll::Ready(Ok(())) => Poll::Ready(Outcome::Done),
             Poll::Ready(Err(error)) => Poll::Ready(Outcome::Failed(error)),
             Poll::Pending if handoff.is_due(state.is_flushed(), cx) => Poll::Ready(Outcome::Parted),
-            Poll::Pending if state.is_doubtful() && state.is_idle() => {
-                Poll::Ready(Outcome::Doubtful)
-            }
+            Poll::Pending if state.is_to_be_refused() => Poll::Ready(Outcome::Doubtful),
             Poll::Pending => Poll::Pending,
         }
     })
@@ -155,8 +153,11 @@ where
             }
         }
         Outcome::Doubtful => {
+            let answered = state.is_answered();
             let (stream, _) = connection.into_parts().io.into_inner().into_parts();
-            refuse(stream, state.violation_answer()).await;
+            if !answered {
+                refuse(stream, state.violation_answer()).await;
+            }
             Ended::Malformed
         }
     }

@@ -12,7 +12,18 @@ use crate::wire::http1::{self, Version};
 pub struct EdgeState {
     flushed: Cell<bool>,
     requests: Cell<u32>,
-    violation: RefCell<Option<(u16, String)>>,
+    written: Cell<bool>,
+    doubt: RefCell<Option<Doubt>>,
+}
+
+/// What is wrong with what came last.
+pub(super) struct Doubt {
+    /// The status to answer with.
+    pub(super) status: u16,
+    /// What the client is told.
+    pub(super) text: String,
+    /// The request that it belongs to is under way, and will never be whole.
+    pub(super) in_body: bool,
 }
 
 impl EdgeState {
@@ -27,27 +38,39 @@ impl EdgeState {
 
     /// Whether what came last must not be served.
     pub(super) fn is_doubtful(&self) -> bool {
-        self.violation.borrow().is_some()
+        self.doubt.borrow().is_some()
     }
 
-    /// Whether no request is in flight and every answer has left.
-    pub(super) fn is_idle(&self) -> bool {
-        self.requests.get() == 0 && self.flushed.get()
+    /// Whether the connection is to be refused now: what came last must not be served, and either no
+    /// request before it is in flight any more, or it is itself the one in flight.
+    pub(super) fn is_to_be_refused(&self) -> bool {
+        let doubt = self.doubt.borrow();
+        let idle = self.requests.get() == 0 && self.flushed.get();
+        doubt.as_ref().is_some_and(|doubt| idle || doubt.in_body)
+    }
+
+    /// Whether an answer to the request in flight has begun: then there is nothing to say any more.
+    pub(super) fn is_answered(&self) -> bool {
+        self.requests.get() > 0 && self.written.get()
     }
 
     /// What came is not to be served: answer so.
-    pub(super) fn set_violation(&self, status: u16, text: String) {
-        *self.violation.borrow_mut() = Some((status, text));
+    pub(super) fn set_violation(&self, doubt: Doubt) {
+        *self.doubt.borrow_mut() = Some(doubt);
     }
 
     /// hyper has written (`false`), or all of it has left (`true`).
     pub(super) fn set_flushed(&self, flushed: bool) {
         self.flushed.set(flushed);
+        if !flushed {
+            self.written.set(true);
+        }
     }
 
     /// A request begins.
     pub(super) fn begin(&self) {
         self.requests.set(self.requests.get() + 1);
+        self.written.set(false);
     }
 
     /// A request is over.
@@ -57,9 +80,9 @@ impl EdgeState {
 
     /// The answer to what must not be served.
     pub(super) fn violation_answer(&self) -> Bytes {
-        let violation = self.violation.borrow();
-        let (status, text) = match violation.as_ref() {
-            Some((status, text)) => (*status, text.as_str()),
+        let doubt = self.doubt.borrow();
+        let (status, text) = match doubt.as_ref() {
+            Some(doubt) => (doubt.status, doubt.text.as_str()),
             None => (400, "Failed to parse request."),
         };
         let fields: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"text/plain")];

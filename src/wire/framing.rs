@@ -102,10 +102,11 @@ impl HeadGuard {
         let mut head = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             let used = self.run(rest).map_err(|(kind, behind)| {
+                let in_body = self.trailers || !self.in_head();
                 let offset = if self.in_head() { head } else { at.saturating_add(behind) };
                 let header = self.header(kind);
                 self.state = State::Refused(kind);
-                Violation { kind, offset, header }
+                Violation { kind, offset, in_body, header }
             })?;
             at = at.saturating_add(used);
             if matches!(self.state, State::Blank { .. }) {

@@ -12,7 +12,7 @@ async fn refused(request: &[u8], status: &str) {
     let rest = String::from_utf8_lossy(&client.rest().await).into_owned();
     let line = rest.lines().next().unwrap_or_default();
     assert!(line.contains(status), "{shown:?} got {rest:?}");
-    assert_eq!(rest.matches("HTTP/1.").count(), 1, "one answer and no more: {rest:?}");
+    assert_eq!(rest.matches("HTTP/1.1 ").count(), 1, "one answer and no more: {rest:?}");
     assert!(!backend.has_seen_more(), "a backend saw {shown:?}");
     // Others are served as before.
     let mut client = Client::get(server.http, "/").await;

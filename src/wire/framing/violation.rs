@@ -59,6 +59,9 @@ pub struct Violation {
     /// How many bytes of the run may still be passed on: those before the head of the offending
     /// request (0 if that began in an earlier run), or before the offending byte of a body.
     pub offset: usize,
+    /// It is in the body (or the trailers) of a request whose head has been passed on: that request is
+    /// under way and will never be whole.
+    pub in_body: bool,
     /// The name of the header at fault, if one is.
     pub(super) header: Name,
 }
