@@ -19,3 +19,6 @@ pub mod rules;
 pub mod shared;
 pub mod sockets;
 pub mod upgrade;
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
-//! A shard's parked WebSockets: what their clients send comes in here, and what the hub wants of them.
+//! A shard's parked WebSockets: what their clients send comes in here, and what the hub wants of
+//! them.
 //!
-//! The shard calls [`Sockets`] with bytes and events of clients that are parked; `exchange` opens them
-//! through `accept`. No connection has a task while nothing has to be said to its backend.
+//! The shard calls [`Sockets`] with bytes and events of clients that are parked; `exchange` opens
+//! them through `accept`. No connection has a task while nothing has to be said to its backend.
 //! Connections to WebSocket backends are not here: they are tasks (`relay`).
 
 use std::cell::{Cell, RefCell};
@@ -328,3 +329,6 @@ impl Sockets {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
