@@ -90,11 +90,7 @@ impl Sockets {
         let (Effect::Refresh(id) | Effect::SocketClosed(id) | Effect::BackendTimer(id)) = effect;
         let entry = self.entry(*id);
         match effect {
-            Effect::Refresh(_) => {
-                if let Some(Entry::OverHttp(link)) = &entry {
-                    link.conversation.borrow_mut().refresh();
-                }
-            }
+            Effect::Refresh(_) => refresh(entry.as_ref()),
             Effect::SocketClosed(id) => self.closed_by_hub(*id, &entry),
             Effect::BackendTimer(id) => self.timer(*id, &entry),
         }
@@ -327,6 +323,13 @@ impl Sockets {
                 sockets.leave(&link);
             }
         });
+    }
+}
+
+/// Only a backend over HTTP can be asked anew.
+fn refresh(entry: Option<&Entry>) {
+    if let Some(Entry::OverHttp(link)) = entry {
+        link.conversation.borrow_mut().refresh();
     }
 }
 

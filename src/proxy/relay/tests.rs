@@ -72,7 +72,7 @@ impl World {
     }
 
     /// The relay has ended and both connections are closed.
-    async fn is_over(mut self) {
+    async fn ends(mut self) {
         self.task.await.unwrap();
         for stream in [&mut self.client, &mut self.backend] {
             let mut rest = Vec::new();
@@ -117,7 +117,7 @@ fn frames_go_both_ways_as_they_are_and_then_closes() {
         w.client_sends(Opcode::Text, b"ignored").await;
         w.backend_sends(b"\x88\x00").await;
         w.client_gets(b"\x88\x02\x03\xe8").await;
-        w.is_over().await;
+        w.ends().await;
     });
 }
 
@@ -129,7 +129,7 @@ fn the_backend_closes_first() {
         w.client_gets(b"\x88\x03\x0f\xa1!").await;
         w.client_sends(Opcode::Close, b"").await;
         assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x03\xe8".to_vec()));
-        w.is_over().await;
+        w.ends().await;
     });
 }
 
@@ -238,7 +238,7 @@ fn a_published_close_reaches_both_sides() {
         assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x03\xe8".to_vec()));
         w.backend_sends(&server_frame(Opcode::Text, b"discarded")).await;
         w.client_sends(Opcode::Close, b"\x0f\xa1").await;
-        w.is_over().await;
+        w.ends().await;
     });
 }
 
@@ -256,7 +256,7 @@ fn detaching_keeps_the_client() {
         w.client_gets(b"\x81\x03pub").await;
         w.client_sends(Opcode::Close, b"\x0f\xa1").await;
         w.client_gets(b"\x88\x02\x03\xe8").await;
-        w.is_over().await;
+        w.ends().await;
     });
 }
 
@@ -267,7 +267,7 @@ fn either_side_may_vanish() {
         w.backend_sends(&server_frame(Opcode::Text, b"last")).await;
         w.backend = duplex(1).0;
         w.client_gets(b"\x81\x04last").await;
-        w.is_over().await;
+        w.ends().await;
 
         let mut w = World::new(None, 4096);
         w.client_sends(Opcode::Text, b"last").await;
@@ -284,11 +284,11 @@ fn either_side_may_break_the_protocol() {
         w.client.write_all(b"\x81\x01x").await.unwrap();
         w.client_gets(b"\x88\x02\x03\xea").await;
         let stats = Rc::clone(&w.company.shared.stats);
-        w.is_over().await;
+        w.ends().await;
         assert_eq!(stats.socket_protocol_errors.get(), 1);
 
         let mut w = World::new(None, 4096);
         w.backend_sends(b"\x83\x00").await;
-        w.is_over().await;
+        w.ends().await;
     });
 }

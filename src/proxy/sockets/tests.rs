@@ -465,3 +465,10 @@ fn stopping_tells_the_backends_nothing() {
         assert!(w.sockets.is_empty());
     });
 }
+
+#[test]
+fn an_idle_connection_is_little() {
+    assert!(size_of::<Link>() <= 512, "{}", size_of::<Link>());
+    assert!(size_of::<Origin>() <= 256, "{}", size_of::<Origin>());
+    assert!(size_of::<Echo>() <= 64, "{}", size_of::<Echo>());
+}
