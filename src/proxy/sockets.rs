@@ -105,7 +105,8 @@ impl Sockets {
             None => {}
             Some(Entry::OverHttp(link)) => link.changed.notify_one(),
             Some(Entry::Echo(echo)) => {
-                if self.progress(id, echo.drained(&self.shared)) == Flow::Close {
+                let flow = self.progress(id, echo.drained(&self.shared));
+                if flow == Flow::Close {
                     self.shared.hub.close(id);
                 }
             }

@@ -93,10 +93,8 @@ fn answers_that_open_nothing() {
         let (outcome, ()) =
             tokio::join!(opening, async { backend.next().await.raw(no.to_owned()) });
         let Outcome::Rejected(response) = outcome else { panic!("not rejected") };
-        assert_eq!(
-            (response.status().as_u16(), &response.headers()["x-a"]),
-            (401, &"b".parse().unwrap())
-        );
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.headers()["x-a"], "b");
         let Rejection::Streamed(body) = response.into_body() else { panic!("not streamed") };
         let body = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
         assert_eq!(body, "no");
