@@ -1,6 +1,6 @@
 //! Compiles the routes file into the binary: `routes` at the top of the tree, or the file that
-//! `LINCHPIN_ROUTES` names (relative to the top of the tree). A mistake in it stops the build and is
-//! shown as the compiler shows its own; all mistakes at once.
+//! `LINCHPIN_ROUTES` names (relative to the top of the tree). A mistake in it stops the build and
+//! is shown as the compiler shows its own; all mistakes at once.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

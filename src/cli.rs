@@ -80,8 +80,8 @@ pub struct RunArgs {
     #[arg(long, env = "LINCHPIN_ROUTES", value_name = "FILE")]
     routes: Option<PathBuf>,
 
-    /// A route line to use instead of any routes file; may be repeated (separated by newlines in the
-    /// environment).
+    /// A route line to use instead of any routes file; may be repeated (separated by newlines in
+    /// the environment).
     #[arg(long, env = "LINCHPIN_ROUTE", value_name = "LINE", value_delimiter = '\n')]
     route: Vec<String>,
 

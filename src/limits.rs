@@ -1,4 +1,5 @@
-//! Every maximum and every time bound that is fixed, its unit in its name, and how they must relate.
+//! Every maximum and every time bound that is fixed, its unit in its name, and how they must
+//! relate.
 //!
 //! What an operator may change is an option with its default here; the rest is fixed because the
 //! GRIP protocol or its existing implementations fix it. Imported by every layer; imports nothing.

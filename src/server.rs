@@ -5,7 +5,6 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,16 +13,10 @@ use std::thread::JoinHandle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::backend;
 use crate::clock;
 use crate::config::routes;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
-use crate::http;
-use crate::hub;
-use crate::limits;
 use crate::listen;
-use crate::parking;
-use crate::proxy;
 use crate::publish::{self, publisher::Publisher};
 use crate::route::Table;
 use crate::shard;
@@ -120,8 +113,8 @@ fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Bound> {
     Some(Bound { http: http?, https, control: control?.pop()?, certificates })
 }
 
-/// The folder of certificates. A pair that cannot be used is told and left out; a folder without any
-/// that can prevents the start.
+/// The folder of certificates. A pair that cannot be used is told and left out; a folder without
+/// any that can prevents the start.
 fn certificates(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<Certificates>> {
     let (certificates, mistakes) = Certificates::load(&settings.certs);
     if certificates.is_empty() {
@@ -136,48 +129,24 @@ fn certificates(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<
     Some(Arc::new(certificates))
 }
 
+/// What the shards are told; a key that cannot sign and missing cryptography are found now.
 fn shard_settings(
     settings: &Settings,
     problems: &mut Vec<Problem>,
 ) -> Option<shard::state::Settings> {
-    let client_tls = match ClientTls::from_system() {
+    match ClientTls::from_system() {
         Ok((client_tls, notes)) => {
             for note in notes {
                 tracing::warn!("root certificates: {note}");
             }
-            client_tls
+            problems.extend(settings.check());
+            Some(settings.for_shards(client_tls))
         }
         Err(error) => {
             problems.push(Problem::of("TLS towards backends", error.to_string()));
-            return None;
+            None
         }
-    };
-    if let Some(key) = &settings.sig_key
-        && let Err(error) = proxy::signing::Keys::new(PathBuf::new()).check(key)
-    {
-        problems.push(Problem::of("--sig-key", error.to_string()));
     }
-    Some(shard::state::Settings {
-        connections_max: settings.connections_max.div_ceil(settings.workers),
-        drain_ms: settings.drain_ms,
-        http: http::Settings { head_bytes_max: settings.head_bytes_max, ..Default::default() },
-        hub: hub::registry::Settings {
-            subscriptions_max: settings.subscriptions_max,
-            ..Default::default()
-        },
-        parking: parking::Settings {
-            outbox_bytes_max: settings.outbox_bytes_max,
-            read_ahead_bytes_max: limits::READ_AHEAD_BYTES_MAX,
-        },
-        proxy: proxy::shared::Settings {
-            debug: settings.debug,
-            sig_iss: settings.sig_iss.clone(),
-            sig_key: settings.sig_key.clone(),
-            json_log: settings.json_log,
-        },
-        backend: backend::Settings::default(),
-        client_tls,
-    })
 }
 
 fn serve(

@@ -1,10 +1,10 @@
 //! A hierarchical timer wheel over [`Tick`]s: inserting and cancelling cost the same however many
 //! timers run.
 //!
-//! Eleven levels of 64 slots, six bits of the deadline each, so every `Tick` has its slot and none is
-//! clamped. A timer moves down a level when its slot comes up, at most ten times in its life. The
-//! wheel is pure data: no task, no clock. `hub` owns one a shard; it knows nothing of what its keys
-//! mean.
+//! Eleven levels of 64 slots, six bits of the deadline each, so every `Tick` has its slot and none
+//! is clamped. A timer moves down a level when its slot comes up, at most ten times in its life.
+//! The wheel is pure data: no task, no clock. `hub` owns one a shard; it knows nothing of what its
+//! keys mean.
 
 use std::num::NonZeroU32;
 
@@ -115,7 +115,8 @@ impl<K> Wheel<K> {
     }
 
     /// A moment at which [`Wheel::advance`] has something to do: never after the earliest deadline,
-    /// exact within 64 ms of it, and before it where timers are far off and first move down a level.
+    /// exact within 64 ms of it, and before it where timers are far off and first move down a
+    /// level.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
         self.first_slot().map(|(_, _, start)| Tick(start))
@@ -154,8 +155,8 @@ impl<K> Wheel<K> {
 
     /// The first slot that holds timers: its level, its number, and when it begins.
     ///
-    /// A timer of level L shares all bits above that level with `elapsed` and is later, so the lowest
-    /// level that is occupied has the earliest timers, and no slot number has wrapped.
+    /// A timer of level L shares all bits above that level with `elapsed` and is later, so the
+    /// lowest level that is occupied has the earliest timers, and no slot number has wrapped.
     fn first_slot(&self) -> Option<(usize, usize, u64)> {
         let level = self.occupied.iter().position(|&bits| bits != 0)?;
         let slot = self.occupied[level].trailing_zeros();
@@ -300,7 +301,10 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_sorted_map(
-            ops in prop::collection::vec((0_u8..4, 0_u64..600_000, any::<prop::sample::Index>()), 1..200)
+            ops in prop::collection::vec(
+                (0_u8..4, 0_u64..600_000, any::<prop::sample::Index>()),
+                1..200,
+            )
         ) {
             let mut wheel = Wheel::new();
             let mut model = BTreeMap::new();
@@ -323,7 +327,8 @@ mod tests {
                         wheel.advance(Tick(now), |number| fired.push(number));
                         fired.sort_unstable();
                         let later = model.split_off(&(now + 1, 0));
-                        let mut expected: Vec<_> = model.keys().map(|&(_, number)| number).collect();
+                        let mut expected: Vec<_> =
+                            model.keys().map(|&(_, number)| number).collect();
                         expected.sort_unstable();
                         model = later;
                         prop_assert_eq!(fired, expected);

@@ -1,6 +1,7 @@
 //! A deterministic simulation of the hub: operations drawn from a seed, a virtual clock, an outlet
-//! that takes bytes in parts, refuses or is gone; after each operation the registry is compared with
-//! a plain model. A seed that fails is printed; `SEED=n cargo test --test simulation` replays it.
+//! that takes bytes in parts, refuses or is gone; after each operation the registry is compared
+//! with a plain model. A seed that fails is printed; `SEED=n cargo test --test simulation` replays
+//! it.
 
 #[path = "simulation/model.rs"]
 mod model;

@@ -1,5 +1,5 @@
-//! Frames from outside: whatever comes, and however it is cut, nothing panics, and a stream of frames
-//! reads the same in one piece as byte by byte.
+//! Frames from outside: whatever comes, and however it is cut, nothing panics, and a stream of
+//! frames reads the same in one piece as byte by byte.
 #![no_main]
 
 use bytes::BytesMut;
@@ -7,7 +7,10 @@ use libfuzzer_sys::fuzz_target;
 use linchpin::ws::messages::{Incoming, Messages};
 use linchpin::ws::reader::{Reader, Sender, Violation};
 
-fn all(sender: Sender, chunks: &mut dyn Iterator<Item = &[u8]>) -> (Vec<Incoming>, Option<Violation>) {
+fn all(
+    sender: Sender,
+    chunks: &mut dyn Iterator<Item = &[u8]>,
+) -> (Vec<Incoming>, Option<Violation>) {
     let mut messages = Messages::new(sender);
     let mut out = Vec::new();
     for chunk in chunks {

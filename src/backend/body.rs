@@ -16,8 +16,8 @@ pub use super::upload::{BodyError, RequestBody, UploadFailed};
 /// A backend's response body, as it comes; trailers are left out (specification, routing 3.11).
 ///
 /// It holds the connection: read to its end, the connection is kept for the next request; dropped
-/// before, the connection is closed at once. An error is an [`Error`] with `Stage::Body`: the body is
-/// not whole, and whoever relays it must not end it as if it were.
+/// before, the connection is closed at once. An error is an [`Error`] with `Stage::Body`: the body
+/// is not whole, and whoever relays it must not end it as if it were.
 pub struct AnswerBody {
     incoming: Incoming,
     link: Rc<Link>,

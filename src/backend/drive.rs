@@ -1,5 +1,5 @@
-//! The task of one backend connection: runs hyper's side of it, ends it when it is silent or idle for
-//! too long, and puts it into the pool when it becomes ready after an exchange.
+//! The task of one backend connection: runs hyper's side of it, ends it when it is silent or idle
+//! for too long, and puts it into the pool when it becomes ready after an exchange.
 //!
 //! One task and one timer a connection, none a request.
 
@@ -52,8 +52,8 @@ impl Drive {
         }
     }
 
-    /// Whether time is up. The alarm rings at least once in every idle period, and is then set to the
-    /// deadline itself: so using a connection never has to touch it.
+    /// Whether time is up. The alarm rings at least once in every idle period, and is then set to
+    /// the deadline itself: so using a connection never has to touch it.
     fn is_overdue(&mut self, cx: &mut Context<'_>) -> bool {
         while self.alarm.as_mut().poll(cx).is_ready() {
             let now = clock::now();
@@ -97,7 +97,8 @@ impl Future for Drive {
 
 impl Drop for Drive {
     fn drop(&mut self) {
-        // Breaks the circle link -> sender, and takes an idle connection that has ended out of the pool.
+        // Breaks the circle link -> sender, and takes an idle connection that has ended out of the
+        // pool.
         self.link.returning.take();
         if let Some(pool) = self.pool.upgrade() {
             pool.forget(&self.link);

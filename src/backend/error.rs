@@ -70,8 +70,8 @@ impl Error {
         Error { stage, kind, reused: false, detail: detail.into() }
     }
 
-    /// Whether the next target may be tried: the backend cannot have seen the request, or was silent
-    /// until its time was up (specification, routing 2.8 and 11).
+    /// Whether the next target may be tried: the backend cannot have seen the request, or was
+    /// silent until its time was up (specification, routing 2.8 and 11).
     #[must_use]
     pub fn next_target(&self) -> bool {
         matches!(self.stage, Stage::Resolve | Stage::Connect | Stage::Tls)

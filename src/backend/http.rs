@@ -122,7 +122,8 @@ pub async fn exchange(
 }
 
 /// Sends a WebSocket handshake over a fresh connection and waits for the answer. The connection is
-/// driven here, so that it can be taken apart; only for an answer other than 101 a task takes it on.
+/// driven here, so that it can be taken apart; only for an answer other than 101 a task takes it
+/// on.
 pub async fn upgrade(
     mut sender: Sender,
     wire: Wire,

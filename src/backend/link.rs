@@ -32,8 +32,8 @@ pub struct Link {
     pub received: Cell<u64>,
     /// It was dropped for its silence.
     pub timed_out: Cell<bool>,
-    /// The exchange is over but hyper is not ready for the next: the driving task puts this into the
-    /// pool once it is.
+    /// The exchange is over but hyper is not ready for the next: the driving task puts this into
+    /// the pool once it is.
     pub returning: RefCell<Option<Sender>>,
     task: RefCell<Option<AbortHandle>>,
 }

@@ -1,5 +1,6 @@
-//! Requests to backends: connect, pool, exchange. The roof, [`Backend`], is a shard's handle; `proxy`
-//! holds it, and tries a route's targets in order with it. Knows nothing of GRIP or of routes.
+//! Requests to backends: connect, pool, exchange. The roof, [`Backend`], is a shard's handle;
+//! `proxy` holds it, and tries a route's targets in order with it. Knows nothing of GRIP or of
+//! routes.
 
 pub mod body;
 pub mod builtin;
@@ -93,8 +94,8 @@ impl Backend {
         Ok(Ready { backend: self.clone(), lease, reused: false })
     }
 
-    /// Sends a request; gives the head, its body to be read. Dropping the future, or the body before
-    /// its end, closes the connection. Redirects are not followed; 1xx are skipped.
+    /// Sends a request; gives the head, its body to be read. Dropping the future, or the body
+    /// before its end, closes the connection. Redirects are not followed; 1xx are skipped.
     pub async fn send(
         &self,
         to: &Destination,
@@ -148,9 +149,9 @@ impl Ready {
         self.reused
     }
 
-    /// Sends the request. If a pooled connection turns out closed before anything of a response came,
-    /// it is sent once more over a fresh one, if it was never written or its body can be replayed
-    /// (specification, routing 11).
+    /// Sends the request. If a pooled connection turns out closed before anything of a response
+    /// came, it is sent once more over a fresh one, if it was never written or its body can be
+    /// replayed (specification, routing 11).
     pub async fn send(
         self,
         mut request: Request<RequestBody>,
@@ -170,8 +171,8 @@ impl Ready {
         };
         let lease = match self.backend.fresh(to).await {
             Ok(lease) => lease,
-            // The backend may have seen the request: the fresh connection's error would say that the
-            // next target may be tried.
+            // The backend may have seen the request: the fresh connection's error would say that
+            // the next target may be tried.
             Err(_) if written => return Err(failed.error),
             Err(error) => return Err(error),
         };

@@ -1,7 +1,7 @@
 //! Idle connections of one shard, by destination.
 //!
-//! A connection comes here when an exchange over it has ended cleanly (`lease`, `drive`), and leaves
-//! when it is taken, when the backend closes it, or when it has been idle too long.
+//! A connection comes here when an exchange over it has ended cleanly (`lease`, `drive`), and
+//! leaves when it is taken, when the backend closes it, or when it has been idle too long.
 
 use std::cell::RefCell;
 use std::rc::Rc;

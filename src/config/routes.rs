@@ -43,8 +43,8 @@ pub struct Loaded {
 /// Reads a routes file. A bad line is left out and told.
 ///
 /// A `sig_key=file:...` with a relative path is taken from the folder of the routes file
-/// (specification, routing 2.4); those of compiled routes and of the command line stay relative to the
-/// working directory.
+/// (specification, routing 2.4); those of compiled routes and of the command line stay relative to
+/// the working directory.
 ///
 /// # Errors
 ///
@@ -80,8 +80,8 @@ impl Loaded {
         if self.problems.is_empty() { Ok(self.table) } else { Err(self.report()) }
     }
 
-    /// All problems as a compiler shows them, an empty line after each, then how many there are. The
-    /// empty text if there is none.
+    /// All problems as a compiler shows them, an empty line after each, then how many there are.
+    /// The empty text if there is none.
     #[must_use]
     pub fn report(&self) -> String {
         let mut text = String::new();

@@ -4,6 +4,15 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::backend;
+use crate::http;
+use crate::hub::registry;
+use crate::limits;
+use crate::parking;
+use crate::proxy::{shared, signing};
+use crate::shard::state as shard;
+use crate::tls::client::ClientTls;
+
 /// Where the routes come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoutesFrom {
@@ -73,4 +82,40 @@ pub struct Settings {
     pub control_body_bytes_max: usize,
     /// Time to finish when stopping, in milliseconds.
     pub drain_ms: u64,
+}
+
+impl Settings {
+    /// What can be found out before anything starts.
+    #[must_use]
+    pub fn check(&self) -> Option<Problem> {
+        let key = self.sig_key.as_ref()?;
+        let error = signing::Keys::new(PathBuf::new()).check(key).err()?;
+        Some(Problem::of("--sig-key", error.to_string()))
+    }
+
+    /// What every shard is told.
+    #[must_use]
+    pub fn for_shards(&self, client_tls: ClientTls) -> shard::Settings {
+        shard::Settings {
+            connections_max: self.connections_max.div_ceil(self.workers.max(1)),
+            drain_ms: self.drain_ms,
+            http: http::Settings { head_bytes_max: self.head_bytes_max, ..Default::default() },
+            hub: registry::Settings {
+                subscriptions_max: self.subscriptions_max,
+                ..Default::default()
+            },
+            parking: parking::Settings {
+                outbox_bytes_max: self.outbox_bytes_max,
+                read_ahead_bytes_max: limits::READ_AHEAD_BYTES_MAX,
+            },
+            proxy: shared::Settings {
+                debug: self.debug,
+                sig_iss: self.sig_iss.clone(),
+                sig_key: self.sig_key.clone(),
+                json_log: self.json_log,
+            },
+            backend: backend::Settings::default(),
+            client_tls,
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! Control messages that a WebSocket backend sends: `c:` and a JSON object (specification, WebSocket
+//! Control messages that a WebSocket backend sends: `c:` and a JSON object (specification,
+//! WebSocket
 //! 3.3 to 3.8).
 //!
 //! Called by `proxy` with each text message of a backend that speaks GRIP.
@@ -16,9 +17,10 @@ use crate::limits;
 /// One control message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Control {
-    /// Subscribe the connection to a channel, or replace the filters of that subscription. It may name
-    /// more than [`limits::FILTERS_PER_SUBSCRIPTION_MAX`] filters: then the connection is to be closed
-    /// with 1011 (and, in debug mode, the reason `too many filters for channel '<name>'`).
+    /// Subscribe the connection to a channel, or replace the filters of that subscription. It may
+    /// name more than [`limits::FILTERS_PER_SUBSCRIPTION_MAX`] filters: then the connection is to
+    /// be closed with 1011 (and, in debug mode, the reason `too many filters for channel
+    /// '<name>'`).
     Subscribe(Channel),
     /// Leave a channel.
     Unsubscribe(Box<str>),

@@ -15,11 +15,12 @@ use super::instruction::{Hold, Instruction, KeepAlive, KeepAliveMode, Response};
 use super::json::{self, Fault, Object, Value};
 use crate::limits;
 
-/// Applies the document that is the instruction's response body. `code` is the backend's own status.
+/// Applies the document that is the instruction's response body. `code` is the backend's own
+/// status.
 ///
-/// The body is used up: what the client sees comes from the document's `response` alone, except that
-/// status and reason stay as they are when it says none. A document without hold, link and body is
-/// answered with an empty response.
+/// The body is used up: what the client sees comes from the document's `response` alone, except
+/// that status and reason stay as they are when it says none. A document without hold, link and
+/// body is answered with an empty response.
 pub fn apply(code: u16, instruction: &mut Instruction) -> Result<(), Fault> {
     if code != 200 {
         let message = "response code for application/grip-instruct content must be 200";

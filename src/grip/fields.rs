@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::instruction::Field;
 use super::json::{Array, Fault, Object, Value};
 
-/// Whether a field concerns one connection or the framing of one body only, so that it is never part
-/// of what an instruction shows the client. `name` in any case.
+/// Whether a field concerns one connection or the framing of one body only, so that it is never
+/// part of what an instruction shows the client. `name` in any case.
 #[must_use]
 pub fn is_hop_by_hop(name: &str) -> bool {
     ["connection", "keep-alive", "transfer-encoding", "content-encoding", "content-length"]
@@ -107,8 +107,8 @@ pub fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(allowed)
 }
 
-/// The member `headers`: an object of strings (given in the order of its names) or an array of pairs
-/// (given as it is).
+/// The member `headers`: an object of strings (given in the order of its names) or an array of
+/// pairs (given as it is).
 pub fn header_list<'a>(
     object: Object<'a>,
     owner: &str,

@@ -1,8 +1,8 @@
 //! The formats of an item out of JSON: `http-response`, `http-stream`, `ws-message` (specification,
 //! GRIP 4.2 and 4.3).
 //!
-//! Called by `item`. Checks run in the order of existing servers, because the first failure is what a
-//! publisher is told.
+//! Called by `item`. Checks run in the order of existing servers, because the first failure is what
+//! a publisher is told.
 
 use bytes::Bytes;
 

@@ -1,7 +1,7 @@
 //! `Grip-*` response headers into an Instruction (specification, GRIP 1.2 to 1.5).
 //!
-//! Called by `proxy` with every response of a backend that may carry instructions. The document form
-//! is in `document`; both end in one Instruction here.
+//! Called by `proxy` with every response of a backend that may carry instructions. The document
+//! form is in `document`; both end in one Instruction here.
 
 #[cfg(test)]
 mod tests;

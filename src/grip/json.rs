@@ -1,8 +1,9 @@
 //! JSON values read leniently, as existing GRIP implementations do (specification, GRIP 4.4).
 //!
 //! Called by the parsers of items, documents and control messages. simd-json does the work; a text
-//! that it refuses is repaired where GRIP is more lenient (lone surrogates, raw control characters in
-//! strings, huge integers) and tried once more. Members are looked up in the flat list of nodes: no map is built.
+//! that it refuses is repaired where GRIP is more lenient (lone surrogates, raw control characters
+//! in strings, huge integers) and tried once more. Members are looked up in the flat list of nodes:
+//! no map is built.
 
 mod repair;
 #[cfg(test)]
@@ -213,8 +214,8 @@ impl<'a> Object<'a> {
 }
 
 impl Value<'_> {
-    /// A number, a boolean (1 or 0), or a string (a decimal integer, else 0), rounded half away from
-    /// zero; `None` for everything else.
+    /// A number, a boolean (1 or 0), or a string (a decimal integer, else 0), rounded half away
+    /// from zero; `None` for everything else.
     #[must_use]
     pub fn number_like(self) -> Option<i64> {
         match self {

@@ -152,8 +152,8 @@ enum Place {
     Message,
 }
 
-/// A content member. JSON says bytes that are not UTF-8 in base64; a TNetString says them as they are,
-/// and only a WebSocket message has a name of its own for them, which makes it binary.
+/// A content member. JSON says bytes that are not UTF-8 in base64; a TNetString says them as they
+/// are, and only a WebSocket message has a name of its own for them, which makes it binary.
 fn content(form: Form, place: Place, bytes: &Bytes) -> (&'static str, Value) {
     let binary = std::str::from_utf8(bytes).is_err();
     let name = match (place, binary && (form == Form::Json || place == Place::Message)) {

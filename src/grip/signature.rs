@@ -1,7 +1,7 @@
 //! `Grip-Sig`: keys and signing (specification, routing 3.7).
 //!
-//! Called by `proxy` for every request to a backend; keys are made when routes are loaded. Verifying
-//! the tokens of trusted proxies is not built yet.
+//! Called by `proxy` for every request to a backend; keys are made when routes are loaded.
+//! Verifying the tokens of trusted proxies is not built yet.
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,8 @@
 //!
 //! hyper accepts some requests that are dangerous behind a proxy (both `Content-Length` and
 //! `Transfer-Encoding`, for one). `wire::framing` reads along; from the first byte of an offending
-//! request on nothing is passed to hyper. Those bytes are kept: if the request before them turns out
-//! to be an upgrade, they were never HTTP and belong to whoever takes the connection over.
+//! request on nothing is passed to hyper. Those bytes are kept: if the request before them turns
+//! out to be an upgrade, they were never HTTP and belong to whoever takes the connection over.
 
 use std::io;
 use std::pin::Pin;

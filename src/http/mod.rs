@@ -163,8 +163,8 @@ where
     }
 }
 
-/// Makes a response carry a reason phrase that is not the standard one. A phrase that cannot be sent
-/// is left out.
+/// Makes a response carry a reason phrase that is not the standard one. A phrase that cannot be
+/// sent is left out.
 pub fn set_reason<T>(response: &mut Response<T>, reason: &Bytes) {
     let standard = response.status().canonical_reason();
     if standard.is_some_and(|standard| standard.as_bytes() == reason) {

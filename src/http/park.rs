@@ -1,8 +1,8 @@
 //! When a connection leaves hyper: the service says who takes it over and from when on.
 //!
-//! The service of a request puts its wish into the connection's [`Handoff`]; `serve` looks at it each
-//! time hyper has nothing to do, and takes the connection apart once all that hyper has written is in
-//! the kernel's hands.
+//! The service of a request puts its wish into the connection's [`Handoff`]; `serve` looks at it
+//! each time hyper has nothing to do, and takes the connection apart once all that hyper has
+//! written is in the kernel's hands.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 /// From when on a connection may be taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// As soon as earlier answers are flushed: the present request is answered by somebody else, its
-    /// service never ends (long-polling).
+    /// As soon as earlier answers are flushed: the present request is answered by somebody else,
+    /// its service never ends (long-polling).
     Unanswered,
     /// When head and first part of the body are flushed and the body has said [`Handoff::idle`].
     Idle,

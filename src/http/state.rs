@@ -1,5 +1,5 @@
-//! What is known of a connection while hyper has its stream: shared between the stream, the requests
-//! in flight and `serve`.
+//! What is known of a connection while hyper has its stream: shared between the stream, the
+//! requests in flight and `serve`.
 
 use std::cell::{Cell, RefCell};
 
@@ -41,8 +41,8 @@ impl EdgeState {
         self.doubt.borrow().is_some()
     }
 
-    /// Whether the connection is to be refused now: what came last must not be served, and either no
-    /// request before it is in flight any more, or it is itself the one in flight.
+    /// Whether the connection is to be refused now: what came last must not be served, and either
+    /// no request before it is in flight any more, or it is itself the one in flight.
     pub(super) fn is_to_be_refused(&self) -> bool {
         let doubt = self.doubt.borrow();
         let idle = self.requests.get() == 0 && self.flushed.get();

@@ -2,8 +2,8 @@
 //!
 //! A name is looked up by the hash that it carries and stands for a dense index from then on. A
 //! channel has one vector a mode; whoever is in it knows its place there, so that leaving is one
-//! `swap_remove`. A channel without subscribers is freed. Used by `seats`, which keeps both sides of
-//! each subscription in step.
+//! `swap_remove`. A channel without subscribers is freed. Used by `seats`, which keeps both sides
+//! of each subscription in step.
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;

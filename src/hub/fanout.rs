@@ -1,7 +1,7 @@
 //! One item to many subscribers: each wire form encoded once; [`Outlet`] is the only way out.
 //!
-//! Called by `registry`, and by `due` for what timers send. Nothing is allocated per subscriber of a
-//! stream or WebSocket: the same bytes go to each.
+//! Called by `registry`, and by `due` for what timers send. Nothing is allocated per subscriber of
+//! a stream or WebSocket: the same bytes go to each.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -33,8 +33,8 @@ pub trait Outlet {
     /// copies: what the socket does not take is queued as a share of `bytes`.
     fn send(&mut self, id: SessionId, bytes: &Bytes) -> Delivery;
 
-    /// Nothing more will be sent; `then` happens when all has been written. The session stays in the
-    /// registry, unsubscribed and deaf, until the shard (or the reader) closes it.
+    /// Nothing more will be sent; `then` happens when all has been written. The session stays in
+    /// the registry, unsubscribed and deaf, until the shard (or the reader) closes it.
     fn finish(&mut self, id: SessionId, then: Then);
 
     /// Bytes that wait for the client to read.
@@ -299,8 +299,8 @@ impl Then {
     }
 }
 
-/// Whether an item is for subscriptions without content filters, which is what all are until filters
-/// are built.
+/// Whether an item is for subscriptions without content filters, which is what all are until
+/// filters are built.
 fn is_for_unfiltered(content_filters: &Option<Vec<Box<str>>>) -> bool {
     content_filters.as_ref().is_none_or(Vec::is_empty)
 }

@@ -1,8 +1,8 @@
 //! One shard's registry of held connections, and the cheap handle to it.
 //!
-//! The roof is [`Hub`]: the pure [`registry::Registry`] and the [`fanout::Outlet`] through which its
-//! bytes leave, together. Its methods borrow, act and release; no borrow lives across an await. A
-//! [`Lease`] keeps a session open while whoever serves its connection lives.
+//! The roof is [`Hub`]: the pure [`registry::Registry`] and the [`fanout::Outlet`] through which
+//! its bytes leave, together. Its methods borrow, act and release; no borrow lives across an await.
+//! A [`Lease`] keeps a session open while whoever serves its connection lives.
 
 mod answers;
 pub mod channels;
@@ -37,8 +37,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// An empty hub whose bytes leave through `outlet`. `alarm` is called when the shard has to look
-    /// again: something became due earlier than it was told, or there are effects.
+    /// An empty hub whose bytes leave through `outlet`. `alarm` is called when the shard has to
+    /// look again: something became due earlier than it was told, or there are effects.
     #[must_use]
     pub fn new(settings: Settings, outlet: Rc<RefCell<dyn Outlet>>, alarm: Rc<dyn Fn()>) -> Hub {
         let registry = Rc::new(RefCell::new(Registry::new(settings)));

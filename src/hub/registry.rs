@@ -124,8 +124,8 @@ impl Registry {
         self.seats.session(id)?.meta(name)
     }
 
-    /// Sets a WebSocket's keep-alive, or turns it off; its time starts now. One that no client may be
-    /// sent (a ping or pong of more than 125 bytes) is ignored, and the previous one stays.
+    /// Sets a WebSocket's keep-alive, or turns it off; its time starts now. One that no client may
+    /// be sent (a ping or pong of more than 125 bytes) is ignored, and the previous one stays.
     pub fn set_keep_alive(
         &mut self,
         id: SessionId,

@@ -1,7 +1,7 @@
 //! The slab of sessions and the ids that it checks.
 //!
-//! A freed place is used again under the next generation, the last one freed first. Used by `seats`;
-//! knows nothing of what it holds.
+//! A freed place is used again under the next generation, the last one freed first. Used by
+//! `seats`; knows nothing of what it holds.
 
 /// A session: its place in the slab and the generation of that place. A stale id is told by its
 /// generation, so an id may be kept anywhere without keeping the session alive.

@@ -1,8 +1,9 @@
 //! One client connection, whatever it runs over: TCP, a Unix socket, or TLS over either.
 //!
-//! While it is served it is registered with its shard's runtime and read and written through tokio's
-//! traits. To be parked it is detached: the same descriptor without the runtime's registration
-//! (some 200 bytes less), written to directly; when it serves again it is attached again.
+//! While it is served it is registered with its shard's runtime and read and written through
+//! tokio's traits. To be parked it is detached: the same descriptor without the runtime's
+//! registration (some 200 bytes less), written to directly; when it serves again it is attached
+//! again.
 
 use std::io::{self, Read, Write};
 use std::net::IpAddr;

@@ -63,8 +63,8 @@ impl Poll {
     /// When the system gives no descriptor.
     pub fn new() -> io::Result<Poll> {
         let set = epoll::create(CreateFlags::CLOEXEC)?;
-        // Deprecated because of descriptors that may be closed behind the runtime's back. An `OwnedFd`
-        // that lives inside is not one of them, and the successor is an `unsafe fn`.
+        // Deprecated because of descriptors that may be closed behind the runtime's back. An
+        // `OwnedFd` that lives inside is not one of them, and the successor is an `unsafe fn`.
         #[allow(deprecated)]
         let set = AsyncFd::with_interest(set, tokio::io::Interest::READABLE)?;
         Ok(Poll { set })

@@ -19,8 +19,8 @@ use super::sockets::Sockets;
 use super::upgrade::{Attempt, Failed, Outcome, Rejection, Via, lease, rejected, switching};
 use crate::route::target::Address;
 
-/// Opens a WebSocket for a client. Dropping the future cancels what can be cancelled: a backend that
-/// was asked over HTTP and accepts nevertheless is told that the client is gone.
+/// Opens a WebSocket for a client. Dropping the future cancels what can be cancelled: a backend
+/// that was asked over HTTP and accepts nevertheless is told that the client is gone.
 pub async fn open(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -> Outcome {
     let connection_id = Uuid::new_v4();
     let mut tried = Vec::new();

@@ -1,7 +1,7 @@
 //! The body of an answer to a client: none, whole, streamed from a target, or held.
 //!
-//! hyper polls it. It writes the access line when it ends, and tells the connection's hand-off when a
-//! held stream has said all it has, so that the connection may leave hyper.
+//! hyper polls it. It writes the access line when it ends, and tells the connection's hand-off when
+//! a held stream has said all it has, so that the connection may leave hyper.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,9 +1,10 @@
-//! One WebSocket-over-HTTP conversation as a state machine: what the client did and what the backend
-//! answered go in, request bodies and what the client is to get come out (specification, WebSockets
-//! 5.3, 5.5, 5.9 and 5.11).
+//! One WebSocket-over-HTTP conversation as a state machine: what the client did and what the
+//! backend answered go in, request bodies and what the client is to get come out (specification,
+//! WebSockets 5.3, 5.5, 5.9 and 5.11).
 //!
-//! It begins when the backend has accepted. No I/O, no time: `courier` carries its requests, `sockets`
-//! tells it of the client. At most one request is in flight, and every event is told exactly once.
+//! It begins when the backend has accepted. No I/O, no time: `courier` carries its requests,
+//! `sockets` tells it of the client. At most one request is in flight, and every event is told
+//! exactly once.
 
 use bytes::{Bytes, BytesMut};
 
@@ -25,7 +26,8 @@ enum State {
     BackendClosed,
     /// Both did, but the backend does not know of the client's yet. Any answer ends it.
     Answering,
-    /// We part from the backend (detach, a published close): CLOSE is to be told, any answer ends it.
+    /// We part from the backend (detach, a published close): CLOSE is to be told, any answer ends
+    /// it.
     Severed,
     /// The client is gone: DISCONNECT is to be told, any answer ends it.
     Gone,

@@ -1,8 +1,8 @@
-//! Carries a WebSocket-over-HTTP conversation: its requests to the backend, the answers to the client
-//! (specification, WebSockets 5.3, 5.6, 5.10).
+//! Carries a WebSocket-over-HTTP conversation: its requests to the backend, the answers to the
+//! client (specification, WebSockets 5.3, 5.6, 5.10).
 //!
-//! A [`Link`] is plain data as long as nothing has to be said; `sockets` runs [`run`] as a task when
-//! the conversation wants a request, and the task ends when it wants no more.
+//! A [`Link`] is plain data as long as nothing has to be said; `sockets` runs [`run`] as a task
+//! when the conversation wants a request, and the task ends when it wants no more.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -89,7 +89,8 @@ pub async fn run(shared: &Shared, link: &Link, first: Option<Reply>) {
     set_interval(shared, link, seconds.map(|s| clock::now().plus_ms(u64::from(s) * 1000)));
 }
 
-/// The session's timer is the keep-alive interval's until its client is closed; then it bounds that.
+/// The session's timer is the keep-alive interval's until its client is closed; then it bounds
+/// that.
 fn set_interval(shared: &Shared, link: &Link, at: Option<Tick>) {
     if matches!(link.client.get(), Client::Open | Client::Closed) {
         shared.hub.with(|registry| registry.set_backend_timer(link.id, at));

@@ -1,8 +1,8 @@
 //! What a client and its WebSocket backend say to each other, and what each gets of it: messages
 //! through the rules of GRIP, CLOSE in every order (specification, WebSockets 2.4, 2.6 and 3).
 //!
-//! Pieces of messages go in, frames for the two sides come out; `relay` does the reading and writing.
-//! The hub's frames come in here too, so that what follows a CLOSE reaches nobody.
+//! Pieces of messages go in, frames for the two sides come out; `relay` does the reading and
+//! writing. The hub's frames come in here too, so that what follows a CLOSE reaches nobody.
 
 use bytes::{Bytes, BytesMut};
 

@@ -1,5 +1,5 @@
-//! The WebSocket of the built-in `test` target (specification, WebSockets 8.5): it subscribes to what
-//! the query names and sends everything back. Its connections are parked: plain data, no task.
+//! The WebSocket of the built-in `test` target (specification, WebSockets 8.5): it subscribes to
+//! what the query names and sends everything back. Its connections are parked: plain data, no task.
 
 use std::cell::{Cell, RefCell};
 

@@ -1,7 +1,7 @@
 //! The table of failures: what each shows the client (specification, routing 3.13).
 //!
-//! Whoever finds that a request cannot go on says why with a [`Failure`]; only this file decides what
-//! the client sees of it.
+//! Whoever finds that a request cannot go on says why with a [`Failure`]; only this file decides
+//! what the client sees of it.
 
 use std::fmt::Write as _;
 

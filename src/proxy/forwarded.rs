@@ -1,4 +1,5 @@
-//! `X-Forwarded-*` towards a target (specification, routing 3.5, steps 7 to 9). Pure; for `outgoing`.
+//! `X-Forwarded-*` towards a target (specification, routing 3.5, steps 7 to 9). Pure; for
+//! `outgoing`.
 
 use http::HeaderValue;
 use http::header::HeaderName;

@@ -314,8 +314,8 @@ impl Origin {
     }
 }
 
-/// The connection leaves hyper for the lot. Meanwhile the session may end (its client does not read):
-/// then it leaves at once, to be dropped.
+/// The connection leaves hyper for the lot. Meanwhile the session may end (its client does not
+/// read): then it leaves at once, to be dropped.
 fn leave(handoff: &Handoff<Onward>, lease: Lease, when: When) {
     let (hub, id) = (lease.hub().clone(), lease.id());
     handoff.wish(Onward::Park(lease), when, move |cx| hub.poll_closed(id, cx));

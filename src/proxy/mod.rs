@@ -1,7 +1,8 @@
 //! One request's life: route, target, instruction or plain answer; or a WebSocket's handshake.
 //!
-//! The roof is [`Proxy`], one a shard. `shard` hands it every request that hyper has read; what comes
-//! back is the response, and beside it, in the connection's hand-off, who takes the connection over.
+//! The roof is [`Proxy`], one a shard. `shard` hands it every request that hyper has read; what
+//! comes back is the response, and beside it, in the connection's hand-off, who takes the
+//! connection over.
 
 pub mod accept;
 pub mod access;
@@ -212,3 +213,6 @@ fn log_answer<T>(access: &mut Option<Access>, response: &Response<T>) {
     }
     access.set_status(response.status().as_u16());
 }
+
+#[cfg(test)]
+mod tests;

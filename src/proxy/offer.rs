@@ -68,8 +68,8 @@ impl Queue {
         Offer { messages, bytes, whole: messages == self.messages.len(), replayed_bytes }
     }
 
-    /// The backend took `bytes` of what it was offered: what is left of a message keeps its kind, and
-    /// empty messages go with the bytes before them.
+    /// The backend took `bytes` of what it was offered: what is left of a message keeps its kind,
+    /// and empty messages go with the bytes before them.
     pub fn took(&mut self, offer: Offer, bytes: usize) {
         let mut left = bytes.min(offer.bytes);
         let mut messages = offer.messages;

@@ -1,8 +1,8 @@
 //! The first request of a WebSocket-over-HTTP connection and what its answers mean (specification,
 //! WebSockets 5.4).
 //!
-//! Called by `sockets` for each `over_http` target in turn, in a task that outlives the client: if the
-//! client leaves while OPEN is in flight and the backend accepts, the backend is told so.
+//! Called by `sockets` for each `over_http` target in turn, in a task that outlives the client: if
+//! the client leaves while OPEN is in flight and the backend accepts, the backend is told so.
 
 use std::future::Future;
 use std::rc::Rc;

@@ -1,8 +1,8 @@
 //! The request as a target sees it: where it goes, its path and its header fields (specification,
 //! routing 3.4 to 3.9; for WebSockets also websocket 2.1 and 5.1).
 //!
-//! Called for every target that is tried, by all that send requests. No I/O except the first reading
-//! of a key file. The body and its framing are the backend's matter.
+//! Called for every target that is tried, by all that send requests. No I/O except the first
+//! reading of a key file. The body and its framing are the backend's matter.
 
 use std::borrow::Cow;
 
@@ -24,8 +24,9 @@ use crate::clock;
 use crate::route::Route;
 use crate::route::target::{Address, Target};
 
-/// What this version does of GRIP's optional features (specification, routing 3.6, has the words for
-/// all of them: `session, link:next, link:gone, filter:...`). A word is added with what it promises.
+/// What this version does of GRIP's optional features (specification, routing 3.6, has the words
+/// for all of them: `session, link:next, link:gone, filter:...`). A word is added with what it
+/// promises.
 pub const FEATURES: &str = "status";
 
 /// Marks a copy of a client's header field (route option `orig_headers`).
@@ -51,9 +52,9 @@ pub struct Outgoing {
     /// Where it goes.
     pub destination: Destination,
     /// Method, origin-form URI and header fields. An HTTP request carries the client's
-    /// `Content-Length`, which the backend corrects by the body. A WebSocket's handshake still needs
-    /// its `Connection`, `Upgrade`, key and version; one over HTTP its `Accept`, `Content-Type`,
-    /// `Connection-Id` and `Meta-*`.
+    /// `Content-Length`, which the backend corrects by the body. A WebSocket's handshake still
+    /// needs its `Connection`, `Upgrade`, key and version; one over HTTP its `Accept`,
+    /// `Content-Type`, `Connection-Id` and `Meta-*`.
     pub request: Request<()>,
 }
 

@@ -76,3 +76,6 @@ pub async fn open(
 fn other(why: &dyn std::fmt::Display) -> Attempt {
     Attempt::Decided(Outcome::Failed(Failed::Other(why.to_string())))
 }
+
+#[cfg(test)]
+mod tests;

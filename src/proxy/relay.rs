@@ -2,9 +2,9 @@
 //! WebSockets 2.4 to 2.6).
 //!
 //! One task a connection, made by `passthrough`. Messages are relayed while they come, in whatever
-//! parts they come, and each side waits for the other. What the hub sends to the client goes between
-//! the backend's messages, never into one. What is said is `dialogue`'s matter. When idle it holds no
-//! buffer.
+//! parts they come, and each side waits for the other. What the hub sends to the client goes
+//! between the backend's messages, never into one. What is said is `dialogue`'s matter. When idle
+//! it holds no buffer.
 
 use std::future::poll_fn;
 use std::io;

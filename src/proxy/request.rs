@@ -1,4 +1,5 @@
-//! The head of a client's request into a [`Context`]: URL reconstruction (specification, routing 3.2).
+//! The head of a client's request into a [`Context`]: URL reconstruction (specification, routing
+//! 3.2).
 //!
 //! Called once a request by the roof. The common request is taken as it is; only one that needs it
 //! (dot segments, backslashes, an unusual host) goes through the URL parser.

@@ -1,8 +1,9 @@
 //! What GRIP makes of a WebSocket backend's messages: relay, drop, or carry out (specification,
 //! WebSockets 3).
 //!
-//! Both kinds of backend (`passthrough` and `over_http`) hand their messages through here. It acts on
-//! the hub only; what concerns the connection itself (detach, close) it gives back to the caller.
+//! Both kinds of backend (`passthrough` and `over_http`) hand their messages through here. It acts
+//! on the hub only; what concerns the connection itself (detach, close) it gives back to the
+//! caller.
 
 use http::{HeaderMap, HeaderValue};
 
@@ -92,8 +93,8 @@ pub enum Consequence {
     None,
     /// Separate the backend from the client.
     Detach,
-    /// Close the client with code 1011 and this reason (empty unless the route is in debug), and the
-    /// backend without a code.
+    /// Close the client with code 1011 and this reason (empty unless the route is in debug), and
+    /// the backend without a code.
     Close(String),
 }
 

@@ -1,7 +1,7 @@
 //! The shard's signing keys, each prepared once, and their tokens (specification, routing 3.7).
 //!
-//! `outgoing` asks for the value of `Grip-Sig`. A token is used again for a minute: it is valid for an
-//! hour, and signing with RSA costs a millisecond.
+//! `outgoing` asks for the value of `Grip-Sig`. A token is used again for a minute: it is valid for
+//! an hour, and signing with RSA costs a millisecond.
 
 use std::cell::RefCell;
 use std::path::PathBuf;

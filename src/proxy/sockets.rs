@@ -1,7 +1,8 @@
-//! A shard's parked WebSockets: what their clients send comes in here, and what the hub wants of them.
+//! A shard's parked WebSockets: what their clients send comes in here, and what the hub wants of
+//! them.
 //!
-//! The shard calls [`Sockets`] with bytes and events of clients that are parked; `exchange` opens them
-//! through `accept`. No connection has a task while nothing has to be said to its backend.
+//! The shard calls [`Sockets`] with bytes and events of clients that are parked; `exchange` opens
+//! them through `accept`. No connection has a task while nothing has to be said to its backend.
 //! Connections to WebSocket backends are not here: they are tasks (`relay`).
 
 use std::cell::{Cell, RefCell};
@@ -89,11 +90,7 @@ impl Sockets {
         let (Effect::Refresh(id) | Effect::SocketClosed(id) | Effect::BackendTimer(id)) = effect;
         let entry = self.entry(*id);
         match effect {
-            Effect::Refresh(_) => {
-                if let Some(Entry::OverHttp(link)) = &entry {
-                    link.conversation.borrow_mut().refresh();
-                }
-            }
+            Effect::Refresh(_) => refresh(entry.as_ref()),
             Effect::SocketClosed(id) => self.closed_by_hub(*id, &entry),
             Effect::BackendTimer(id) => self.timer(*id, &entry),
         }
@@ -108,7 +105,8 @@ impl Sockets {
             None => {}
             Some(Entry::OverHttp(link)) => link.changed.notify_one(),
             Some(Entry::Echo(echo)) => {
-                if self.progress(id, echo.drained(&self.shared)) == Flow::Close {
+                let flow = self.progress(id, echo.drained(&self.shared));
+                if flow == Flow::Close {
                     self.shared.hub.close(id);
                 }
             }
@@ -328,3 +326,13 @@ impl Sockets {
         });
     }
 }
+
+/// Only a backend over HTTP can be asked anew.
+fn refresh(entry: Option<&Entry>) {
+    if let Some(Entry::OverHttp(link)) = entry {
+        link.conversation.borrow_mut().refresh();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -23,8 +23,8 @@ pub enum Outcome {
     Accepted {
         /// The 101, complete but for its version. A [`Via`] is among its extensions.
         response: http::Response<()>,
-        /// Who takes the connection over. If it comes to nothing (the client left), `Sockets::gone` is
-        /// to be called with the id of a lease that was to be parked.
+        /// Who takes the connection over. If it comes to nothing (the client left), `Sockets::gone`
+        /// is to be called with the id of a lease that was to be parked.
         onward: Onward,
     },
     /// The backend declined: the client gets this, and its connection is closed. A [`Via`] is among

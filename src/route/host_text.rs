@@ -1,5 +1,6 @@
-//! The one spelling in which hosts are compared: IPv6 addresses without brackets and as short as can
-//! be. Used by `condition` when a file is read and by `hosts` at every lookup, so it allocates nothing.
+//! The one spelling in which hosts are compared: IPv6 addresses without brackets and as short as
+//! can be. Used by `condition` when a file is read and by `hosts` at every lookup, so it allocates
+//! nothing.
 
 use std::fmt::{self, Write};
 use std::net::Ipv6Addr;

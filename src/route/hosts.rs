@@ -3,10 +3,10 @@
 //!
 //! Routes of one host form a *group*. Two open-addressed tables of plain numbers are all there is:
 //! one from host to group, one from group and `path_beg` to routes. A group knows the lengths that
-//! its `path_beg`s have, so a lookup hashes the path once, stops at each of these lengths and probes
-//! there. The hash goes from length to length, so it is a function of the group's lengths too; that
-//! is sound because they never change once the index is built. The build script prints the tables as
-//! constants; hence no `usize` and no random seed goes into a hash.
+//! its `path_beg`s have, so a lookup hashes the path once, stops at each of these lengths and
+//! probes there. The hash goes from length to length, so it is a function of the group's lengths
+//! too; that is sound because they never change once the index is built. The build script prints
+//! the tables as constants; hence no `usize` and no random seed goes into a hash.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -35,7 +35,8 @@ const CLASS_BITS: u32 = 4;
 /// The seed of the hashes of hosts; those of paths are seeded by their group.
 const HOSTS: u32 = u32::MAX;
 
-/// Where a group's parts begin; they end where the next group's begin, so one more follows the last.
+/// Where a group's parts begin; they end where the next group's begin, so one more follows the
+/// last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Group {
     /// Its first entry in [`Index::entries`].
@@ -116,10 +117,10 @@ impl Index {
     /// The number of the route for a request. `routes` are those that the index was made of.
     ///
     /// Of the rules of the host (or, if it has none, those of `*`) that match, one with `proto`
-    /// beats one without, then the longer `path_beg` wins, then one with `ssl` beats one without. In
-    /// Pushpin an `ssl` rule also beats an earlier one with a longer `path_beg`, which makes the order
-    /// of lines matter in that one case; here, as the specification recommends (routing 11), `ssl`
-    /// decides only between equal paths, and the order never matters.
+    /// beats one without, then the longer `path_beg` wins, then one with `ssl` beats one without.
+    /// In Pushpin an `ssl` rule also beats an earlier one with a longer `path_beg`, which makes the
+    /// order of lines matter in that one case; here, as the specification recommends (routing 11),
+    /// `ssl` decides only between equal paths, and the order never matters.
     #[must_use]
     pub fn lookup(&self, routes: &[Route], query: &Query<'_>) -> Option<usize> {
         let group = self.group(routes, query.host).or(self.fallback)? as usize;
@@ -197,8 +198,8 @@ fn hash_of_host(host: &str) -> u64 {
     advance(seed(HOSTS), Some(host.as_bytes()))
 }
 
-/// The four low bits of a path slot: whether `proto` is set and to `ws`, whether `ssl` is set and to
-/// `yes`.
+/// The four low bits of a path slot: whether `proto` is set and to `ws`, whether `ssl` is set and
+/// to `yes`.
 fn class(route: &Route) -> u32 {
     let two = |set: Option<bool>| u32::from(set.is_some()) << 1 | u32::from(set == Some(true));
     two(route.condition.websocket) << 2 | two(route.condition.secure)

@@ -22,8 +22,8 @@ pub struct Route {
     pub line: u32,
 }
 
-/// Reads a line (without its line feed). `None` if it is blank, a comment, or has an error; all that
-/// is wrong with it is added to `faults`.
+/// Reads a line (without its line feed). `None` if it is blank, a comment, or has an error; all
+/// that is wrong with it is added to `faults`.
 pub fn parse(text: &str, number: u32, faults: &mut Vec<Fault>) -> Option<Route> {
     let sections = match token::sections(text) {
         Ok(sections) => sections,

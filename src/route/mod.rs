@@ -1,6 +1,6 @@
 //! The routes file: grammar, table, lookup. std only: `build.rs` includes this folder as it is and
-//! prints the table as a constant; at run time `config` reads files with the same code. One type and
-//! one matcher for both. Knows no file: it takes bytes and gives routes and problems.
+//! prints the table as a constant; at run time `config` reads files with the same code. One type
+//! and one matcher for both. Knows no file: it takes bytes and gives routes and problems.
 
 pub mod condition;
 mod hash;
@@ -37,8 +37,8 @@ impl Table {
         Table { routes: Cow::Borrowed(routes), index }
     }
 
-    /// Reads a routes file: the routes of its good lines, and all that is wrong with it, in the order
-    /// of the lines. Lines end in LF or CRLF.
+    /// Reads a routes file: the routes of its good lines, and all that is wrong with it, in the
+    /// order of the lines. Lines end in LF or CRLF.
     #[must_use]
     pub fn parse(file: &[u8]) -> (Table, Vec<Problem>) {
         let mut builder = Builder::default();

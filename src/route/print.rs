@@ -1,8 +1,8 @@
 //! A table as Rust source: what the build script writes and `config` includes. Called by the roof.
 //!
-//! The source defines the constant `TABLE` and names our types by their last words; whoever includes
-//! it imports `std::borrow::Cow` and from `route` `row`, `Route`, `Table`, `hosts::{Group, Index}`
-//! and `target::Target`.
+//! The source defines the constant `TABLE` and names our types by their last words; whoever
+//! includes it imports `std::borrow::Cow` and from `route` `row`, `Route`, `Table`, `hosts::{Group,
+//! Index}` and `target::Target`.
 
 use std::collections::HashMap;
 use std::fmt::{Display, Write};

@@ -24,7 +24,8 @@ type Texts<'a> = &'a [&'static str];
 pub type RouteRow = [u32; 7];
 
 /// A target: the host as a place in the texts plus one (0: the test backend); the port; `host` as a
-/// place in the texts plus one; the place of `subs` in their list; the flags, in the bits of [`target`].
+/// place in the texts plus one; the place of `subs` in their list; the flags, in the bits of
+/// [`target`].
 pub type TargetRow = [u32; 5];
 
 /// The parts of a table that are as they are in the routes.

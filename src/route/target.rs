@@ -1,4 +1,5 @@
-//! Where a route sends its requests, and how: the further sections of a line (specification, routing
+//! Where a route sends its requests, and how: the further sections of a line (specification,
+//! routing
 //! 2.5). Called by `line`; the types are used wherever a route is.
 
 use std::borrow::Cow;
@@ -59,8 +60,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// Reads one section after the first. What is wrong is added to `faults`; no target without a usable
-/// address.
+/// Reads one section after the first. What is wrong is added to `faults`; no target without a
+/// usable address.
 pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> Option<Target> {
     let address = match address(&section.value, section.value_span) {
         Ok(address) => Some(address),

@@ -48,8 +48,8 @@ pub fn published(held: &Response, reply: Reply, content: &ResponseContent) -> By
     write(reply, content.code, reason.as_bytes(), fields, &body(held, &content.body))
 }
 
-/// Whether what is published to one of two holds is, but for their connections, what is published to
-/// the other.
+/// Whether what is published to one of two holds is, but for their connections, what is published
+/// to the other.
 #[must_use]
 pub fn is_same_base(a: &Response, b: &Response, content: &ResponseContent) -> bool {
     a.headers == b.headers && (matches!(content.body, ResponseBody::Whole(_)) || a.body == b.body)

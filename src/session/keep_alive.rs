@@ -1,8 +1,9 @@
-//! Keep-alives: what is sent to a client that would otherwise hear nothing, and when (specification,
-//! GRIP 3.6 and WebSockets 3.5).
+//! Keep-alives: what is sent to a client that would otherwise hear nothing, and when
+//! (specification, GRIP 3.6 and WebSockets 3.5).
 //!
 //! What is sent is encoded when it is set and shared between equal sessions. The time starts again
-//! with a store into the session; whoever runs the timer looks here when it fires. Used by `Session`.
+//! with a store into the session; whoever runs the timer looks here when it fires. Used by
+//! `Session`.
 
 use std::rc::Rc;
 

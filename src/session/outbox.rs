@@ -1,4 +1,5 @@
-//! Bytes that a client's socket has not taken yet: bounded, in order, shared where they were shared.
+//! Bytes that a client's socket has not taken yet: bounded, in order, shared where they were
+//! shared.
 //!
 //! Used by `parking` for every session: while a connection is still served by hyper or by a task
 //! the outbox is what that side reads from (with a waker); once parked it holds only a remainder.

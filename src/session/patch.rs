@@ -1,8 +1,8 @@
 //! `body-patch`: a held JSON body, patched (specification, GRIP 2.3).
 //!
 //! Near RFC 6902 and deliberately not the same: existing publishers rely on `add` replacing array
-//! elements, on the loose `test`, on `/` as the root, and on how numbers are written. Pure; called by
-//! `answer`.
+//! elements, on the loose `test`, on `/` as the root, and on how numbers are written. Pure; called
+//! by `answer`.
 
 use serde_json::Value;
 

@@ -10,10 +10,12 @@ use bytes::Bytes;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
+use super::client;
 use super::state::Shard;
 use crate::clock;
 use crate::http::park::Handoff;
 use crate::http::{self, Ended, Incoming};
+use crate::hub::slab::SessionId;
 use crate::listen::stream::{Socket, Stream};
 use crate::proxy::onward::Onward;
 use crate::proxy::request::Client;
@@ -71,17 +73,27 @@ pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes) {
         }
         Ended::Malformed => shard.stats.requests_malformed.inc(),
         Ended::Handed { stream, read_ahead, wish: Onward::Park(lease) } => {
-            let id = lease.park();
-            let parked = shard.lot.borrow_mut().park(id, stream, read_ahead);
-            if let Err(error) = parked {
-                tracing::debug!(%error, "cannot park a connection");
-                shard.proxy.sockets().gone(id);
-                shard.hub.close(id);
-            }
+            park(&shard, lease.park(), stream, read_ahead);
         }
         Ended::Handed { stream, read_ahead, wish: Onward::Task(task) } => {
             task(stream, read_ahead).await;
         }
     }
     drop(ticket);
+}
+
+/// Hands a held connection over to the lot. What a WebSocket's client sent ahead are frames; what
+/// others sent ahead waits for their next request.
+fn park(shard: &Rc<Shard>, id: SessionId, stream: Stream, read_ahead: Bytes) {
+    let socket = shard.hub.with(|registry| registry.is_socket(id));
+    let (frames, kept) =
+        if socket { (read_ahead, Bytes::new()) } else { (Bytes::new(), read_ahead) };
+    let parked = shard.lot.borrow_mut().park(id, stream, kept);
+    if let Err(error) = parked {
+        tracing::debug!(%error, "cannot park a connection");
+        shard.proxy.sockets().gone(id);
+        shard.hub.close(id);
+    } else if !frames.is_empty() {
+        client::received(shard, id, &frames);
+    }
 }

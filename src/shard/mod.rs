@@ -1,9 +1,10 @@
 //! One thread: its listeners, connections, hub, lot and pools, and the loop that drives them.
 //!
-//! Nothing that a shard owns is shared. Work comes in from its listeners, from its parked sockets and
-//! through its mailbox; the loop does what is ready, then what follows from it (notices of the lot,
-//! effects of the hub), then sleeps until the next deadline.
+//! Nothing that a shard owns is shared. Work comes in from its listeners, from its parked sockets
+//! and through its mailbox; the loop does what is ready, then what follows from it (notices of the
+//! lot, effects of the hub), then sleeps until the next deadline.
 
+pub mod client;
 pub mod connection;
 pub mod mailbox;
 pub mod parked;

@@ -1,18 +1,18 @@
 //! A parked socket is ready: it left, sent a frame, began its next request, or takes bytes again.
 //!
-//! Called by the shard's loop with what the readiness set reports, and after it for what follows: the
-//! lot's notices and the hub's effects.
+//! Called by the shard's loop with what the readiness set reports, and after it for what follows:
+//! the lot's notices and the hub's effects.
 
 use std::io;
 use std::rc::Rc;
 
+use super::client::{end, received};
 use super::connection;
 use super::state::Shard;
 use crate::hub::fanout::Then;
 use crate::hub::slab::SessionId;
 use crate::parking::Notice;
 use crate::parking::poll::Readiness;
-use crate::proxy::sockets::Flow;
 
 /// Bytes read from one socket at once.
 pub const READ_BYTES_MAX: usize = 64 * 1024;
@@ -41,10 +41,8 @@ fn read(shard: &Rc<Shard>, id: SessionId, left: bool, scratch: &mut [u8]) {
         match got {
             Ok(0) => return end(shard, id),
             Ok(n) if shard.hub.with(|registry| registry.is_socket(id)) => {
-                match shard.proxy.sockets().received(id, &scratch[..n]) {
-                    Flow::Read => {}
-                    Flow::Pause => shard.hub.set_reading(id, false),
-                    Flow::Close => return end(shard, id),
+                if !received(shard, id, &scratch[..n]) {
+                    return;
                 }
             }
             Ok(n) => shard.lot.borrow_mut().keep(id, &scratch[..n]),
@@ -55,13 +53,6 @@ fn read(shard: &Rc<Shard>, id: SessionId, left: bool, scratch: &mut [u8]) {
     }
     // Plain sockets are reported again; decrypted bytes are not.
     shard.lot.borrow_mut().read_again(id);
-}
-
-/// The client's connection is over.
-fn end(shard: &Rc<Shard>, id: SessionId) {
-    shard.proxy.sockets().gone(id);
-    shard.hub.close(id);
-    shard.made_room();
 }
 
 /// Does what has been left to the shard, until nothing is.

@@ -103,7 +103,8 @@ impl Certificates {
     }
 
     /// The folder's present state, if a file of it was written since this one was read. A pair that
-    /// is gone or does not work any more keeps the certificate that was read before. Blocks shortly.
+    /// is gone or does not work any more keeps the certificate that was read before. Blocks
+    /// shortly.
     #[must_use]
     pub fn refresh(&self) -> Option<(Certificates, Vec<Problem>)> {
         let mut fresh = self.clone();

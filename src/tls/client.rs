@@ -18,8 +18,8 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// Verifying against the system's roots. That there are none, or that some cannot be read, is told
-    /// but not fatal: only backends with TLS need them. Blocks while it reads them.
+    /// Verifying against the system's roots. That there are none, or that some cannot be read, is
+    /// told but not fatal: only backends with TLS need them. Blocks while it reads them.
     pub fn from_system() -> Result<(ClientTls, Vec<String>), Error> {
         let loaded = rustls_native_certs::load_native_certs();
         let mut problems: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();

@@ -285,7 +285,8 @@ mod tests {
             prop_assert_eq!(parsed(&out), (head, out.len()));
             for cut in 0..out.len() {
                 let needs = super::head(&out[..cut]);
-                prop_assert!(matches!(needs, Ok(Parsed::Needs(n)) if n > 0 && cut + n <= out.len()));
+                let Ok(Parsed::Needs(needs)) = needs else { panic!("{needs:?}") };
+                prop_assert!(needs > 0 && cut + needs <= out.len());
             }
         }
 

@@ -1,11 +1,11 @@
-//! The strict reader that stands between a client's socket and hyper's HTTP/1 server, and lets through
-//! only requests whose framing is beyond doubt: hyper takes some things that a backend could read
-//! differently (RFC 9112, section 11.2).
+//! The strict reader that stands between a client's socket and hyper's HTTP/1 server, and lets
+//! through only requests whose framing is beyond doubt: hyper takes some things that a backend
+//! could read differently (RFC 9112, section 11.2).
 //!
-//! Called by whatever reads a client's socket, with each run of bytes before hyper sees it. It follows
-//! the connection from request to request (head, body, next head) and keeps no copy of anything, only
-//! where it is. It knows neither hyper nor sockets. A run that holds whole heads is passed over line
-//! by line; nothing is done twice when runs are cut elsewhere.
+//! Called by whatever reads a client's socket, with each run of bytes before hyper sees it. It
+//! follows the connection from request to request (head, body, next head) and keeps no copy of
+//! anything, only where it is. It knows neither hyper nor sockets. A run that holds whole heads is
+//! passed over line by line; nothing is done twice when runs are cut elsewhere.
 
 mod byte;
 mod chunk;
@@ -94,8 +94,8 @@ impl HeadGuard {
     ///
     /// # Errors
     ///
-    /// Something in them is in doubt. The connection is to be answered and closed: nobody can tell any
-    /// more where a request begins, so all that is fed after that is refused too.
+    /// Something in them is in doubt. The connection is to be answered and closed: nobody can tell
+    /// any more where a request begins, so all that is fed after that is refused too.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Violation> {
         let mut at = 0;
         // Where the request began whose head is being read: before this run until one begins in it.
@@ -118,7 +118,8 @@ impl HeadGuard {
 
     /// From now on everything passes: the connection is no longer one of HTTP/1 (an upgrade or a
     /// CONNECT that was accepted). To be called before the answer that says so is written. Until
-    /// then what follows such a request is taken for another one, as it would be if it were refused.
+    /// then what follows such a request is taken for another one, as it would be if it were
+    /// refused.
     pub fn release(&mut self) {
         self.state = State::Released;
     }

@@ -1,7 +1,7 @@
 //! What a parked HTTP/1 connection writes: response heads, chunks, the last chunk.
 //!
-//! hyper writes the heads of everything that it still serves; this is for connections that hyper has
-//! let go of. Called by `session` and `parking`.
+//! hyper writes the heads of everything that it still serves; this is for connections that hyper
+//! has let go of. Called by `session` and `parking`.
 
 use bytes::{BufMut, Bytes, BytesMut};
 

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 
 /// The elements of a comma list: split at commas outside double quotes, trimmed.
 ///
-/// An empty value has no elements, a comma at the very end opens none, and `a, ,b` has an empty one in
-/// the middle. An element whose quote never ends is dropped.
+/// An empty value has no elements, a comma at the very end opens none, and `a, ,b` has an empty one
+/// in the middle. An element whose quote never ends is dropped.
 #[must_use]
 pub fn elements(value: &[u8]) -> Elements<'_> {
     Elements { rest: value }
@@ -121,8 +121,8 @@ pub fn parameters(element: &[u8]) -> Option<Parameters<'_>> {
     }
 }
 
-/// Reads `name=value; name=value; ...`, as [`parameters`] does after the first item. Blank items are
-/// skipped. `None` when a quoted value does not end.
+/// Reads `name=value; name=value; ...`, as [`parameters`] does after the first item. Blank items
+/// are skipped. `None` when a quoted value does not end.
 #[must_use]
 pub fn named(mut rest: &[u8]) -> Option<Vec<Parameter<'_>>> {
     let mut list = Vec::new();
@@ -179,7 +179,8 @@ fn unquote(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
     }
 }
 
-/// A decimal integer of 32 bits, with an optional sign and blanks around it. Anything else is `None`.
+/// A decimal integer of 32 bits, with an optional sign and blanks around it. Anything else is
+/// `None`.
 #[must_use]
 pub fn integer(text: &[u8]) -> Option<i32> {
     let text = text.trim_ascii();

@@ -13,8 +13,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Decodes base64 without ever failing: characters outside the standard alphabet are skipped, padding
-/// may be missing, and bits that do not fill a byte are dropped.
+/// Decodes base64 without ever failing: characters outside the standard alphabet are skipped,
+/// padding may be missing, and bits that do not fill a byte are dropped.
 #[must_use]
 pub fn base64_decode(text: &[u8]) -> Vec<u8> {
     match BASE64.decode(text) {

@@ -1,7 +1,7 @@
 //! The opening handshake, both roles (RFC 6455, section 4; specification, WebSockets 1.1 and 2.1).
 //!
-//! Called by whoever meets a client's request (to recognise and to check it) and by `proxy` (to ask a
-//! backend and to check its answer). Only headers: nothing is sent or read here.
+//! Called by whoever meets a client's request (to recognise and to check it) and by `proxy` (to ask
+//! a backend and to check its answer). Only headers: nothing is sent or read here.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,8 +19,10 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const KEY_AND_GUID_BYTES_MAX: usize = 256;
 
 /// The body (`text/plain`, status 400) for a client whose handshake is not valid.
-pub const INVALID_REQUEST: &str = "Request contained an Upgrade header with value \"websocket\" but \
-                                   the request was not a valid WebSocket request.\n";
+pub const INVALID_REQUEST: &str = concat!(
+    "Request contained an Upgrade header with value \"websocket\" ",
+    "but the request was not a valid WebSocket request.\n"
+);
 
 /// Why a request with `Upgrade: websocket` is no handshake. The client sees [`INVALID_REQUEST`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

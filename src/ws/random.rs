@@ -1,14 +1,16 @@
 //! Unpredictable bytes for masks and handshake keys, from the system's source, a block at a time.
 //!
-//! RFC 6455 (10.3) wants masks that nobody can foresee, one for each message; a system call for each
-//! would cost more than the frame.
+//! RFC 6455 (10.3) wants masks that nobody can foresee, one for each message; a system call for
+//! each would cost more than the frame.
 
 use std::cell::Cell;
 
 const BLOCK_BYTES: usize = 256;
 
 thread_local! {
-    static BLOCK: Cell<([u8; BLOCK_BYTES], usize)> = const { Cell::new(([0; BLOCK_BYTES], BLOCK_BYTES)) };
+    /// Random bytes, and how many of them have been handed out.
+    static BLOCK: Cell<([u8; BLOCK_BYTES], usize)> =
+        const { Cell::new(([0; BLOCK_BYTES], BLOCK_BYTES)) };
 }
 
 /// `N` (at most 256) bytes that cannot be foreseen.

@@ -150,8 +150,8 @@ impl Reader {
 
     /// The next piece, as far as it has come; `None` when more bytes are needed.
     ///
-    /// The first piece of a message has at least `hold_back` bytes, unless its frame is shorter: so a
-    /// rule that looks at how a message begins need not put pieces together. After an error the
+    /// The first piece of a message has at least `hold_back` bytes, unless its frame is shorter: so
+    /// a rule that looks at how a message begins need not put pieces together. After an error the
     /// reader is of no more use.
     pub fn next(&mut self, hold_back: usize) -> Result<Option<Piece>, Violation> {
         let Some(partial) = &mut self.partial else { return Ok(None) };

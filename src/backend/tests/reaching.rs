@@ -113,7 +113,14 @@ fn tls_towards_backends() {
             let asking = async {
                 assert_eq!(text(backend.send(&to, get("/")).await.unwrap()).await, "ok");
             };
-            tokio::select! { () = asking => {}, () = async { serve().await; std::future::pending().await } => {} }
+            let serving = async {
+                serve().await;
+                std::future::pending().await
+            };
+            tokio::select! {
+                () = asking => {}
+                () = serving => {}
+            }
         }
         let to = named("other.test", false);
         let (response, ()) = tokio::join!(backend.send(&to, get("/")), serve());

@@ -1,8 +1,9 @@
-//! Rewrites almost-JSON that GRIP accepts into JSON: used when the strict parser has refused a text.
+//! Rewrites almost-JSON that GRIP accepts into JSON: used when the strict parser has refused a
+//! text.
 //!
 //! Lone surrogates become `?`, raw control characters in strings are escaped, needless escapes lose
-//! their backslash, and integers of more than 64 bits become floats. Everything else stays as it is,
-//! so that what is not JSON for another reason is refused again.
+//! their backslash, and integers of more than 64 bits become floats. Everything else stays as it
+//! is, so that what is not JSON for another reason is refused again.
 
 /// The text with those repairs made.
 pub fn repaired(text: &[u8]) -> Vec<u8> {

@@ -138,7 +138,8 @@ proptest::proptest! {
         let items = parse_items(&mut sent.to_json_bytes()).unwrap();
         let [item] = items.as_slice() else { panic!() };
         proptest::prop_assert_eq!(item.channel.as_str(), channel);
-        proptest::prop_assert_eq!(item.id.as_deref(), Some(id.as_str()).filter(|id| !id.is_empty()));
+        let written = Some(id.as_str()).filter(|id| !id.is_empty());
+        proptest::prop_assert_eq!(item.id.as_deref(), written);
         let Some(Action::Send(response)) = &item.http_response else { panic!() };
         proptest::prop_assert_eq!(response.code, code);
         proptest::prop_assert_eq!(&response.body, &ResponseBody::Whole(http.clone().into()));

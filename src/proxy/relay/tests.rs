@@ -1,1 +1,294 @@
-//! The relay between two streams in memory.
+//! The relay between two streams in memory: a client on one side, a backend on the other.
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+use super::*;
+use crate::proxy::tests::{Company, context, from_client, route, run};
+use crate::wire::frame::{self, Opcode, Parsed, server_fragment, server_frame};
+
+struct World {
+    company: Company,
+    client: DuplexStream,
+    backend: DuplexStream,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl World {
+    /// A relay over streams of `bytes` each, with GRIP if there is a prefix.
+    fn new(prefix: Option<&[u8]>, bytes: usize) -> World {
+        let company = Company::new();
+        let lease = company.shared.hub.open_socket(clock::now());
+        let id = lease.id();
+        // It is not parked: what the hub sends waits for the relay.
+        company.clients.borrow_mut().client(id).stalled = true;
+        let channel = crate::grip::channel::ChannelName::new("s");
+        company.shared.hub.with(|registry| registry.subscribe(id, &channel, true));
+        let ((client, one), (backend, two)) = (duplex(bytes), duplex(bytes));
+        let parties = Parties {
+            lease,
+            context: context("/ws", None),
+            route: route("*,prefix=p- localhost:1"),
+            prefix: prefix.map(Into::into),
+        };
+        let stats = Rc::clone(&company.shared.stats);
+        let relay = Relay::new(parties, stats, (one, Bytes::new()), (two, Bytes::new()));
+        let task = tokio::task::spawn_local(relay.run());
+        World { company, client, backend, task }
+    }
+
+    async fn client_sends(&mut self, opcode: Opcode, payload: &[u8]) {
+        self.client.write_all(&from_client(opcode, payload)).await.unwrap();
+    }
+
+    async fn backend_sends(&mut self, frame: &[u8]) {
+        self.backend.write_all(frame).await.unwrap();
+    }
+
+    async fn client_gets(&mut self, expected: &[u8]) {
+        let mut got = vec![0; expected.len()];
+        self.client.read_exact(&mut got).await.unwrap();
+        assert_eq!(got, expected, "{:?}", String::from_utf8_lossy(&got));
+    }
+
+    /// The next frame that the backend gets, unmasked.
+    async fn backend_gets(&mut self) -> (Opcode, bool, Vec<u8>) {
+        let mut bytes = BytesMut::new();
+        loop {
+            match frame::head(&bytes).unwrap() {
+                Parsed::Needs(needs) => {
+                    let mut more = vec![0; needs];
+                    self.backend.read_exact(&mut more).await.unwrap();
+                    bytes.extend_from_slice(&more);
+                }
+                Parsed::Head(head, _) => {
+                    let mut payload = vec![0; head.payload_bytes as usize];
+                    self.backend.read_exact(&mut payload).await.unwrap();
+                    frame::mask(&mut payload, head.mask.unwrap(), 0);
+                    return (head.opcode, head.fin, payload);
+                }
+            }
+        }
+    }
+
+    /// The relay has ended and both connections are closed.
+    async fn ends(mut self) {
+        self.task.await.unwrap();
+        for stream in [&mut self.client, &mut self.backend] {
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.unwrap();
+            assert_eq!(rest, b"");
+        }
+        assert!(self.company.shared.hub.with(|registry| registry.is_empty()));
+    }
+
+    fn publish(&self, message: &str) {
+        self.company.publish(&format!(
+            r#"{{"items":[{{"channel":"s","formats":{{"ws-message":{message}}}}}]}}"#
+        ));
+    }
+}
+
+fn control(text: &str) -> Bytes {
+    server_frame(Opcode::Text, format!("c:{text}").as_bytes())
+}
+
+#[test]
+fn frames_go_both_ways_as_they_are_and_then_closes() {
+    run(async {
+        let mut w = World::new(None, 4096);
+        w.client_sends(Opcode::Text, b"\xff not UTF-8").await;
+        w.client_sends(Opcode::Ping, b"p").await;
+        w.client_sends(Opcode::Binary, b"").await;
+        assert_eq!(w.backend_gets().await, (Opcode::Text, true, b"\xff not UTF-8".to_vec()));
+        assert_eq!(w.backend_gets().await, (Opcode::Ping, true, b"p".to_vec()));
+        assert_eq!(w.backend_gets().await, (Opcode::Binary, true, Vec::new()));
+        for frame in [
+            server_fragment(Opcode::Text, false, b"one"),
+            server_frame(Opcode::Pong, b"between"),
+            server_fragment(Opcode::Continuation, true, b"two"),
+            control("{}"),
+        ] {
+            w.backend_sends(&frame).await;
+            w.client_gets(&frame).await;
+        }
+        w.client_sends(Opcode::Close, b"\x0b\xb9bye").await;
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x0b\xb9bye".to_vec()));
+        w.client_sends(Opcode::Text, b"ignored").await;
+        w.backend_sends(b"\x88\x00").await;
+        w.client_gets(b"\x88\x02\x03\xe8").await;
+        w.ends().await;
+    });
+}
+
+#[test]
+fn the_backend_closes_first() {
+    run(async {
+        let mut w = World::new(None, 4096);
+        w.backend_sends(b"\x88\x03\x0f\xa1!").await;
+        w.client_gets(b"\x88\x03\x0f\xa1!").await;
+        w.client_sends(Opcode::Close, b"").await;
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x03\xe8".to_vec()));
+        w.ends().await;
+    });
+}
+
+#[test]
+fn a_large_message_goes_through_small_streams() {
+    run(async {
+        let mut w = World::new(Some(b"m:"), 100);
+        let mut message = b"m:".to_vec();
+        message.extend((0..300_000_u32).map(|n| n as u8));
+        let frame = server_frame(Opcode::Binary, &message);
+        let (mut client, mut backend) = (w.client, w.backend);
+        let write = async {
+            backend.write_all(&frame).await.unwrap();
+            backend
+        };
+        let read = async {
+            let mut reader = crate::ws::messages::Messages::new(Sender::Server);
+            loop {
+                let mut part = [0; 1000];
+                let n = client.read(&mut part).await.unwrap();
+                reader.feed(&part[..n]);
+                if let Some(one) = reader.next(usize::MAX).unwrap() {
+                    return (one, client);
+                }
+            }
+        };
+        let (backend, (one, client)) = tokio::join!(write, read);
+        let crate::ws::messages::Incoming::Message(one) = one else { panic!() };
+        assert!(one.content == message[2..]);
+        (w.client, w.backend) = (client, backend);
+        let mask = [1, 2, 3, 4];
+        let large = vec![b'y'; 50_000];
+        let sent = frame::client_fragment(Opcode::Text, true, mask, &large);
+        let (mut client, mut got) = (w.client, Vec::new());
+        w.client = duplex(1).0;
+        let write = async { client.write_all(&sent).await.unwrap() };
+        let read = async {
+            let mut fin = false;
+            while !fin {
+                let (_, last, payload) = w.backend_gets().await;
+                got.extend(payload);
+                fin = last;
+            }
+        };
+        tokio::join!(write, read);
+        assert!(got == large);
+    });
+}
+
+#[test]
+fn the_rules_of_grip() {
+    run(async {
+        let mut w = World::new(Some(b"m:"), 4096);
+        w.backend_sends(&control(r#"{"type":"subscribe","channel":"t"}"#)).await;
+        w.backend_sends(&server_frame(Opcode::Text, b"no prefix")).await;
+        // The whole of an unprefixed message is dropped.
+        w.backend_sends(&server_fragment(Opcode::Text, false, b"x")).await;
+        w.backend_sends(&server_fragment(Opcode::Continuation, true, b"m:y")).await;
+        // A head and a payload that come byte by byte are one message all the same.
+        for byte in server_frame(Opcode::Text, b"m:m:x").iter() {
+            w.backend_sends(&[*byte]).await;
+            tokio::task::yield_now().await;
+        }
+        let mut got = Vec::new();
+        while !got.ends_with(b"x") {
+            got.push(w.client.read_u8().await.unwrap());
+        }
+        let mut reader = crate::ws::messages::Messages::new(Sender::Server);
+        reader.feed(&got);
+        let text = format!("{:?}", reader.next(100).unwrap());
+        assert!(text.contains("b\"m:x\""), "{text}");
+        w.company
+            .publish(r#"{"items":[{"channel":"p-t","formats":{"ws-message":{"content":"pub"}}}]}"#);
+        w.client_gets(b"\x81\x03pub").await;
+        // What a control message sends keeps its place.
+        let delayed = r#"{"type":"send-delayed","content":"late","timeout":50}"#;
+        w.backend_sends(&control(delayed)).await;
+        let flush = [
+            server_frame(Opcode::Text, b"m:1"),
+            control(r#"{"type":"flush-delayed"}"#),
+            server_frame(Opcode::Text, b"m:2"),
+        ];
+        w.backend_sends(&flush.concat()).await;
+        w.client_gets(b"\x81\x011\x81\x04late\x81\x012").await;
+    });
+}
+
+#[test]
+fn what_is_published_waits_for_the_end_of_a_message() {
+    run(async {
+        let mut w = World::new(None, 4096);
+        w.backend_sends(&server_fragment(Opcode::Text, false, b"one")).await;
+        w.client_gets(b"\x01\x03one").await;
+        w.publish(r#"{"content":"pub"}"#);
+        w.backend_sends(&server_fragment(Opcode::Continuation, true, b"two")).await;
+        w.client_gets(b"\x80\x03two\x81\x03pub").await;
+    });
+}
+
+#[test]
+fn a_published_close_reaches_both_sides() {
+    run(async {
+        let mut w = World::new(None, 4096);
+        w.publish(r#"{"action":"close","code":4001,"reason":"bye"}"#);
+        w.client_gets(b"\x88\x05\x0f\xa1bye").await;
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x03\xe8".to_vec()));
+        w.backend_sends(&server_frame(Opcode::Text, b"discarded")).await;
+        w.client_sends(Opcode::Close, b"\x0f\xa1").await;
+        w.ends().await;
+    });
+}
+
+#[test]
+fn detaching_keeps_the_client() {
+    run(async {
+        let mut w = World::new(Some(b"m:"), 4096);
+        w.backend_sends(&control(r#"{"type":"detach"}"#)).await;
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x03\xe8".to_vec()));
+        w.backend_sends(&server_frame(Opcode::Text, b"m:discarded")).await;
+        w.backend_sends(b"\x88\x02\x03\xe8").await;
+        assert_eq!(w.backend.read(&mut [0]).await.unwrap(), 0);
+        w.client_sends(Opcode::Text, b"discarded").await;
+        w.publish(r#"{"content":"pub"}"#);
+        w.client_gets(b"\x81\x03pub").await;
+        w.client_sends(Opcode::Close, b"\x0f\xa1").await;
+        w.client_gets(b"\x88\x02\x03\xe8").await;
+        w.ends().await;
+    });
+}
+
+#[test]
+fn either_side_may_vanish() {
+    run(async {
+        let mut w = World::new(None, 4096);
+        w.backend_sends(&server_frame(Opcode::Text, b"last")).await;
+        w.backend = duplex(1).0;
+        w.client_gets(b"\x81\x04last").await;
+        w.ends().await;
+
+        let mut w = World::new(None, 4096);
+        w.client_sends(Opcode::Text, b"last").await;
+        w.client = duplex(1).0;
+        assert_eq!(w.backend_gets().await, (Opcode::Text, true, b"last".to_vec()));
+        assert_eq!(w.backend.read(&mut [0]).await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn either_side_may_break_the_protocol() {
+    run(async {
+        let mut w = World::new(None, 4096);
+        w.client.write_all(b"\x81\x01x").await.unwrap();
+        w.client_gets(b"\x88\x02\x03\xea").await;
+        let stats = Rc::clone(&w.company.shared.stats);
+        w.ends().await;
+        assert_eq!(stats.socket_protocol_errors.get(), 1);
+
+        let mut w = World::new(None, 4096);
+        w.backend_sends(b"\x83\x00").await;
+        w.ends().await;
+    });
+}

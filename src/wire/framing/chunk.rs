@@ -1,5 +1,5 @@
-//! What stands around the chunks of a chunked body, byte by byte (RFC 9112, 7.1). Only CR LF ends a line
-//! here, as in hyper. Used by `framing`.
+//! What stands around the chunks of a chunked body, byte by byte (RFC 9112, 7.1). Only CR LF ends a
+//! line here, as in hyper. Used by `framing`.
 
 use super::byte::is_control;
 use super::violation::Kind;

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The first violation in `runs`, its offset counted from the first byte of all, and its run's begin.
+/// The first violation in `runs`, its offset counted from the first byte of all, and its run's
+/// begin.
 fn feed<'a>(runs: impl IntoIterator<Item = &'a [u8]>) -> (HeadGuard, Option<(Violation, usize)>) {
     let mut guard = HeadGuard::new(8192);
     let mut begin = 0;

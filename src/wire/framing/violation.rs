@@ -59,8 +59,8 @@ pub struct Violation {
     /// How many bytes of the run may still be passed on: those before the head of the offending
     /// request (0 if that began in an earlier run), or before the offending byte of a body.
     pub offset: usize,
-    /// It is in the body (or the trailers) of a request whose head has been passed on: that request is
-    /// under way and will never be whole.
+    /// It is in the body (or the trailers) of a request whose head has been passed on: that request
+    /// is under way and will never be whole.
     pub in_body: bool,
     /// The name of the header at fault, if one is.
     pub(super) header: Name,
@@ -180,10 +180,6 @@ impl Name {
     /// Whether this is the whole of the name, given in lower case.
     pub(super) fn is(&self, name: &[u8]) -> bool {
         self.bytes.get(..self.length) == Some(name)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.length == 0
     }
 
     fn as_str(&self) -> &str {
