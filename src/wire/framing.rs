@@ -16,7 +16,7 @@ pub use violation::{Kind, Violation};
 
 use byte::{TARGET, TOKEN, is, is_control};
 use chunk::Chunk;
-use value::Value;
+use value::{Framing, Value};
 use violation::Name;
 
 /// Most header lines of a request; hyper's own limit.
@@ -66,8 +66,7 @@ pub struct HeadGuard {
     http10: bool,
     name: Name,
     value: Value,
-    length: Option<u64>,
-    chunked: bool,
+    framing: Framing,
 }
 
 const VERSION: &[u8] = b"HTTP/1.";
@@ -85,8 +84,7 @@ impl HeadGuard {
             http10: false,
             name: Name::default(),
             value: Value::Other,
-            length: None,
-            chunked: false,
+            framing: Framing::default(),
         }
     }
 
@@ -272,19 +270,7 @@ impl HeadGuard {
 
     /// The line feed of a request line or of a header line.
     fn end_line(&mut self) -> Result<(), Kind> {
-        match self.value {
-            Value::Other => {}
-            Value::Length { number: None, .. } => return Err(Kind::Length),
-            Value::Length { .. } if self.chunked => return Err(Kind::LengthAndEncoding),
-            Value::Length { number, .. } if self.length.is_none() => self.length = number,
-            Value::Length { number, .. } if self.length == number => {}
-            Value::Length { .. } => return Err(Kind::LengthsDiffer),
-            Value::Encoding { .. } if !self.value.is_chunked() => return Err(Kind::Encoding),
-            Value::Encoding { .. } if self.chunked => return Err(Kind::EncodingTwice),
-            Value::Encoding { .. } if self.length.is_some() => return Err(Kind::LengthAndEncoding),
-            Value::Encoding { .. } if self.http10 => return Err(Kind::EncodingInHttp10),
-            Value::Encoding { .. } => self.chunked = true,
-        }
+        self.framing.decide(self.value, self.http10)?;
         self.value = Value::Other;
         self.name = Name::default();
         self.state = State::Line { cr: false };
@@ -293,7 +279,7 @@ impl HeadGuard {
 
     /// The empty line after a head or after trailers.
     fn end_head(&mut self) {
-        let state = match (self.trailers, self.chunked, self.length) {
+        let state = match (self.trailers, self.framing.chunked, self.framing.length) {
             (false, true, _) => State::Chunks(Chunk::FIRST),
             (false, false, Some(left)) if left > 0 => State::Body { left },
             _ => State::Blank { cr: false },
