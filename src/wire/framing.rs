@@ -29,8 +29,8 @@ const CHUNK_LINE_BYTES_MAX: usize = 4096;
 enum State {
     /// Before a request; empty lines are skipped. `true` after a CR.
     Blank { cr: bool },
-    /// In the method. `false` until it has a character.
-    Method { some: bool },
+    /// In the method, which has a character.
+    Method,
     /// In the target. `false` until it has a character.
     Target { some: bool },
     /// So many characters of the version have been read.
@@ -128,10 +128,9 @@ impl HeadGuard {
 
     fn in_head(&self) -> bool {
         match self.state {
-            State::Blank { .. }
-            | State::Method { .. }
-            | State::Target { .. }
-            | State::Version { .. } => true,
+            State::Blank { .. } | State::Method | State::Target { .. } | State::Version { .. } => {
+                true
+            }
             State::LineCr | State::Line { .. } | State::Name | State::Value => !self.trailers,
             _ => false,
         }
@@ -164,8 +163,8 @@ impl HeadGuard {
         let rest = rest.get(..rest.len().min(room)).unwrap_or_default();
         let Some(first) = rest.first() else { return Err((too_much, 0)) };
         let used = match self.state {
-            State::Method { some } => self.method(rest, some),
-            State::Target { some } => self.target(rest, some),
+            State::Method => self.word(rest, true),
+            State::Target { some } => self.word(rest, some),
             State::Name => self.name(rest),
             State::Value => self.value(rest),
             _ => {
@@ -191,31 +190,25 @@ impl HeadGuard {
         used
     }
 
-    fn method(&mut self, rest: &[u8], some: bool) -> Result<usize, (Kind, usize)> {
-        let length = rest.iter().take_while(|byte| is(**byte, TOKEN)).count();
+    /// The method or the target, up to the space after it.
+    fn word(&mut self, rest: &[u8], some: bool) -> Result<usize, (Kind, usize)> {
+        let (class, wrong, next) = match self.state {
+            State::Method => (TOKEN, Kind::Method, State::Target { some: false }),
+            _ => (TARGET, Kind::Target, State::Version { at: 0 }),
+        };
+        let length = rest.iter().take_while(|byte| is(**byte, class)).count();
         match rest.get(length) {
-            None => self.state = State::Method { some: true },
-            Some(b' ') if some || length > 0 => {
-                self.state = State::Target { some: false };
-                return Ok(length.saturating_add(1));
+            None => {
+                if class == TARGET {
+                    self.state = State::Target { some: true };
+                }
+                return Ok(length);
             }
-            Some(_) => return Err((Kind::Method, length)),
+            Some(b' ') if some || length > 0 => self.state = next,
+            Some(b'\r' | b'\n') if class == TARGET => return Err((Kind::Version, length)),
+            Some(_) => return Err((wrong, length)),
         }
-        Ok(length)
-    }
-
-    fn target(&mut self, rest: &[u8], some: bool) -> Result<usize, (Kind, usize)> {
-        let length = rest.iter().take_while(|byte| is(**byte, TARGET)).count();
-        match rest.get(length) {
-            None => self.state = State::Target { some: true },
-            Some(b' ') if some || length > 0 => {
-                self.state = State::Version { at: 0 };
-                return Ok(length.saturating_add(1));
-            }
-            Some(b'\r' | b'\n') => return Err((Kind::Version, length)),
-            Some(_) => return Err((Kind::Target, length)),
-        }
-        Ok(length)
+        Ok(length.saturating_add(1))
     }
 
     fn name(&mut self, rest: &[u8]) -> Result<usize, (Kind, usize)> {
@@ -302,7 +295,7 @@ impl HeadGuard {
             (State::Blank { .. }, b'\r') => State::Blank { cr: true },
             (State::Blank { .. }, byte) if is(byte, TOKEN) => {
                 self.counted = 1;
-                State::Method { some: true }
+                State::Method
             }
             (State::Blank { .. }, _) => return Err(Kind::Method),
             (State::Version { at }, byte) => self.version(at, byte)?,

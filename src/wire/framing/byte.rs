@@ -19,7 +19,7 @@ const CLASSES: [u8; 256] = {
             b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}'
         );
         let target = !matches!(byte, b'"' | b'<' | b'>');
-        classes[byte as usize] = (token as u8) * TOKEN | (target as u8) * TARGET;
+        classes[byte as usize] = ((token as u8) * TOKEN) | ((target as u8) * TARGET);
         byte += 1;
     }
     classes

@@ -179,10 +179,6 @@ impl Name {
         self.bytes.get(..self.length) == Some(name)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
     fn as_str(&self) -> &str {
         let kept = self.bytes.get(..self.length).unwrap_or(&self.bytes);
         std::str::from_utf8(kept).unwrap_or_default()
