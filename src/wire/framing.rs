@@ -128,11 +128,8 @@ impl HeadGuard {
 
     fn in_head(&self) -> bool {
         match self.state {
-            State::Blank { .. } | State::Method | State::Target { .. } | State::Version { .. } => {
-                true
-            }
-            State::LineCr | State::Line { .. } | State::Name | State::Value => !self.trailers,
-            _ => false,
+            State::Body { .. } | State::Chunks(_) | State::Released | State::Refused(_) => false,
+            _ => !self.trailers,
         }
     }
 
@@ -198,17 +195,16 @@ impl HeadGuard {
         };
         let length = rest.iter().take_while(|byte| is(**byte, class)).count();
         match rest.get(length) {
-            None => {
-                if class == TARGET {
-                    self.state = State::Target { some: true };
-                }
-                return Ok(length);
+            None if class == TOKEN => {}
+            None => self.state = State::Target { some: true },
+            Some(b' ') if some || length > 0 => {
+                self.state = next;
+                return Ok(length.saturating_add(1));
             }
-            Some(b' ') if some || length > 0 => self.state = next,
             Some(b'\r' | b'\n') if class == TARGET => return Err((Kind::Version, length)),
             Some(_) => return Err((wrong, length)),
         }
-        Ok(length.saturating_add(1))
+        Ok(length)
     }
 
     fn name(&mut self, rest: &[u8]) -> Result<usize, (Kind, usize)> {
