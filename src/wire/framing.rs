@@ -11,13 +11,11 @@ mod byte;
 mod chunk;
 mod value;
 mod violation;
-
-pub use violation::{Kind, Violation};
-
 use byte::{TARGET, TOKEN, is, is_control};
 use chunk::Chunk;
 use value::{Framing, Value};
 use violation::Name;
+pub use violation::{Kind, Violation};
 
 /// Most header lines of a request; hyper's own limit.
 const HEADERS_MAX: usize = 100;
@@ -53,12 +51,12 @@ enum State {
     Refused(Kind),
 }
 
-/// Follows the bytes of one client. See the module.
+/// Follows the bytes of one client.
 #[derive(Debug)]
 pub struct HeadGuard {
     limit: usize,
     state: State,
-    /// Bytes of the head, the trailers, or the chunk line so far.
+    /// Bytes of the empty lines, the head, the trailers, or the chunk line so far.
     counted: usize,
     headers: usize,
     /// The lines are a chunked body's trailers, not a head.
@@ -101,12 +99,12 @@ impl HeadGuard {
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             let used = self.run(rest).map_err(|(kind, behind)| {
                 let offset = if self.in_head() { head } else { at.saturating_add(behind) };
-                let header = self.header(kind);
+                let violation = Violation { kind, offset, header: self.header(kind) };
                 self.state = State::Refused(kind);
-                Violation { kind, offset, header }
+                violation
             })?;
             at = at.saturating_add(used);
-            if matches!(self.state, State::Blank { .. }) {
+            if self.is_between_requests() {
                 head = at;
             }
         }
@@ -148,8 +146,9 @@ impl HeadGuard {
         match self.state {
             State::Released => return Ok(rest.len()),
             State::Refused(kind) => return Err((kind, 0)),
-            State::Body { left } => return Ok(self.skip(rest, left)),
-            State::Chunks(Chunk::Data { left }) => return Ok(self.skip(rest, left)),
+            State::Body { left } | State::Chunks(Chunk::Data { left }) => {
+                return Ok(self.skip(rest, left));
+            }
             _ => {}
         }
         let (most, too_much) = match self.state {
@@ -279,10 +278,7 @@ impl HeadGuard {
     /// One byte, where runs are short.
     fn step(&mut self, byte: u8) -> Result<(), Kind> {
         self.state = match (self.state, byte) {
-            (State::Blank { .. }, b'\n') => {
-                self.counted = 0;
-                State::Blank { cr: false }
-            }
+            (State::Blank { .. }, b'\n') => State::Blank { cr: false },
             (State::Blank { cr: true } | State::Line { cr: true } | State::LineCr, byte)
                 if byte != b'\n' =>
             {
