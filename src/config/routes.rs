@@ -75,9 +75,13 @@ impl Loaded {
     ///
     /// # Errors
     ///
-    /// What [`Loaded::report`] gives.
+    /// What [`Loaded::report`] gives, every mistake as an error.
     pub fn strict(self) -> Result<Table, String> {
-        if self.problems.is_empty() { Ok(self.table) } else { Err(self.report()) }
+        if self.problems.is_empty() {
+            return Ok(self.table);
+        }
+        let problems = self.problems.into_iter().map(Problem::into_error).collect();
+        Err(Loaded { problems, table: self.table, file: self.file }.report())
     }
 
     /// All problems as a compiler shows them, an empty line after each, then how many there are.

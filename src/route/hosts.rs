@@ -32,6 +32,10 @@ pub struct Query<'a> {
 pub const ROUTES_MAX: usize = (1 << (32 - CLASS_BITS)) - 2;
 /// Bits of a path slot that say which requests the route is for.
 const CLASS_BITS: u32 = 4;
+/// So many beginnings of a path are hashed before they are looked for.
+const BLOCK: usize = 8;
+/// In a rank: the route has `proto`.
+const PROTO: u64 = 1 << 63;
 /// The seed of the hashes of hosts; those of paths are seeded by their group.
 const HOSTS: u32 = u32::MAX;
 
@@ -43,13 +47,15 @@ pub struct Group {
     pub entries: u32,
     /// Its first length in [`Index::lengths`].
     pub lengths: u32,
+    /// A route of it has `proto`, so one with a shorter `path_beg` may beat one with a longer.
+    pub protos: bool,
 }
 
 impl Group {
     /// Short, for the printed source.
     #[must_use]
-    pub const fn new(entries: u32, lengths: u32) -> Group {
-        Group { entries, lengths }
+    pub const fn new(entries: u32, lengths: u32, protos: bool) -> Group {
+        Group { entries, lengths, protos }
     }
 }
 
@@ -80,30 +86,32 @@ impl Index {
         let (groups, fallback) = gather(routes);
         let mut hosts = Slots::with_room_for(groups.len());
         let mut paths = Slots::with_room_for(routes.len());
-        let mut bounds = vec![Group::default()];
+        let mut bounds = Vec::with_capacity(groups.len() + 1);
         let (mut entries, mut lengths) = (Vec::new(), Vec::new());
         let path_of = |number: u32| routes.get(number as usize).map_or("", path_beg).as_bytes();
         for (group, (host, members)) in (0_u32..).zip(&groups) {
             if let Some(host) = host {
                 hosts.insert(hash_of_host(host), group);
             }
+            let of = |number: &u32| routes.get(*number as usize);
+            let has_proto = |route: &Route| route.condition.websocket.is_some();
+            let protos = members.iter().filter_map(of).any(has_proto);
+            bounds.push(Group::new(small(entries.len()), small(lengths.len()), protos));
             let mut own: Vec<u32> = members.iter().map(|n| small(path_of(*n).len())).collect();
             own.sort_unstable();
             own.dedup();
             for number in members {
-                let mut hash = seed(group);
-                let mut at = 0;
-                for length in own.iter().take_while(|l| **l as usize <= path_of(*number).len()) {
-                    hash = advance(hash, path_of(*number).get(at..*length as usize));
-                    at = *length as usize;
-                }
-                let class = routes.get(*number as usize).map_or(0, class);
+                let path = path_of(*number);
+                let fitting = own.partition_point(|length| *length as usize <= path.len());
+                let hashes = hashes(group, path, own.get(..fitting).unwrap_or_default());
+                let hash = hashes[fitting.wrapping_sub(1) % BLOCK];
+                let class = of(number).map_or(0, class);
                 paths.insert(hash, small(entries.len()) << CLASS_BITS | class);
                 entries.push(*number);
             }
             lengths.extend(own);
-            bounds.push(Group { entries: small(entries.len()), lengths: small(lengths.len()) });
         }
+        bounds.push(Group::new(small(entries.len()), small(lengths.len()), false));
         Index {
             hosts: hosts.into(),
             groups: bounds.into(),
@@ -123,37 +131,61 @@ impl Index {
     /// `ssl` decides only between equal paths, and the order never matters.
     #[must_use]
     pub fn lookup(&self, routes: &[Route], query: &Query<'_>) -> Option<usize> {
-        let group = self.group(routes, query.host).or(self.fallback)? as usize;
-        let (from, to) = (self.groups.get(group)?, self.groups.get(group + 1)?);
+        let number = self.group(routes, query.host).or(self.fallback)?;
+        let (group, end) = self.bounds(number)?;
+        let lengths = self.lengths.get(group.lengths as usize..end.lengths as usize)?;
         let path = query.path.as_bytes();
+        let mut left = lengths.partition_point(|length| *length as usize <= path.len());
         let mut best = None;
-        let mut hash = seed(small(group));
-        let mut at = 0;
-        for length in self.lengths.get(from.lengths as usize..to.lengths as usize)? {
-            let length = *length as usize;
-            if length > path.len() {
-                break;
-            }
-            hash = advance(hash, path.get(at..length));
-            at = length;
-            for found in probe(&self.paths, hash) {
-                let entry = found >> CLASS_BITS;
-                let rank = rank(found, query, length);
-                // An entry of another group, for other requests, or not better than what we have.
-                if entry < from.entries
-                    || entry >= to.entries
-                    || rank <= best.map_or(0, |b: (u64, u32)| b.0)
-                {
-                    continue;
-                }
-                let Some(number) = self.entries.get(entry as usize) else { continue };
-                let beginning = routes.get(*number as usize).map(path_beg).map(str::as_bytes);
-                if beginning == path.get(..length) {
-                    best = Some((rank, *number));
+        // The longest first: mostly the first one found is the one.
+        while left > 0 {
+            let hashes = hashes(number, path, lengths.get(..left)?);
+            let block = left.saturating_sub(BLOCK);
+            for place in (block..left).rev() {
+                let length = *lengths.get(place)? as usize;
+                let found =
+                    self.best_of(routes, query, (group, end), hashes[place % BLOCK], length);
+                best = best.max(found);
+                if best.is_some_and(|(rank, _)| !group.protos || rank & PROTO != 0) {
+                    return best.map(|(_, number)| number as usize);
                 }
             }
+            left = block;
         }
         best.map(|(_, number)| number as usize)
+    }
+
+    /// The best of a group's routes whose `path_beg` has this length, and so is the path's
+    /// beginning with this hash; with its rank.
+    fn best_of(
+        &self,
+        routes: &[Route],
+        query: &Query<'_>,
+        (group, end): (Group, Group),
+        hash: u64,
+        length: usize,
+    ) -> Option<(u64, u32)> {
+        let mut best = None;
+        for found in probe(&self.paths, hash) {
+            let entry = found >> CLASS_BITS;
+            let rank = rank(found, query, length);
+            // An entry of another group, or one for other requests.
+            if entry < group.entries || entry >= end.entries || rank == 0 {
+                continue;
+            }
+            let Some(number) = self.entries.get(entry as usize) else { continue };
+            let beginning = routes.get(*number as usize).map(path_beg).map(str::as_bytes);
+            if beginning == query.path.as_bytes().get(..length) {
+                best = best.max(Some((rank, *number)));
+            }
+        }
+        best
+    }
+
+    /// A group, and where it ends.
+    fn bounds(&self, number: u32) -> Option<(Group, Group)> {
+        let place = number as usize;
+        Some((*self.groups.get(place)?, *self.groups.get(place.checked_add(1)?)?))
     }
 
     /// The group of a host that has rules of its own.
@@ -198,6 +230,20 @@ fn hash_of_host(host: &str) -> u64 {
     advance(seed(HOSTS), Some(host.as_bytes()))
 }
 
+/// The hashes of a path's beginnings of these lengths, which ascend and of which none is longer
+/// than the path; of the last [`BLOCK`] ones, each at its place modulo [`BLOCK`].
+fn hashes(group: u32, path: &[u8], lengths: &[u32]) -> [u64; BLOCK] {
+    let mut hashes = [0; BLOCK];
+    let mut hash = seed(group);
+    let mut at = 0;
+    for (place, length) in lengths.iter().enumerate() {
+        hash = advance(hash, path.get(at..*length as usize));
+        at = *length as usize;
+        hashes[place % BLOCK] = hash;
+    }
+    hashes
+}
+
 /// The four low bits of a path slot: whether `proto` is set and to `ws`, whether `ssl` is set and
 /// to `yes`.
 fn class(route: &Route) -> u32 {
@@ -213,7 +259,7 @@ fn rank(slot: u32, query: &Query<'_>, length: usize) -> u64 {
         return 0;
     }
     let (proto, tls) = (u64::from(slot >> 3 & 1), u64::from(slot >> 1 & 1));
-    proto << 63 | (length as u64) << 2 | tls << 1 | 1
+    (proto * PROTO) | ((length as u64) << 2) | (tls << 1) | 1
 }
 
 /// Everything counted here is at most [`ROUTES_MAX`] or the length of a line.

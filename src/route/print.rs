@@ -51,7 +51,9 @@ pub fn source(routes: &[Route], index: &Index) -> String {
 fn arrays_of(out: &mut String, index: &Index) {
     array(out, "HOSTS", "u64", index.hosts.iter());
     array(out, "PATHS", "u64", index.paths.iter());
-    let group = |Group { entries, lengths }: &Group| format!("Group::new({entries}, {lengths})");
+    let group = |Group { entries, lengths, protos }: &Group| {
+        format!("Group::new({entries}, {lengths}, {protos})")
+    };
     array(out, "GROUPS", "Group", index.groups.iter().map(group));
     array(out, "ENTRIES", "u32", index.entries.iter());
     array(out, "LENGTHS", "u32", index.lengths.iter());

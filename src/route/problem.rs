@@ -102,6 +102,12 @@ impl Problem {
         }
     }
 
+    /// This as an error: in a build and with `--strict` every mistake is one.
+    #[must_use]
+    pub fn into_error(self) -> Problem {
+        Problem { severity: Severity::Error, ..self }
+    }
+
     /// One line, as Pushpin logs it: `<file>:<line>: <reason>`.
     #[must_use]
     pub fn brief(&self, file: &str) -> String {

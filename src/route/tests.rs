@@ -100,6 +100,20 @@ fn duplicates_have_the_same_host_proto_ssl_and_path() {
     assert_eq!(problems.iter().map(|p| p.line).collect::<Vec<_>>(), [2, 6]);
 }
 
+#[test]
+fn many_lengths_on_one_host() {
+    // More than are hashed at a time; and a `proto` rule behind them all.
+    let mut file = String::from("a,proto=ws a:1\n");
+    (1..200).for_each(|n| writeln!(file, "a,path_beg=/{} a:1", "x".repeat(n)).unwrap());
+    let table = table(&file);
+    for n in 1..300_usize {
+        let path = format!("/{}", "x".repeat(n));
+        assert_eq!(line(&table, &format!("http://a{path}")), Some(n.min(199) as u32 + 1));
+        assert_eq!(line(&table, &format!("ws://a{path}y")), Some(1));
+    }
+    assert_eq!(line(&table, "http://a/"), None);
+}
+
 /// The specification's scan (routing 2.7), with the correction of its rule c.
 fn scan(table: &Table, query: &Query<'_>) -> Option<usize> {
     let of_host = |host: Option<&str>| -> Vec<usize> {

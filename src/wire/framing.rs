@@ -11,13 +11,11 @@ mod byte;
 mod chunk;
 mod value;
 mod violation;
-
-pub use violation::{Kind, Violation};
-
 use byte::{TARGET, TOKEN, is, is_control};
 use chunk::Chunk;
-use value::Value;
+use value::{Framing, Value};
 use violation::Name;
+pub use violation::{Kind, Violation};
 
 /// Most header lines of a request; hyper's own limit.
 const HEADERS_MAX: usize = 100;
@@ -29,8 +27,8 @@ const CHUNK_LINE_BYTES_MAX: usize = 4096;
 enum State {
     /// Before a request; empty lines are skipped. `true` after a CR.
     Blank { cr: bool },
-    /// In the method. `false` until it has a character.
-    Method { some: bool },
+    /// In the method, which has a character.
+    Method,
     /// In the target. `false` until it has a character.
     Target { some: bool },
     /// So many characters of the version have been read.
@@ -53,12 +51,12 @@ enum State {
     Refused(Kind),
 }
 
-/// Follows the bytes of one client. See the module.
+/// Follows the bytes of one client.
 #[derive(Debug)]
 pub struct HeadGuard {
     limit: usize,
     state: State,
-    /// Bytes of the head, the trailers, or the chunk line so far.
+    /// Bytes of the empty lines, the head, the trailers, or the chunk line so far.
     counted: usize,
     headers: usize,
     /// The lines are a chunked body's trailers, not a head.
@@ -66,8 +64,7 @@ pub struct HeadGuard {
     http10: bool,
     name: Name,
     value: Value,
-    length: Option<u64>,
-    chunked: bool,
+    framing: Framing,
 }
 
 const VERSION: &[u8] = b"HTTP/1.";
@@ -85,8 +82,7 @@ impl HeadGuard {
             http10: false,
             name: Name::default(),
             value: Value::Other,
-            length: None,
-            chunked: false,
+            framing: Framing::default(),
         }
     }
 
@@ -102,14 +98,14 @@ impl HeadGuard {
         let mut head = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             let used = self.run(rest).map_err(|(kind, behind)| {
-                let in_body = self.trailers || !self.in_head();
                 let offset = if self.in_head() { head } else { at.saturating_add(behind) };
-                let header = self.header(kind);
+                let in_body = self.trailers || !self.in_head();
+                let violation = Violation { kind, offset, in_body, header: self.header(kind) };
                 self.state = State::Refused(kind);
-                Violation { kind, offset, in_body, header }
+                violation
             })?;
             at = at.saturating_add(used);
-            if matches!(self.state, State::Blank { .. }) {
+            if self.is_between_requests() {
                 head = at;
             }
         }
@@ -132,12 +128,8 @@ impl HeadGuard {
 
     fn in_head(&self) -> bool {
         match self.state {
-            State::Blank { .. }
-            | State::Method { .. }
-            | State::Target { .. }
-            | State::Version { .. } => true,
-            State::LineCr | State::Line { .. } | State::Name | State::Value => !self.trailers,
-            _ => false,
+            State::Body { .. } | State::Chunks(_) | State::Released | State::Refused(_) => false,
+            _ => !self.trailers,
         }
     }
 
@@ -156,8 +148,9 @@ impl HeadGuard {
         match self.state {
             State::Released => return Ok(rest.len()),
             State::Refused(kind) => return Err((kind, 0)),
-            State::Body { left } => return Ok(self.skip(rest, left)),
-            State::Chunks(Chunk::Data { left }) => return Ok(self.skip(rest, left)),
+            State::Body { left } | State::Chunks(Chunk::Data { left }) => {
+                return Ok(self.skip(rest, left));
+            }
             _ => {}
         }
         let (most, too_much) = match self.state {
@@ -168,8 +161,8 @@ impl HeadGuard {
         let rest = rest.get(..rest.len().min(room)).unwrap_or_default();
         let Some(first) = rest.first() else { return Err((too_much, 0)) };
         let used = match self.state {
-            State::Method { some } => self.method(rest, some),
-            State::Target { some } => self.target(rest, some),
+            State::Method => self.word(rest, true),
+            State::Target { some } => self.word(rest, some),
             State::Name => self.name(rest),
             State::Value => self.value(rest),
             _ => {
@@ -195,29 +188,22 @@ impl HeadGuard {
         used
     }
 
-    fn method(&mut self, rest: &[u8], some: bool) -> Result<usize, (Kind, usize)> {
-        let length = rest.iter().take_while(|byte| is(**byte, TOKEN)).count();
+    /// The method or the target, up to the space after it.
+    fn word(&mut self, rest: &[u8], some: bool) -> Result<usize, (Kind, usize)> {
+        let (class, wrong, next) = match self.state {
+            State::Method => (TOKEN, Kind::Method, State::Target { some: false }),
+            _ => (TARGET, Kind::Target, State::Version { at: 0 }),
+        };
+        let length = rest.iter().take_while(|byte| is(**byte, class)).count();
         match rest.get(length) {
-            None => self.state = State::Method { some: true },
-            Some(b' ') if some || length > 0 => {
-                self.state = State::Target { some: false };
-                return Ok(length.saturating_add(1));
-            }
-            Some(_) => return Err((Kind::Method, length)),
-        }
-        Ok(length)
-    }
-
-    fn target(&mut self, rest: &[u8], some: bool) -> Result<usize, (Kind, usize)> {
-        let length = rest.iter().take_while(|byte| is(**byte, TARGET)).count();
-        match rest.get(length) {
+            None if class == TOKEN => {}
             None => self.state = State::Target { some: true },
             Some(b' ') if some || length > 0 => {
-                self.state = State::Version { at: 0 };
+                self.state = next;
                 return Ok(length.saturating_add(1));
             }
-            Some(b'\r' | b'\n') => return Err((Kind::Version, length)),
-            Some(_) => return Err((Kind::Target, length)),
+            Some(b'\r' | b'\n') if class == TARGET => return Err((Kind::Version, length)),
+            Some(_) => return Err((wrong, length)),
         }
         Ok(length)
     }
@@ -274,19 +260,7 @@ impl HeadGuard {
 
     /// The line feed of a request line or of a header line.
     fn end_line(&mut self) -> Result<(), Kind> {
-        match self.value {
-            Value::Other => {}
-            Value::Length { number: None, .. } => return Err(Kind::Length),
-            Value::Length { .. } if self.chunked => return Err(Kind::LengthAndEncoding),
-            Value::Length { number, .. } if self.length.is_none() => self.length = number,
-            Value::Length { number, .. } if self.length == number => {}
-            Value::Length { .. } => return Err(Kind::LengthsDiffer),
-            Value::Encoding { .. } if !self.value.is_chunked() => return Err(Kind::Encoding),
-            Value::Encoding { .. } if self.chunked => return Err(Kind::EncodingTwice),
-            Value::Encoding { .. } if self.length.is_some() => return Err(Kind::LengthAndEncoding),
-            Value::Encoding { .. } if self.http10 => return Err(Kind::EncodingInHttp10),
-            Value::Encoding { .. } => self.chunked = true,
-        }
+        self.framing.decide(self.value, self.http10)?;
         self.value = Value::Other;
         self.name = Name::default();
         self.state = State::Line { cr: false };
@@ -295,7 +269,7 @@ impl HeadGuard {
 
     /// The empty line after a head or after trailers.
     fn end_head(&mut self) {
-        let state = match (self.trailers, self.chunked, self.length) {
+        let state = match (self.trailers, self.framing.chunked, self.framing.length) {
             (false, true, _) => State::Chunks(Chunk::FIRST),
             (false, false, Some(left)) if left > 0 => State::Body { left },
             _ => State::Blank { cr: false },
@@ -306,10 +280,7 @@ impl HeadGuard {
     /// One byte, where runs are short.
     fn step(&mut self, byte: u8) -> Result<(), Kind> {
         self.state = match (self.state, byte) {
-            (State::Blank { .. }, b'\n') => {
-                self.counted = 0;
-                State::Blank { cr: false }
-            }
+            (State::Blank { .. }, b'\n') => State::Blank { cr: false },
             (State::Blank { cr: true } | State::Line { cr: true } | State::LineCr, byte)
                 if byte != b'\n' =>
             {
@@ -318,7 +289,7 @@ impl HeadGuard {
             (State::Blank { .. }, b'\r') => State::Blank { cr: true },
             (State::Blank { .. }, byte) if is(byte, TOKEN) => {
                 self.counted = 1;
-                State::Method { some: true }
+                State::Method
             }
             (State::Blank { .. }, _) => return Err(Kind::Method),
             (State::Version { at }, byte) => self.version(at, byte)?,

@@ -184,6 +184,8 @@ fn limits() {
     assert_eq!(chunks(&format!("1;{}", "a".repeat(5000))), Some(Kind::ChunkSize));
     assert_eq!(chunks(&"0".repeat(5000)), Some(Kind::ChunkSize));
     assert_eq!(chunks(&"1\r\na\r\n".repeat(5000)), None);
+    assert_eq!(kind(&"\r\n".repeat(4096)), None);
+    assert_eq!(kind(&"\r\n".repeat(4097)), Some(Kind::HeadTooLarge(8192)));
 }
 
 #[test]

@@ -18,6 +18,35 @@ pub(super) enum Value {
     Encoding { at: usize, ended: bool },
 }
 
+/// What the headers so far say of the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Framing {
+    /// `Content-Length`.
+    pub(super) length: Option<u64>,
+    /// `Transfer-Encoding: chunked`.
+    pub(super) chunked: bool,
+}
+
+impl Framing {
+    /// Takes in a whole value.
+    pub(super) fn decide(&mut self, value: Value, http10: bool) -> Result<(), Kind> {
+        match value {
+            Value::Other => {}
+            Value::Length { number: None, .. } => return Err(Kind::Length),
+            Value::Length { .. } if self.chunked => return Err(Kind::LengthAndEncoding),
+            Value::Length { number, .. } if self.length.is_none() => self.length = number,
+            Value::Length { number, .. } if self.length == number => {}
+            Value::Length { .. } => return Err(Kind::LengthsDiffer),
+            Value::Encoding { at, .. } if at != CHUNKED.len() => return Err(Kind::Encoding),
+            Value::Encoding { .. } if self.chunked => return Err(Kind::EncodingTwice),
+            Value::Encoding { .. } if self.length.is_some() => return Err(Kind::LengthAndEncoding),
+            Value::Encoding { .. } if http10 => return Err(Kind::EncodingInHttp10),
+            Value::Encoding { .. } => self.chunked = true,
+        }
+        Ok(())
+    }
+}
+
 impl Value {
     /// The value that a header of this name is to have.
     pub(super) fn of(name: &Name) -> Value {
@@ -28,11 +57,6 @@ impl Value {
         } else {
             Value::Other
         }
-    }
-
-    /// Whether this, a `Transfer-Encoding`, is `chunked`.
-    pub(super) fn is_chunked(self) -> bool {
-        matches!(self, Value::Encoding { at, .. } if at == CHUNKED.len())
     }
 
     /// This and one more byte.
