@@ -17,5 +17,4 @@ pub mod instruction;
 pub mod item;
 pub mod json;
 pub mod message;
-pub mod publication;
 pub mod signature;

@@ -14,6 +14,7 @@ use rustls::pki_types::ServerName;
 use zeromq::{Socket, SocketSend, ZmqError};
 
 use super::item_form::Value;
+use crate::tls::client::ClientTls;
 
 /// A server that makes no progress is given up after this.
 const PROGRESS: Duration = Duration::from_secs(60);
@@ -91,7 +92,8 @@ pub fn send(item: &Value, spec: &str, credentials: Option<&Credentials>) -> Resu
     let request = request(item, &url, credentials)?;
     let stream = connect(&url)?;
     if secure {
-        exchange(secured(stream, &url, client_config())?, &request)
+        let (tls, _) = ClientTls::from_system().map_err(io::Error::other).map_err(SendError::Io)?;
+        exchange(secured(stream, &url, tls.verifying)?, &request)
     } else {
         exchange(stream, &request)
     }
@@ -172,30 +174,14 @@ fn connect(url: &Url<'_>) -> Result<TcpStream, SendError> {
     Err(failure.into())
 }
 
-/// TLS with the trust of the system.
-fn client_config() -> rustls::ClientConfig {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    config_with(roots)
-}
-
-fn config_with(roots: rustls::RootCertStore) -> rustls::ClientConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring has every suite of the default versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth()
-}
-
 /// The server's name is the host without its port.
 fn secured(
     stream: TcpStream,
     url: &Url<'_>,
-    config: rustls::ClientConfig,
+    config: Arc<rustls::ClientConfig>,
 ) -> Result<impl Read + Write, SendError> {
     let name = ServerName::try_from(url.host.to_owned()).map_err(|_| SendError::Url)?;
-    let connection = rustls::ClientConnection::new(Arc::new(config), name)
+    let connection = rustls::ClientConnection::new(config, name)
         .map_err(|error| SendError::Io(io::Error::other(error)))?;
     Ok(rustls::StreamOwned::new(connection, stream))
 }

@@ -157,7 +157,9 @@ fn https_with_a_port() {
     let text = format!("https://localhost:{port}");
     let url = Url::parse(&text).unwrap();
     let bytes = request(&item(), &url, None).unwrap();
-    let stream = secured(connect(&url).unwrap(), &url, config_with(roots)).unwrap();
+    let stream =
+        secured(connect(&url).unwrap(), &url, ClientTls::with_roots(roots).unwrap().verifying)
+            .unwrap();
     assert_eq!(exchange(stream, &bytes).unwrap_err().to_string(), "no");
     let received = String::from_utf8(server.join().unwrap()).unwrap();
     assert!(received.contains(&format!("\r\nHost: localhost:{port}\r\n")), "{received}");
