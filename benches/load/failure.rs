@@ -29,6 +29,14 @@ pub enum Failure {
         /// The last lines of its output.
         tail: String,
     },
+    /// A failure while a server was running, with what that server had to say.
+    #[error("{failure}{}{last_words}", if last_words.is_empty() { "" } else { "; the server:\n" })]
+    At {
+        /// What went wrong.
+        failure: Box<Failure>,
+        /// The last lines of its output and logs.
+        last_words: String,
+    },
     /// A subscriber saw something that it must not see.
     #[error("subscriber {subscriber}: {fault}")]
     Delivery {
@@ -41,7 +49,7 @@ pub enum Failure {
     #[error("control API: {0}")]
     Control(String),
     /// Nothing moved any more.
-    #[error("nothing arrived for {seconds} s while {waiting}")]
+    #[error("nothing moved for {seconds} s: {waiting}")]
     Stalled {
         /// The bound that was exceeded.
         seconds: u64,

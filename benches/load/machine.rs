@@ -58,6 +58,11 @@ fn stat_field(path: &str, index: usize) -> Option<String> {
     fields.split_ascii_whitespace().nth(index).map(str::to_owned)
 }
 
+/// Whether a process still runs; one that has ended may wait for its parent to notice.
+pub fn alive(process: u32) -> bool {
+    stat_field(&format!("/proc/{process}/stat"), 0).is_some_and(|state| state != "Z")
+}
+
 /// CPU time that these processes have used, user and system, in seconds.
 pub fn cpu_seconds(processes: &[u32]) -> Result<f64, Failure> {
     let mut ticks = 0;

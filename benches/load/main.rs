@@ -33,7 +33,10 @@ use clap::Parser;
 use failure::{Context, Failure};
 use options::{Cores, Modes, Options};
 use peer::Peer;
-use phases::{Measurement, Mode};
+use phases::{Measurement, Mode, Run};
+
+/// How often Pushpin may try before a measurement of it is given up.
+const PUSHPIN_CHANCES: u32 = 3;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -60,25 +63,19 @@ fn run(mut options: Options) -> Result<ExitCode, Failure> {
         eprintln!("load: there is only one core: server and client share it");
     }
     let mut measured = Vec::new();
-    let mut failures = 0;
+    let mut failed = Vec::new();
     for round in 1..=options.rounds {
         for transport in options.transports() {
             for &mode in modes(&options) {
                 for &peer in &options.peers {
-                    match phases::measure(peer, transport, mode, round, &options, &cores) {
-                        Ok(measurement) => {
+                    let run = Run { peer, transport, mode, round };
+                    match attempt(run, &options, &cores) {
+                        Some(measurement) => {
                             progress(&measurement);
                             record(options.json.as_deref(), &measurement)?;
                             measured.push(measurement);
                         }
-                        Err(failure) => {
-                            failures += 1;
-                            eprintln!(
-                                "load: round {round}, {}, {}, {mode:?}: {failure}",
-                                peer.title(),
-                                transport.title()
-                            );
-                        }
+                        None => failed.push(run),
                     }
                 }
             }
@@ -92,12 +89,39 @@ fn run(mut options: Options) -> Result<ExitCode, Failure> {
     if options.connections == 10_000 && options.size == 100 && options.workers == 1 {
         print!("{}", report::goals(&measured));
     }
-    if failures > 0 {
-        eprintln!("load: {failures} measurements failed");
+    for run in &failed {
+        println!(
+            "\nround {}, {}, {}, {:?}: FAILED, see above",
+            run.round,
+            run.peer.title(),
+            run.transport.title(),
+            run.mode
+        );
+    }
+    if failed.iter().any(|run| run.peer != Peer::Pushpin) {
         return Ok(ExitCode::FAILURE);
     }
-    println!("\nEvery subscriber got every message exactly once and in order.");
+    println!("\nIn all that is reported every subscriber got every message once and in order.");
     Ok(ExitCode::SUCCESS)
+}
+
+/// One measurement. Pushpin 1.36 now and then ends or cancels requests under load; as it is here
+/// to be compared with, not to be tested, it gets more than one chance, and the rest is told.
+fn attempt(run: Run, options: &Options, cores: &Cores) -> Option<Measurement> {
+    let chances = if run.peer == Peer::Pushpin { PUSHPIN_CHANCES } else { 1 };
+    for chance in 1..=chances {
+        match phases::measure(run, options, cores) {
+            Ok(measurement) => return Some(measurement),
+            Err(failure) => eprintln!(
+                "load: round {}, {}, {}, {:?}, attempt {chance} of {chances}: {failure}",
+                run.round,
+                run.peer.title(),
+                run.transport.title(),
+                run.mode
+            ),
+        }
+    }
+    None
 }
 
 fn modes(options: &Options) -> &'static [Mode] {

@@ -55,10 +55,11 @@ pub struct Server {
     pub control: SocketAddr,
     /// All its processes.
     pub processes: Vec<u32>,
-    peer: Peer,
+    /// What it is.
+    pub peer: Peer,
     child: Child,
     output: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Server {
@@ -89,7 +90,7 @@ impl Server {
         command.stdin(Stdio::null()).stdout(file).stderr(copy).process_group(0);
         let child = spawn(&mut command, cores)?;
         let processes = vec![child.id()];
-        let mut server = Server { http, control, processes, peer, child, output, _folder: folder };
+        let mut server = Server { http, control, processes, peer, child, output, folder };
         server.wait_until_ready()?;
         server.processes = machine::family(server.child.id());
         Ok(server)
@@ -98,7 +99,7 @@ impl Server {
     fn wait_until_ready(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
         loop {
-            let why = match answers(self.http).and_then(|()| {
+            let why = match answers(self.http, self.peer).and_then(|()| {
                 TcpStream::connect(self.control).map_err(|error| format!("control API: {error}"))
             }) {
                 Ok(_) => return Ok(()),
@@ -111,18 +112,45 @@ impl Server {
                     peer: self.peer.title().to_owned(),
                     seconds: READY_WITHIN.as_secs(),
                     why,
-                    tail: self.tail(),
+                    tail: self.last_words(),
                 });
             }
             std::thread::sleep(LOOK);
         }
     }
 
-    /// The last lines that it printed.
-    pub fn tail(&self) -> String {
-        let text = fs::read_to_string(&self.output).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(10)..].join("\n")
+    /// For how long all its threads must sleep until it has surely done what it was asked.
+    /// Pushpin's processes now and then hand requests on by timers of 10 to 20 ms.
+    pub fn calm(&self) -> Duration {
+        match self.peer {
+            Peer::Pushpin => Duration::from_millis(60),
+            Peer::Linchpin | Peer::Bare => Duration::from_millis(5),
+        }
+    }
+
+    /// For how long to wait after the first subscription to a channel. One second after it,
+    /// Pushpin asks the backend again on behalf of every long-poll on that channel; what is
+    /// published meanwhile is not for them, and doing it for many at once makes it fail.
+    pub fn settling(&self, transport: Transport) -> Duration {
+        match (self.peer, transport) {
+            (Peer::Pushpin, Transport::Longpoll) => Duration::from_millis(2500),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Which of its processes have ended, and the last lines that it printed or logged.
+    pub fn last_words(&self) -> String {
+        let ended = self.processes.iter().filter(|pid| !machine::alive(**pid));
+        let mut lines: Vec<String> = ended.map(|pid| format!("process {pid} has ended")).collect();
+        let logs = fs::read_dir(self.folder.path().join("log")).into_iter().flatten().flatten();
+        let files = std::iter::once(self.output.clone()).chain(logs.map(|entry| entry.path()));
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            let all: Vec<&str> = text.lines().collect();
+            let last = &all[all.len().saturating_sub(10)..];
+            lines.extend(last.iter().map(|line| (*line).to_owned()));
+        }
+        lines.join("\n")
     }
 }
 
@@ -139,7 +167,7 @@ impl Drop for Server {
             }
         }
         for pid in family {
-            if Path::new(&format!("/proc/{pid}")).exists() {
+            if machine::alive(pid) {
                 signal(pid, Signal::KILL);
             }
         }
@@ -213,12 +241,13 @@ fn free_ports() -> Result<(SocketAddr, SocketAddr), Failure> {
     Ok((address(&one)?, address(&two)?))
 }
 
-/// One ordinary request, so that a server is ready only when all its parts are.
-fn answers(http: SocketAddr) -> Result<(), String> {
+/// One held stream, so that a server is ready only when all its parts are.
+fn answers(http: SocketAddr, peer: Peer) -> Result<(), String> {
+    let path = if peer == Peer::Bare { "/" } else { "/stream?channel=ready" };
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut socket = TcpStream::connect(http)?;
         socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-        socket.write_all(format!("GET / HTTP/1.1\r\nHost: {http}\r\n\r\n").as_bytes())?;
+        socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: {http}\r\n\r\n").as_bytes())?;
         let mut answer = vec![0; 1024];
         let count = socket.read(&mut answer)?;
         answer.truncate(count);

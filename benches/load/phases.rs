@@ -79,42 +79,60 @@ pub struct Measurement {
     pub bytes_per_connection_after: f64,
 }
 
+/// What is to be measured.
+#[derive(Clone, Copy)]
+pub struct Run {
+    /// The server.
+    pub peer: Peer,
+    /// How the subscribers are connected.
+    pub transport: Transport,
+    /// How messages follow each other.
+    pub mode: Mode,
+    /// From 1.
+    pub round: usize,
+}
+
 /// Starts a server, measures it, ends it.
-pub fn measure(
-    peer: Peer,
-    transport: Transport,
-    mode: Mode,
-    round: usize,
-    options: &Options,
-    cores: &Cores,
-) -> Result<Measurement, Failure> {
-    let connections = match mode {
+pub fn measure(run: Run, options: &Options, cores: &Cores) -> Result<Measurement, Failure> {
+    let connections = match run.mode {
         Mode::Throughput => options.connections,
         Mode::Latency => options.latency_connections,
     };
-    let server = Server::start(peer, transport, connections, options, cores)?;
-    let idle_bytes = machine::memory(&server.processes)?;
-    let addresses = (server.http, server.control);
-    let processes = server.processes.clone();
-    let mut swarm = Swarm::connect(transport, connections, options.size, addresses, processes)?;
-    let held_bytes = machine::memory(swarm.processes())?;
-    let bare = peer == Peer::Bare;
+    let server = Server::start(run.peer, run.transport, connections, options, cores)?;
+    measure_at(&server, run, connections, options)
+        .map(|row| Measurement { pinned: cores.split.is_some(), ..row })
+        .map_err(|failure| Failure::At {
+            failure: Box::new(failure),
+            last_words: server.last_words(),
+        })
+}
 
-    swarm.publish(Instant::now(), bare)?;
+fn measure_at(
+    server: &Server,
+    Run { peer, transport, mode, round }: Run,
+    connections: usize,
+    options: &Options,
+) -> Result<Measurement, Failure> {
+    let idle_bytes = machine::memory(&server.processes)?;
+    let mut swarm = Swarm::connect(server, transport, connections, options.size)?;
+    let held_bytes = machine::memory(&server.processes)?;
+
+    swarm.publish(Instant::now())?;
     swarm.finish()?;
     swarm.rest()?;
     swarm.ledger.restart();
 
-    let before = machine::cpu_seconds(swarm.processes())?;
+    let before = machine::cpu_seconds(&server.processes)?;
     let (messages, took) = match (mode, transport) {
-        (Mode::Throughput, Transport::Longpoll) => one_by_one(&mut swarm, bare, options)?,
-        (Mode::Throughput, _) => back_to_back(&mut swarm, bare, options)?,
-        (Mode::Latency, _) => at_a_rate(&mut swarm, bare, options)?,
+        (Mode::Throughput, Transport::Longpoll) => one_by_one(&mut swarm, options)?,
+        (Mode::Throughput, _) => back_to_back(&mut swarm, options)?,
+        (Mode::Latency, _) => at_a_rate(&mut swarm, options)?,
     };
     swarm.rest()?;
-    let cpu_seconds = machine::cpu_seconds(swarm.processes())? - before;
-    nothing_more(&mut swarm)?;
-    let after_bytes = machine::memory(swarm.processes())?;
+    let cpu_seconds = machine::cpu_seconds(&server.processes)? - before;
+    // Whatever comes now was delivered twice; reading it is the error.
+    swarm.quiet(QUIET)?;
+    let after_bytes = machine::memory(&server.processes)?;
 
     let ledger = &swarm.ledger;
     let deliveries = ledger.delivered;
@@ -130,7 +148,7 @@ pub fn measure(
         size: options.size,
         window: if transport == Transport::Longpoll { 1 } else { options.window },
         workers: options.workers,
-        pinned: cores.split.is_some(),
+        pinned: false,
         seconds: took.as_secs_f64(),
         deliveries,
         deliveries_per_second: deliveries as f64 / took.as_secs_f64(),
@@ -149,17 +167,13 @@ pub fn measure(
 }
 
 /// Keeps a window of messages under way.
-fn back_to_back(
-    swarm: &mut Swarm,
-    bare: bool,
-    options: &Options,
-) -> Result<(u64, Duration), Failure> {
+fn back_to_back(swarm: &mut Swarm, options: &Options) -> Result<(u64, Duration), Failure> {
     let began = Instant::now();
     let mut moved = began;
     let mut sent = 0;
     while sent < options.messages && began.elapsed() < options.longest() {
         if swarm.may_publish() && swarm.ledger.outstanding() < options.window {
-            swarm.publish(Instant::now(), bare)?;
+            swarm.publish(Instant::now())?;
             sent += 1;
         }
         if swarm.poll(Duration::from_secs(1))? {
@@ -175,17 +189,13 @@ fn back_to_back(
 
 /// Long-polls: the next message only when all have asked again and the server holds them, since
 /// what is published between two polls is not for them. The time of making sure is not counted.
-fn one_by_one(
-    swarm: &mut Swarm,
-    bare: bool,
-    options: &Options,
-) -> Result<(u64, Duration), Failure> {
+fn one_by_one(swarm: &mut Swarm, options: &Options) -> Result<(u64, Duration), Failure> {
     let began = Instant::now();
     let mut took = Duration::ZERO;
     let mut sent = 0;
     while sent < options.messages && began.elapsed() < options.longest() {
         let published = Instant::now();
-        swarm.publish(published, bare)?;
+        swarm.publish(published)?;
         sent += 1;
         swarm.finish()?;
         took += swarm.rest()?.saturating_duration_since(published);
@@ -196,7 +206,7 @@ fn one_by_one(
 /// One message each time that it is due, whether the last one has arrived or not. A message that
 /// must wait for the control API, or for long-polls to be asked again, counts from the moment at
 /// which it was due, so that a slow server does not look fast by slowing the publisher down.
-fn at_a_rate(swarm: &mut Swarm, bare: bool, options: &Options) -> Result<(u64, Duration), Failure> {
+fn at_a_rate(swarm: &mut Swarm, options: &Options) -> Result<(u64, Duration), Failure> {
     let began = Instant::now();
     let interval = Duration::from_secs_f64(1.0 / options.rate);
     for number in 0..options.latency_messages {
@@ -214,20 +224,8 @@ fn at_a_rate(swarm: &mut Swarm, bare: bool, options: &Options) -> Result<(u64, D
             let wait = left.saturating_sub(Duration::from_millis(1));
             swarm.poll(if left.is_zero() { Duration::from_millis(1) } else { wait })?;
         }
-        swarm.publish(due, bare)?;
+        swarm.publish(due)?;
     }
     swarm.finish()?;
     Ok((options.latency_messages, swarm.ledger.last.saturating_duration_since(began)))
-}
-
-/// Whatever comes now was delivered twice; reading it is the error.
-fn nothing_more(swarm: &mut Swarm) -> Result<(), Failure> {
-    let until = Instant::now() + QUIET;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(());
-        }
-        swarm.poll(left)?;
-    }
 }

@@ -14,6 +14,7 @@ use crate::control::{Control, TOKEN};
 use crate::failure::{Context, Failure, Fault};
 use crate::ledger::Ledger;
 use crate::machine;
+use crate::peer::{Peer, Server};
 use crate::subscriber::Subscriber;
 use crate::transport::Transport;
 
@@ -21,9 +22,7 @@ use crate::transport::Transport;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Connections that are being opened at once: less than any server's listen backlog.
 const OPENING: usize = 64;
-/// So often in a row must every thread of the server be found asleep.
-const ASLEEP: u32 = 5;
-/// Between two such looks.
+/// Between two looks at whether the server's threads sleep.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// The client side of a run.
@@ -41,19 +40,22 @@ pub struct Swarm {
     pub reconnects: u64,
     /// Who has which message.
     pub ledger: Ledger,
-    /// The server's processes: looked at to tell whether it rests.
+    /// Looked at to tell whether the server rests.
     processes: Vec<u32>,
+    calm: Duration,
+    /// The bare loop is sent the bytes for the subscribers themselves instead of an item.
+    bare: bool,
 }
 
 impl Swarm {
-    /// Connects `count` subscribers to `http` and returns when all are held.
+    /// Connects `count` subscribers to `server` and returns when all are held.
     pub fn connect(
+        server: &Server,
         transport: Transport,
         count: usize,
         size: usize,
-        (http, control): (SocketAddr, SocketAddr),
-        processes: Vec<u32>,
     ) -> Result<Swarm, Failure> {
+        let http = server.http;
         let mut swarm = Swarm {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)
                 .during(|| "creating an epoll".to_owned())?,
@@ -64,16 +66,21 @@ impl Swarm {
             request: transport.request(&http.to_string()),
             subscribers: Vec::with_capacity(count),
             opened: 0,
-            control: Control::new(control),
+            control: Control::new(server.control),
             reconnects: 0,
             ledger: Ledger::new(count, size),
-            processes,
+            processes: server.processes.clone(),
+            calm: server.calm(),
+            bare: server.peer == Peer::Bare,
         };
         while swarm.subscribers.len() < count {
             let last = swarm.subscribers.len() + 1 == count;
             swarm.add()?;
             if last || swarm.subscribers.len().is_multiple_of(OPENING) {
                 swarm.all_held()?;
+            }
+            if swarm.subscribers.len() == 1 {
+                swarm.quiet(server.settling(transport))?;
             }
         }
         Ok(swarm)
@@ -106,6 +113,18 @@ impl Swarm {
             stalled(moved, || open)?;
         }
         self.rest().map(|_| ())
+    }
+
+    /// Reads whatever comes for this long.
+    pub fn quiet(&mut self, time: Duration) -> Result<(), Failure> {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.poll(left)?;
+        }
     }
 
     /// Handles what is ready within `timeout`; whether there was anything.
@@ -171,11 +190,11 @@ impl Swarm {
         self.control.ready()
     }
 
-    /// Publishes the next message; its latency counts from `at`. `bare` sends the bytes for the
-    /// subscribers themselves instead of an item.
-    pub fn publish(&mut self, at: Instant, bare: bool) -> Result<(), Failure> {
+    /// Publishes the next message; its latency counts from `at`.
+    pub fn publish(&mut self, at: Instant) -> Result<(), Failure> {
         let payload = self.ledger.publish(at);
-        let body = if bare { self.transport.wire(payload) } else { self.transport.item(payload) };
+        let body =
+            if self.bare { self.transport.wire(payload) } else { self.transport.item(payload) };
         self.control.send(&self.epoll, &body)
     }
 
@@ -191,31 +210,25 @@ impl Swarm {
         Ok(())
     }
 
-    /// Reads until the server has nothing left to do: all its threads are found asleep several
-    /// times in a row. Returns the moment at which that began.
+    /// Reads until the server has nothing left to do: nothing arrives and all its threads are
+    /// found asleep for some time on end. Returns the moment at which that began.
     pub fn rest(&mut self) -> Result<Instant, Failure> {
         let began = Instant::now();
-        let mut since = began;
-        let mut asleep = 0;
-        while asleep < ASLEEP {
+        let mut since = None;
+        loop {
             let arrived = self.poll(Duration::ZERO)?;
+            let now = Instant::now();
             if arrived || !machine::all_asleep(&self.processes)? {
-                asleep = 0;
-                stalled(began, || "the server comes to rest".to_owned())?;
+                since = None;
+                stalled(began, || "waiting for the server to come to rest".to_owned())?;
                 continue;
             }
-            if asleep == 0 {
-                since = Instant::now();
+            let start = *since.get_or_insert(now);
+            if now.duration_since(start) >= self.calm {
+                return Ok(start);
             }
-            asleep += 1;
             std::thread::sleep(LOOK);
         }
-        Ok(since)
-    }
-
-    /// The server's processes.
-    pub fn processes(&self) -> &[u32] {
-        &self.processes
     }
 
     /// How these subscribers are connected.
