@@ -11,7 +11,7 @@ export PYTHON
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 INTEROP := $(BUILT)/interop
 # Debian's packages for what `make deps` finds missing.
-APT_TOOLS := gcc:gcc g++:g++ curl:curl $(PYTHON):python3 node:nodejs npm:npm
+APT_TOOLS := gcc:gcc g++:g++ curl:curl openssl:openssl $(PYTHON):python3 node:nodejs npm:npm
 
 .PHONY: help run check test e2e interop interop-pushpin bench fuzz deps bench-deps
 

@@ -130,6 +130,16 @@ pub struct RunArgs {
     )]
     client_buffer_size: usize,
 
+    /// Largest request body, in bytes; a larger one is answered 413. Bodies stream, so by default
+    /// there is no limit (0).
+    #[arg(
+        long,
+        env = "LINCHPIN_REQUEST_BODY_BYTES",
+        default_value_t = limits::REQUEST_BODY_BYTES_MAX,
+        value_name = "BYTES"
+    )]
+    request_body_bytes: u64,
+
     /// Bytes that may wait for one client that does not read; past it the client is closed.
     #[arg(
         long,
@@ -243,6 +253,10 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         debug: args.debug,
         connections_max: args.client_maxconn,
         head_bytes_max: args.client_buffer_size,
+        request_body_bytes_max: match args.request_body_bytes {
+            0 => u64::MAX,
+            bytes => bytes,
+        },
         outbox_bytes_max: args.outbox_bytes,
         subscriptions_max: args.connection_subscription_max,
         control_body_bytes_max: args.control_body_bytes,

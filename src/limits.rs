@@ -10,6 +10,9 @@ pub const ACCEPT_REQUEST_BODY_BYTES_MAX: usize = 100_000;
 pub const ACCEPT_RESPONSE_BODY_BYTES_MAX: usize = 100_000;
 /// Request body bytes collected before a backend is asked (specification, routing 3.8).
 pub const BODY_PREFETCH_BYTES_MAX: usize = 10_000;
+/// Default limit of a request body, in bytes (option `--request-body-bytes`); 0 is none, as in
+/// Pushpin: bodies stream.
+pub const REQUEST_BODY_BYTES_MAX: u64 = 0;
 /// Default limit of a request head from a client, in bytes (option `client_buffer_size`).
 pub const REQUEST_HEAD_BYTES_MAX: usize = 8192;
 /// Most header fields of a request from a client.

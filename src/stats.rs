@@ -71,6 +71,8 @@ counters! {
     requests_received,
     /// Requests refused before routing: malformed, or too large a head.
     requests_malformed,
+    /// Requests refused because of their body's size.
+    requests_too_large,
     /// Requests answered with an error of our own because no backend answered.
     backend_failures,
     /// Requests whose instruction was refused.

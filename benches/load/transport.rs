@@ -230,7 +230,8 @@ mod tests {
             for size in [1, 100, 125, 126, 5000, 70_000] {
                 let payload = vec![b'x'; size];
                 let wire = transport.wire(&payload);
-                for cut in [1, 2, 5, wire.len() - 1] {
+                let cuts = [1, 2, 5, wire.len() - 1];
+                for cut in cuts.into_iter().filter(|cut| *cut < wire.len()) {
                     assert_eq!(transport.unit(true, &wire[..cut]), Ok(None));
                 }
                 let mut two = wire.clone();

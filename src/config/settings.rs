@@ -74,6 +74,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Largest request head, in bytes.
     pub head_bytes_max: usize,
+    /// Largest request body, in bytes.
+    pub request_body_bytes_max: u64,
     /// Bytes that may wait for one client.
     pub outbox_bytes_max: usize,
     /// Channels of one connection.
@@ -112,6 +114,7 @@ impl Settings {
                 debug: self.debug,
                 sig_iss: self.sig_iss.clone(),
                 sig_key: self.sig_key.clone(),
+                request_body_bytes_max: self.request_body_bytes_max,
                 json_log: self.json_log,
             },
             backend: backend::Settings::default(),

@@ -75,6 +75,7 @@ pub struct Lot {
     slots: Vec<Slot>,
     set: Rc<Poll>,
     settings: Settings,
+    parked: usize,
     notices: VecDeque<Notice>,
     bell: Rc<Notify>,
     stats: Rc<Stats>,
@@ -84,7 +85,7 @@ impl Lot {
     /// An empty lot; `bell` rings when there are notices.
     #[must_use]
     pub fn new(set: Rc<Poll>, settings: Settings, bell: Rc<Notify>, stats: Rc<Stats>) -> Lot {
-        Lot { slots: Vec::new(), set, settings, notices: VecDeque::new(), bell, stats }
+        Lot { slots: Vec::new(), set, settings, parked: 0, notices: VecDeque::new(), bell, stats }
     }
 
     fn slot(&mut self, id: SessionId) -> Option<&mut Slot> {
@@ -95,6 +96,12 @@ impl Lot {
     fn notify(&mut self, notice: Notice) {
         self.notices.push_back(notice);
         self.bell.notify_one();
+    }
+
+    /// How many connections are parked.
+    #[must_use]
+    pub fn parked(&self) -> usize {
+        self.parked
     }
 
     /// The next thing to do for the shard.
@@ -118,6 +125,7 @@ impl Lot {
         set.add(parked.watched()?, id, slot.interest())?;
         slot.parked = Some(parked);
         slot.read_ahead = (!read_ahead.is_empty()).then(|| Box::new(read_ahead));
+        self.parked += 1;
         self.stats.connections_parked.inc();
         if tls {
             // The TLS session may hold decrypted bytes that no readiness will ever report.
@@ -133,6 +141,8 @@ impl Lot {
         let set = self.set.clone();
         let slot = self.slot(id)?;
         let parked = slot.parked.take()?;
+        self.parked -= 1;
+        let slot = self.slot(id)?;
         let read_ahead = slot.read_ahead.take().map_or_else(Bytes::new, |bytes| *bytes);
         let removed = parked.watched().and_then(|socket| set.remove(socket));
         self.close(id);
@@ -229,10 +239,11 @@ impl Lot {
             return;
         }
         slot.broken = true;
-        slot.parked = None;
+        let parked = slot.parked.take();
         if let Some(mut outbox) = slot.outbox.take() {
             outbox.wake();
         }
+        self.parked -= usize::from(parked.is_some());
         self.notify(Notice::Broken(id));
     }
 
@@ -361,12 +372,13 @@ impl Outlet for Lot {
     fn close(&mut self, id: SessionId) {
         let Some(slot) = self.slot(id) else { return };
         slot.open = false;
-        if let Some(mut parked) = slot.parked.take() {
-            parked.end();
-        }
+        slot.read_ahead = None;
         if let Some(mut outbox) = slot.outbox.take() {
             outbox.wake();
         }
-        slot.read_ahead = None;
+        if let Some(mut parked) = slot.parked.take() {
+            parked.end();
+            self.parked -= 1;
+        }
     }
 }

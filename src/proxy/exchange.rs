@@ -17,7 +17,7 @@ use super::hold::{self, Collected, Origin};
 use super::onward::Onward;
 use super::outgoing::{self, Kind, Outgoing};
 use super::shared::Shared;
-use super::upload::{Rest, Upload};
+use super::upload::{Rest, Upload, UploadError};
 use crate::backend::body::RequestBody;
 use crate::backend::{builtin, error};
 use crate::grip::headers;
@@ -60,13 +60,25 @@ impl Exchange {
         access: &mut Option<Access>,
     ) -> Result<Option<Response<Body>>, Failure> {
         self.forbid_events()?;
-        let Ok(upload) = Upload::gather(body).await else { return Err(Failure::ClientBody) };
+        let limit = self.shared.settings.request_body_bytes_max;
+        let upload =
+            Upload::gather(body, limit).await.map_err(|error| self.body_failure(&error))?;
         let (target, answer) = self.ask(&upload, access).await?;
         let grip = !self.route.options.no_grip && !self.context.trusted;
         if grip && headers::is_instruction(answer.headers()) {
             return self.instructed(target, answer, &upload, access.take()).await;
         }
         Ok(Some(self.relay(answer, access.take())))
+    }
+
+    fn body_failure(&self, error: &UploadError) -> Failure {
+        match error {
+            UploadError::Broken(_) => Failure::ClientBody,
+            UploadError::TooLarge(limit) => {
+                self.shared.stats.requests_too_large.inc();
+                Failure::BodyTooLarge(*limit)
+            }
+        }
     }
 
     /// A client must not speak to a WebSocket-over-HTTP backend as if it were us.
@@ -97,6 +109,10 @@ impl Exchange {
                 Ok(answer) => return Ok((index, answer)),
                 Err(error) => error,
             };
+            if upload.is_too_large() {
+                let limit = self.shared.settings.request_body_bytes_max;
+                return Err(self.body_failure(&UploadError::TooLarge(limit)));
+            }
             if error.kind == error::Kind::Upload {
                 return Err(Failure::ClientBody);
             }

@@ -33,6 +33,8 @@ pub enum Failure {
     RequestTooLarge,
     /// A plain request that says it carries WebSocket events, to an `over_http` target.
     EventsForbidden,
+    /// The request's body is over the operator's limit, in bytes.
+    BodyTooLarge(u64),
     /// The client did not send the body that it had announced.
     ClientBody,
 }
@@ -78,6 +80,10 @@ impl Failure {
                 StatusCode::FORBIDDEN,
                 "Client not allowed to send WebSocket events directly.\n".to_owned(),
             ),
+            Failure::BodyTooLarge(limit) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("Request body exceeded limit of {limit} bytes.\n"),
+            ),
             Failure::ClientBody => {
                 (StatusCode::BAD_REQUEST, "Failed to read the request body.\n".to_owned())
             }
@@ -95,7 +101,9 @@ impl Failure {
         if !websocket || matches!(self, Failure::BadHead(_) | Failure::BadHandshake) {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         }
-        if websocket || matches!(self, Failure::BadHead(_) | Failure::ClientBody) {
+        let unread =
+            matches!(self, Failure::BadHead(_) | Failure::ClientBody | Failure::BodyTooLarge(_));
+        if websocket || unread {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -139,6 +139,10 @@ impl Origin {
     }
 
     fn subscribe(&self, lease: &Lease, instruction: &Instruction) {
+        for (name, value) in &instruction.meta {
+            let value = value.as_deref();
+            lease.hub().with(|registry| registry.set_meta(lease.id(), name, value));
+        }
         let prefix = &self.route.options.prefix;
         let named = instruction.channels.iter().map(|channel| (&*channel.name, false));
         let implicit = self.target().subs.iter().map(|name| (&**name, true));

@@ -30,6 +30,8 @@ pub struct Settings {
     pub sig_iss: String,
     /// The signing key as written, where a route names none.
     pub sig_key: Option<String>,
+    /// Largest request body, in bytes; bodies stream, so this is policy and not memory.
+    pub request_body_bytes_max: u64,
     /// Log lines are JSON.
     pub json_log: bool,
 }

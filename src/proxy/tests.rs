@@ -136,8 +136,13 @@ impl Company {
         let clients = Rc::new(RefCell::new(Clients::default()));
         let hub = Hub::new(registry::Settings::default(), Rc::clone(&clients) as _, Rc::new(|| {}));
         let tls = ClientTls::with_roots(rustls::RootCertStore::empty()).unwrap();
-        let settings =
-            Settings { debug: false, sig_iss: String::new(), sig_key: None, json_log: false };
+        let settings = Settings {
+            debug: false,
+            sig_iss: String::new(),
+            sig_key: None,
+            request_body_bytes_max: u64::MAX,
+            json_log: false,
+        };
         let shared = Rc::new(Shared {
             hub,
             backend: Backend::new(crate::backend::Settings::default(), tls),

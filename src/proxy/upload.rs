@@ -28,14 +28,22 @@ pub struct Partial<B> {
     rest: B,
     length: Option<u64>,
     seen: usize,
+    limit: u64,
     taken: bool,
     ended: bool,
+    too_large: bool,
 }
 
-/// The client's body broke off.
+/// Why a client's body cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("the request body broke off: {0}")]
-pub struct Broken(BodyError);
+pub enum UploadError {
+    /// The client broke off.
+    #[error("the request body broke off: {0}")]
+    Broken(BodyError),
+    /// It is over the operator's limit.
+    #[error("the request body is larger than {0} bytes")]
+    TooLarge(u64),
+}
 
 /// What came of reading the rest of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +63,13 @@ where
     /// complete (specification, routing 3.8).
     ///
     /// # Errors
-    /// When the client breaks off.
-    pub async fn gather(mut body: B) -> Result<Upload<B>, Broken> {
+    /// When the client breaks off, or the body is larger than `limit` bytes.
+    pub async fn gather(mut body: B, limit: u64) -> Result<Upload<B>, UploadError> {
         if body.is_end_stream() {
             return Ok(Upload::Whole(Bytes::new()));
+        }
+        if body.size_hint().lower() > limit {
+            return Err(UploadError::TooLarge(limit));
         }
         let length = body.size_hint().exact();
         let mut first = Bytes::new();
@@ -67,13 +78,16 @@ where
             let Some(frame) = body.frame().await else {
                 return Ok(Upload::Whole(joined(first, more)));
             };
-            let frame = frame.map_err(|error| Broken(error.into()))?;
+            let frame = frame.map_err(|error| UploadError::Broken(error.into()))?;
             // Trailers are not forwarded.
             let Ok(data) = frame.into_data() else { continue };
             if first.is_empty() {
                 first = data;
             } else {
                 more.extend_from_slice(&data);
+            }
+            if (first.len() + more.len()) as u64 > limit {
+                return Err(UploadError::TooLarge(limit));
             }
         }
         let first = joined(first, more);
@@ -87,8 +101,10 @@ where
             rest: body,
             length,
             seen,
+            limit,
             taken: false,
             ended: false,
+            too_large: false,
         }))))
     }
 
@@ -107,11 +123,17 @@ where
         }
     }
 
+    /// Whether the body turned out larger than its limit while a backend read it.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Upload::Partial(partial) if partial.borrow().too_large)
+    }
+
     /// Reads what no backend has read, so that the connection may be held.
     ///
     /// # Errors
     /// When the client breaks off.
-    pub async fn drain(&self) -> Result<Rest, Broken> {
+    pub async fn drain(&self) -> Result<Rest, UploadError> {
         let Upload::Partial(partial) = self else { return Ok(Rest::WithinLimit) };
         loop {
             {
@@ -125,7 +147,7 @@ where
             }
             let frame = std::future::poll_fn(|cx| partial.borrow_mut().poll_rest(cx)).await;
             if let Some(Err(error)) = frame {
-                return Err(Broken(error));
+                return Err(UploadError::Broken(error));
             }
         }
     }
@@ -155,6 +177,10 @@ where
             }
             Some(Ok(frame)) => {
                 self.seen += frame.data_ref().map_or(0, Bytes::len);
+                if self.seen as u64 > self.limit {
+                    self.too_large = true;
+                    return Some(Err(UploadError::TooLarge(self.limit).into()));
+                }
                 self.ended = self.rest.is_end_stream();
                 Some(Ok(frame))
             }
@@ -216,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_small_body_is_whole_and_can_be_sent_again() {
-        let upload = Upload::gather(Full::new(Bytes::from_static(b"abc"))).await.unwrap();
+        let upload = Upload::gather(Full::new(Bytes::from_static(b"abc")), 3).await.unwrap();
         for _ in 0..2 {
             let body = upload.request_body().unwrap().collect().await.unwrap();
             assert_eq!(body.to_bytes(), "abc");
@@ -225,7 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_body_streams_once() {
-        let upload = Upload::gather(pieces(&[9_000, 9_000, 9_000])).await.unwrap();
+        let upload = Upload::gather(pieces(&[9_000, 9_000, 9_000]), u64::MAX).await.unwrap();
         assert!(matches!(upload, Upload::Partial(_)));
         assert!(upload.request_body().is_some());
         let body = upload.request_body().unwrap().collect().await.unwrap();
@@ -236,9 +262,20 @@ mod tests {
 
     #[tokio::test]
     async fn what_no_backend_read_is_drained_up_to_the_limit() {
-        let within = Upload::gather(pieces(&[50_000, 50_000])).await.unwrap();
+        let within = Upload::gather(pieces(&[50_000, 50_000]), u64::MAX).await.unwrap();
         assert_eq!(within.drain().await.unwrap(), Rest::WithinLimit);
-        let over = Upload::gather(pieces(&[50_000, 50_001, 50_000])).await.unwrap();
+        let over = Upload::gather(pieces(&[50_000, 50_001, 50_000]), u64::MAX).await.unwrap();
         assert_eq!(over.drain().await.unwrap(), Rest::OverLimit);
+    }
+
+    #[tokio::test]
+    async fn a_body_over_its_limit_is_refused_as_soon_as_that_is_known() {
+        let announced = Upload::gather(Full::new(Bytes::from_static(b"abcd")), 3).await;
+        assert!(matches!(announced, Err(UploadError::TooLarge(3))));
+        let collected = Upload::gather(pieces(&[2, 2]), 3).await;
+        assert!(matches!(collected, Err(UploadError::TooLarge(3))));
+        let streamed = Upload::gather(pieces(&[9_000, 9_000, 9_000]), 20_000).await.unwrap();
+        assert!(streamed.request_body().unwrap().collect().await.is_err());
+        assert!(streamed.is_too_large());
     }
 }

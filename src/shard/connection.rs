@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::client;
-use super::state::Shard;
+use super::state::{Shard, Ticket};
 use crate::clock;
 use crate::http::park::Handoff;
 use crate::http::{self, Ended, Incoming};
@@ -20,9 +20,8 @@ use crate::listen::stream::{Socket, Stream};
 use crate::proxy::onward::Onward;
 use crate::proxy::request::Client;
 
-/// Serves a connection from its first byte.
-pub async fn run(shard: Rc<Shard>, socket: Socket, tls: Option<Arc<ServerConfig>>) {
-    let ticket = shard.ticket();
+/// Serves a connection from its first byte. The ticket counts it until it ends or is parked.
+pub async fn run(shard: Rc<Shard>, socket: Socket, tls: Option<Arc<ServerConfig>>, ticket: Ticket) {
     let stream = match tls {
         None => Stream::Plain(socket),
         Some(config) => match handshake(&shard, socket, config).await {
@@ -30,8 +29,7 @@ pub async fn run(shard: Rc<Shard>, socket: Socket, tls: Option<Arc<ServerConfig>
             None => return,
         },
     };
-    drop(ticket);
-    serve(shard, stream, Bytes::new()).await;
+    serve(shard, stream, Bytes::new(), ticket).await;
 }
 
 async fn handshake(shard: &Rc<Shard>, socket: Socket, config: Arc<ServerConfig>) -> Option<Stream> {
@@ -50,8 +48,7 @@ async fn handshake(shard: &Rc<Shard>, socket: Socket, config: Arc<ServerConfig>)
 }
 
 /// Serves the requests of a connection until it ends or somebody else takes it over.
-pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes) {
-    let ticket = shard.ticket();
+pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes, ticket: Ticket) {
     let client = Client { peer: stream.socket().peer(), secure: stream.is_tls() };
     let handoff = Handoff::default();
     let respond = {

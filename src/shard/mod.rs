@@ -96,7 +96,9 @@ async fn accept(shard: Rc<Shard>, listener: Listener, tls: Option<ServerTls>) {
     loop {
         shard.room().await;
         let socket = listener.accept().await;
+        // Counted from here on: the task itself runs only later.
+        let ticket = shard.ticket();
         let config = tls.as_ref().map(|tls| tls.config(clock::now().0));
-        tokio::task::spawn_local(connection::run(shard.clone(), socket, config));
+        tokio::task::spawn_local(connection::run(shard.clone(), socket, config, ticket));
     }
 }

@@ -85,6 +85,7 @@ fn reuse(shard: &Rc<Shard>, id: SessionId) {
     let unparked = shard.lot.borrow_mut().unpark(id);
     shard.hub.close(id);
     if let Some((stream, read_ahead)) = unparked {
-        tokio::task::spawn_local(connection::serve(shard.clone(), stream, read_ahead));
+        let ticket = shard.ticket();
+        tokio::task::spawn_local(connection::serve(shard.clone(), stream, read_ahead, ticket));
     }
 }

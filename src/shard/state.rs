@@ -149,7 +149,7 @@ impl Shard {
     }
 
     fn connections(&self) -> usize {
-        self.serving.get() + self.hub.with(|registry| registry.len())
+        self.serving.get() + self.lot.borrow().parked()
     }
 
     /// Waits until another connection may come in.

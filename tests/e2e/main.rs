@@ -9,6 +9,7 @@ mod control;
 mod headers;
 mod http_response;
 mod http_stream;
+mod limits;
 mod malformed;
 mod routing;
 mod shutdown;

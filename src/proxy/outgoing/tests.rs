@@ -8,7 +8,13 @@ use crate::route::condition::{Condition, Options};
 use crate::wire::http1::Version;
 
 fn settings() -> Settings {
-    Settings { debug: false, sig_iss: "pushpin".into(), sig_key: None, json_log: false }
+    Settings {
+        debug: false,
+        sig_iss: "pushpin".into(),
+        sig_key: None,
+        request_body_bytes_max: u64::MAX,
+        json_log: false,
+    }
 }
 
 fn context(headers: &[(&str, &str)]) -> Context {
