@@ -382,3 +382,6 @@ impl Outlet for Lot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

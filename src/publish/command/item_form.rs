@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::BytesMut;
+
+use crate::wire::tnet;
 
 /// A member of an item. Maps are sorted, so that the same item is always the same bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,38 +70,24 @@ impl Value {
     }
 
     /// Appends the value as a tnetstring (specification, GRIP, appendix B).
-    pub fn write_tnet(&self, out: &mut Vec<u8>) {
-        let mut payload = Vec::new();
-        let kind = match self {
-            Value::Null => b'~',
-            Value::Bool(value) => {
-                payload.extend_from_slice(if *value { b"true" } else { b"false" });
-                b'!'
-            }
-            Value::Int(value) => {
-                payload.extend_from_slice(value.to_string().as_bytes());
-                b'#'
-            }
-            Value::Float(value) => {
-                payload.extend_from_slice(value.to_string().as_bytes());
-                b'^'
-            }
-            Value::Bytes(bytes) => return write_netstring(bytes, b',', out),
-            Value::List(values) => {
-                for value in values {
-                    value.write_tnet(&mut payload);
-                }
-                b']'
-            }
+    pub fn write_tnet(&self, out: &mut BytesMut) {
+        tnet::encode(&self.to_tnet(), out);
+    }
+
+    fn to_tnet(&self) -> tnet::Value {
+        match self {
+            Value::Null => tnet::Value::Null,
+            Value::Bool(value) => tnet::Value::Bool(*value),
+            Value::Int(value) => tnet::Value::Int(*value),
+            Value::Float(value) => tnet::Value::Float(*value),
+            Value::Bytes(bytes) => tnet::Value::Bytes(bytes.clone().into()),
+            Value::List(values) => tnet::Value::List(values.iter().map(Value::to_tnet).collect()),
             Value::Map(members) => {
-                for (name, value) in members {
-                    write_netstring(name.as_bytes(), b',', &mut payload);
-                    value.write_tnet(&mut payload);
-                }
-                b'}'
+                let members = members.iter();
+                let pairs = members.map(|(name, value)| (name.clone().into(), value.to_tnet()));
+                tnet::Value::Dict(pairs.collect())
             }
-        };
-        write_netstring(&payload, kind, out);
+        }
     }
 }
 
@@ -122,21 +111,14 @@ impl From<serde_json::Value> for Value {
     }
 }
 
-fn write_netstring(payload: &[u8], kind: u8, out: &mut Vec<u8>) {
-    out.extend_from_slice(payload.len().to_string().as_bytes());
-    out.push(b':');
-    out.extend_from_slice(payload);
-    out.push(kind);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn tnet(value: &Value) -> String {
-        let mut out = Vec::new();
+        let mut out = BytesMut::new();
         value.write_tnet(&mut out);
-        String::from_utf8(out).unwrap()
+        String::from_utf8(out.to_vec()).unwrap()
     }
 
     fn from(json: &str) -> Value {
@@ -161,9 +143,9 @@ mod tests {
         let value =
             Value::map([("body", Value::Bytes(vec![0xff, 0, b'a'])), ("id", Value::text("1"))]);
         assert_eq!(value.to_json().to_string(), r#"{"body-bin":"/wBh","id":"1"}"#);
-        let mut out = Vec::new();
+        let mut out = BytesMut::new();
         value.write_tnet(&mut out);
-        assert_eq!(out, b"22:4:body,3:\xff\0a,2:id,1:1,}");
+        assert_eq!(&out[..], b"22:4:body,3:\xff\0a,2:id,1:1,}");
     }
 
     #[test]

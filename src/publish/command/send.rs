@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::BytesMut;
 use rustls::pki_types::ServerName;
 use zeromq::{Socket, SocketSend, ZmqError};
 
@@ -272,7 +273,7 @@ fn text(body: &[u8]) -> Result<Progress, SendError> {
 
 /// One bare tnetstring from a PUSH socket. As any PUSH socket, it waits for its peer.
 fn send_zeromq(item: &Value, address: &str) -> Result<(), SendError> {
-    let mut bytes = Vec::new();
+    let mut bytes = BytesMut::new();
     item.write_tnet(&mut bytes);
     match address.split_once("://") {
         None => return Err(SendError::Address),
@@ -283,7 +284,7 @@ fn send_zeromq(item: &Value, address: &str) -> Result<(), SendError> {
     runtime.block_on(async {
         let mut socket = zeromq::PushSocket::new();
         socket.connect(address).await.map_err(of_zeromq)?;
-        socket.send(bytes.into()).await.map_err(of_zeromq)?;
+        socket.send(bytes.freeze().into()).await.map_err(of_zeromq)?;
         // The message is written by a task of the library, which ends when the socket is gone and
         // all is written; nothing else tells.
         drop(socket);

@@ -212,7 +212,7 @@ fn one_message_over_zeromq() {
     send(&large, &address.recv().unwrap(), None).unwrap();
     let message = server.join().unwrap();
     assert_eq!(message.len(), 1);
-    let mut expected = Vec::new();
+    let mut expected = bytes::BytesMut::new();
     large.write_tnet(&mut expected);
     assert!(message.get(0).unwrap() == &expected, "another message");
 }

@@ -1,0 +1,157 @@
+//! The lot over real socket pairs: what is written when, what is queued, what the shard is asked.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::task::Waker;
+
+use super::*;
+use crate::listen::stream::Socket;
+
+const ID: SessionId = SessionId { index: 3, generation: 7 };
+
+/// A lot with one open session, and both ends of a connection; the client's end does not block.
+fn lot(outbox_bytes_max: usize) -> (Lot, Stream, UnixStream) {
+    let settings = Settings { outbox_bytes_max, read_ahead_bytes_max: 8 };
+    let set = Rc::new(Poll::new().unwrap());
+    let mut lot = Lot::new(set, settings, Rc::default(), Rc::default());
+    lot.open(ID);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let ours = tokio::net::UnixStream::from_std(ours).unwrap();
+    (lot, Stream::Plain(Socket::Unix(ours)), theirs)
+}
+
+fn notices(lot: &mut Lot) -> Vec<Notice> {
+    std::iter::from_fn(|| lot.next_notice()).collect()
+}
+
+/// All that has come.
+fn received(client: &mut UnixStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    match client.read_to_end(&mut all) {
+        Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
+        _ => all,
+    }
+}
+
+/// Sends until the socket takes no more.
+fn fill(lot: &mut Lot) -> usize {
+    let piece = Bytes::from(vec![b'x'; 4096]);
+    let mut sent = 0;
+    loop {
+        match lot.send(ID, &piece) {
+            Delivery::Written => sent += piece.len(),
+            Delivery::Queued => return sent + piece.len(),
+            other => panic!("{other:?} after {sent} bytes"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_sent_before_parking_goes_out_first() {
+    let (mut lot, stream, mut client) = lot(1000);
+    assert_eq!(lot.send(ID, &Bytes::from_static(b"one ")), Delivery::Queued);
+    lot.park(ID, stream, Bytes::new()).unwrap();
+    assert_eq!(lot.send(ID, &Bytes::from_static(b"two")), Delivery::Written);
+    assert_eq!(received(&mut client), b"one two");
+    assert_eq!(lot.backlog(ID), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_queued_for_and_then_dropped() {
+    let (mut lot, stream, mut client) = lot(10_000);
+    lot.park(ID, stream, Bytes::new()).unwrap();
+    let sent = fill(&mut lot);
+    assert_eq!(lot.send(ID, &Bytes::from(vec![b'y'; 10_000])), Delivery::Refused);
+    assert_eq!(notices(&mut lot), [Notice::Broken(ID)]);
+    assert_eq!(lot.stats.clients_too_slow.get(), 1);
+    assert_eq!(lot.send(ID, &Bytes::from_static(b"z")), Delivery::Gone);
+    assert!(received(&mut client).len() <= sent);
+}
+
+#[tokio::test]
+async fn a_remainder_leaves_in_order_when_there_is_room() {
+    let (mut lot, stream, mut client) = lot(1 << 20);
+    lot.park(ID, stream, Bytes::new()).unwrap();
+    let sent = fill(&mut lot);
+    assert_eq!(lot.send(ID, &Bytes::from_static(b"end")), Delivery::Queued);
+    lot.finish(ID, Then::Reuse);
+    assert!(notices(&mut lot).is_empty(), "not everything has left");
+    let mut all = Vec::new();
+    while lot.backlog(ID) > 0 {
+        all.extend(received(&mut client));
+        lot.flush(ID);
+    }
+    all.extend(received(&mut client));
+    assert_eq!(all.len(), sent + 3);
+    assert!(all.ends_with(b"xend"));
+    assert_eq!(notices(&mut lot), [Notice::Drained(ID), Notice::Done(ID, Then::Reuse)]);
+}
+
+#[tokio::test]
+async fn a_finished_connection_comes_back_with_what_was_sent_ahead() {
+    let (mut lot, stream, client) = lot(1000);
+    lot.park(ID, stream, Bytes::from_static(b"GET ")).unwrap();
+    assert_eq!(lot.parked(), 1);
+    lot.keep(ID, b"/");
+    assert!(lot.is_reading(ID));
+    lot.keep(ID, b" HT");
+    assert!(!lot.is_reading(ID), "the client has to wait at the bound");
+    lot.finish(ID, Then::Reuse);
+    assert_eq!(lot.send(ID, &Bytes::from_static(b"late")), Delivery::Gone);
+    assert_eq!(notices(&mut lot), [Notice::Done(ID, Then::Reuse)]);
+    let (_stream, read_ahead) = lot.unpark(ID).unwrap();
+    assert_eq!(read_ahead, "GET / HT");
+    assert_eq!(lot.parked(), 0);
+    assert_eq!((&client).write(b"P").unwrap(), 1, "the connection lives");
+}
+
+#[tokio::test]
+async fn a_stale_id_reaches_nobody() {
+    let (mut lot, stream, mut client) = lot(1000);
+    lot.park(ID, stream, Bytes::new()).unwrap();
+    let stale = SessionId { generation: 6, ..ID };
+    assert_eq!(lot.send(stale, &Bytes::from_static(b"x")), Delivery::Gone);
+    lot.close(stale);
+    assert_eq!(lot.send(ID, &Bytes::from_static(b"y")), Delivery::Written);
+    lot.close(ID);
+    assert_eq!(received(&mut client), b"y");
+    assert_eq!(client.read(&mut [0; 1]).unwrap(), 0, "the end of the stream");
+    assert_eq!(lot.parked(), 0);
+}
+
+#[tokio::test]
+async fn a_reader_gets_all_pieces_and_then_the_end() {
+    let (mut lot, _stream, _client) = lot(1000);
+    let waker = Waker::noop();
+    assert!(lot.poll_next(ID, waker).is_pending());
+    lot.send(ID, &Bytes::from_static(b"a"));
+    lot.finish(ID, Then::Close);
+    assert_eq!(lot.poll_next(ID, waker), TaskPoll::Ready(Some(Bytes::from_static(b"a"))));
+    assert_eq!(lot.poll_next(ID, waker), TaskPoll::Ready(None));
+}
+
+#[tokio::test]
+async fn the_readiness_set_tells_of_bytes_and_of_the_end() {
+    let (mut lot, stream, mut client) = lot(1000);
+    lot.park(ID, stream, Bytes::new()).unwrap();
+    client.write_all(b"hello").unwrap();
+    let set = lot.set.clone();
+    let mut ready = Vec::new();
+    while ready.is_empty() {
+        set.wait(&mut ready).await.unwrap();
+    }
+    let (id, readiness) = ready[0];
+    assert!(id == ID && readiness.read && !readiness.left);
+    let mut buffer = [0; 16];
+    assert_eq!(lot.read(ID, &mut buffer).unwrap(), 5);
+    assert_eq!(lot.read(ID, &mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+    drop(client);
+    ready.clear();
+    while ready.is_empty() {
+        set.wait(&mut ready).await.unwrap();
+    }
+    assert!(ready[0].1.left);
+    assert_eq!(lot.read(ID, &mut buffer).unwrap(), 0);
+}
