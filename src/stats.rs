@@ -85,7 +85,7 @@ counters! {
     holds_socket,
     /// Connections parked out of hyper.
     connections_parked,
-    /// Items published to this thread.
+    /// Items accepted from publishers.
     items_received,
     /// Deliveries to clients.
     deliveries,

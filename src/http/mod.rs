@@ -143,7 +143,7 @@ where
             let (stream, unread) = parts.io.into_inner().into_parts();
             match wish {
                 Some(wish) => {
-                    let read_ahead = join(parts.read_buf, unread);
+                    let read_ahead = join(&parts.read_buf, &unread);
                     Ended::Handed { stream, read_ahead, wish }
                 }
                 None => {
@@ -189,14 +189,12 @@ enum Outcome {
     Doubtful,
 }
 
-fn join(first: Bytes, second: Bytes) -> Bytes {
-    if second.is_empty() {
-        return first;
+/// Both, copied: even empty, what hyper read ahead would keep its whole read buffer alive.
+fn join(first: &[u8], second: &[u8]) -> Bytes {
+    if first.is_empty() && second.is_empty() {
+        return Bytes::new();
     }
-    if first.is_empty() {
-        return second;
-    }
-    [&first[..], &second[..]].concat().into()
+    [first, second].concat().into()
 }
 
 async fn close<S: AsyncWrite + Unpin>(mut stream: S) {

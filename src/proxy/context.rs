@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use bytes::BytesMut;
+use http::{HeaderMap, HeaderValue, Method};
 
 use crate::route::{Route, Table};
 use crate::wire::http1::Version;
@@ -34,6 +35,27 @@ pub struct Context {
     pub trusted: bool,
 }
 
+impl Context {
+    /// Copies the header values together, for whoever keeps the context: as they were read, each of
+    /// them keeps the whole buffer alive that the request was read into.
+    pub fn compact(&mut self) {
+        let length = self.headers.values().map(HeaderValue::len).sum();
+        let mut all = BytesMut::with_capacity(length);
+        for value in self.headers.values() {
+            all.extend_from_slice(value.as_bytes());
+        }
+        let mut all = all.freeze();
+        let mut headers = HeaderMap::with_capacity(self.headers.len());
+        for (name, value) in self.headers.iter() {
+            let copied = all.split_to(value.len());
+            // What was a value before is one now.
+            let copied = HeaderValue::from_maybe_shared(copied).unwrap_or_else(|_| value.clone());
+            headers.append(name.clone(), copied);
+        }
+        self.headers = Rc::new(headers);
+    }
+}
+
 /// A route of a table that may have been replaced since.
 #[derive(Clone)]
 pub struct RouteRef {
@@ -54,5 +76,33 @@ impl std::ops::Deref for RouteRef {
 
     fn deref(&self) -> &Route {
         &self.table.routes()[self.index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compacting_changes_nothing_that_can_be_seen() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("a", "1"), ("b", ""), ("a", "\u{fc}2"), ("cookie", "x=y")] {
+            headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let before = headers.clone();
+        let mut context = Context {
+            peer: None,
+            secure: false,
+            method: Method::GET,
+            host: "a".into(),
+            path: "/".into(),
+            query: None,
+            headers: Rc::new(headers),
+            version: Version::Http11,
+            websocket: true,
+            trusted: false,
+        };
+        context.compact();
+        assert_eq!(*context.headers, before);
     }
 }

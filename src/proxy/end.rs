@@ -34,7 +34,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
     /// The end that `sender`'s frames come from, with what has been read from it already.
     pub fn new(io: S, sender: Sender, read_ahead: Bytes) -> End<S> {
         let mut reader = Reader::new(sender);
-        reader.feed(BytesMut::from(read_ahead));
+        // A copy: it may be the small rest of a large buffer.
+        reader.feed(BytesMut::from(&read_ahead[..]));
         End { io, reader, flushed: true }
     }
 

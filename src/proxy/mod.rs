@@ -151,12 +151,13 @@ impl Proxy {
 
     async fn open_socket(
         &self,
-        context: Context,
+        mut context: Context,
         route: RouteRef,
         handoff: Handoff<Onward>,
         mut access: Option<Access>,
     ) -> Response<Body> {
         let debug = self.shared.settings.debug || route.options.debug;
+        context.compact();
         let outcome = accept::open(&self.sockets, context, route).await;
         let failure = match outcome {
             Outcome::Accepted { response, onward } => {

@@ -211,7 +211,10 @@ async fn publish(body: &mut [u8], format: Format, api: &Api) -> Answer {
         }
     };
     match api.publisher.publish(items).await {
-        Ok(_) => Answer::Published(format),
+        Ok(accepted) => {
+            api.stats.items_received.add(accepted.items as u64);
+            Answer::Published(format)
+        }
         Err(refused) => {
             api.stats.publishes_refused.inc();
             tracing::warn!("publish {refused}");

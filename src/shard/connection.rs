@@ -73,7 +73,13 @@ pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes, ticket: 
             park(&shard, lease.park(), stream, read_ahead);
         }
         Ended::Handed { stream, read_ahead, wish: Onward::Task(task) } => {
-            task(stream, read_ahead).await;
+            // A task of its own: this one has room for all that serving HTTP takes.
+            let task = task(stream, read_ahead);
+            tokio::task::spawn_local(async move {
+                task.await;
+                drop(ticket);
+            });
+            return;
         }
     }
     drop(ticket);

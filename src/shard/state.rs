@@ -102,7 +102,6 @@ impl Shard {
         match command {
             Command::Publish(items) => {
                 let now = clock::now();
-                self.stats.items_received.add(items.len() as u64);
                 for item in items.iter() {
                     let receivers = self.hub.publish(item, now);
                     self.stats.deliveries.add(receivers.delivered);
