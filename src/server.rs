@@ -40,9 +40,23 @@ struct Bound {
     certificates: Option<Arc<Certificates>>,
 }
 
+/// Each held connection is a descriptor, and the usual soft limit is 1024: asks for as many as are
+/// allowed.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let before = limit.current;
+    limit.current = limit.maximum;
+    match setrlimit(Resource::Nofile, limit) {
+        Ok(()) => tracing::debug!(?before, now = ?limit.current, "limit of descriptors"),
+        Err(error) => tracing::warn!(%error, ?before, "the limit of descriptors stays"),
+    }
+}
+
 /// Serves until it is told to stop.
 #[must_use]
 pub fn run(settings: Settings) -> ExitCode {
+    raise_descriptor_limit();
     let mut problems = Vec::new();
     let table = table(&settings, &mut problems);
     let bound = bind(&settings, &mut problems);
