@@ -23,6 +23,9 @@ struct Held {
     socket: TcpStream,
     /// A long-poll is written to only when it has asked.
     asks: bool,
+    /// It was answered before and had not asked again when the last payload was written: on a busy
+    /// machine its request may still be on its way. It gets that payload when it asks.
+    owed: bool,
 }
 
 struct Bare {
@@ -32,6 +35,7 @@ struct Bare {
     held: Vec<Option<Held>>,
     publisher: Option<TcpStream>,
     command: Vec<u8>,
+    last: Vec<u8>,
 }
 
 /// Serves until the process is ended.
@@ -48,6 +52,7 @@ pub fn serve(transport: Transport, http: u16, control: u16) -> Result<(), Failur
         held: Vec::new(),
         publisher: None,
         command: Vec::new(),
+        last: Vec::new(),
     };
     let mut events = Vec::with_capacity(1024);
     loop {
@@ -93,7 +98,7 @@ impl Bare {
     fn accept(&mut self, listener: &TcpListener) -> Result<(), Failure> {
         while let Some(socket) = accept(listener)? {
             watch(&self.epoll, &socket, self.held.len() as u64)?;
-            self.held.push(Some(Held { socket, asks: false }));
+            self.held.push(Some(Held { socket, asks: false, owed: false }));
         }
         Ok(())
     }
@@ -118,6 +123,10 @@ impl Bare {
                 // The harness asks whether the server is up.
                 let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
                 held.socket.write_all(answer).during(|| "answering".to_owned())?;
+            }
+            Ok(_) if held.owed => {
+                held.owed = false;
+                held.socket.write_all(&self.last).during(|| "writing what is owed".to_owned())?;
             }
             Ok(_) => {
                 held.asks = true;
@@ -157,9 +166,16 @@ impl Bare {
     /// The loop that gives the bound.
     fn write_to_all(&mut self, payload: &[u8]) -> Result<(), Failure> {
         let asks_once = self.transport == Transport::Longpoll;
-        for held in self.held.iter_mut().flatten().filter(|held| held.asks) {
+        for held in self.held.iter_mut().flatten() {
+            if !held.asks {
+                held.owed = asks_once;
+                continue;
+            }
             held.asks = !asks_once;
             held.socket.write_all(payload).during(|| "writing to a subscriber".to_owned())?;
+        }
+        if asks_once {
+            self.last = payload.to_vec();
         }
         Ok(())
     }

@@ -64,17 +64,22 @@ async fn serve(start: Start) -> io::Result<()> {
     let mut scratch = vec![0; parked::READ_BYTES_MAX];
     let mut deadline: Option<Tick> = None;
     let mut end: Option<Tick> = None;
+    let mut hearing = true;
     loop {
         let next = deadline.into_iter().chain(end).min();
         tokio::select! {
-            command = inbox.recv() => match command {
+            command = inbox.recv(), if hearing => match command {
                 Some(Command::Drain) if end.is_none() => {
                     end = Some(shard.begin_stopping(&mut accepting));
                 }
                 Some(command) => shard.obey(command),
                 // The control thread is gone: the process is ending.
-                None if end.is_none() => end = Some(shard.begin_stopping(&mut accepting)),
-                None => clock::sleep_ms(10).await,
+                None => {
+                    hearing = false;
+                    if end.is_none() {
+                        end = Some(shard.begin_stopping(&mut accepting));
+                    }
+                }
             },
             waited = set.wait(&mut ready) => waited?,
             () = bell.notified() => {}

@@ -58,6 +58,7 @@ pub struct Shard {
     pub settings: Settings,
     serving: Cell<usize>,
     gate: Notify,
+    bell: Rc<Notify>,
     stop: Rc<Notify>,
     stopping: Cell<bool>,
 }
@@ -73,7 +74,7 @@ impl Shard {
         let stats = Rc::new(Stats::default());
         let lot = Lot::new(set, settings.parking.clone(), bell.clone(), stats.clone());
         let lot = Rc::new(RefCell::new(lot));
-        let alarm = bell.clone();
+        let (alarm, ring) = (bell.clone(), bell);
         let alarm: Rc<dyn Fn()> = Rc::new(move || alarm.notify_one());
         let hub = Hub::new(settings.hub.clone(), lot.clone(), alarm);
         let backend = Backend::new(settings.backend.clone(), settings.client_tls.clone());
@@ -92,6 +93,7 @@ impl Shard {
             settings,
             serving: Cell::new(0),
             gate: Notify::new(),
+            bell: ring,
             stop: Rc::new(Notify::new()),
             stopping: Cell::new(false),
         }
@@ -172,6 +174,10 @@ impl Shard {
     /// A held connection has ended: another one may come in.
     pub fn made_room(&self) {
         self.gate.notify_one();
+        if self.stopping.get() {
+            // The loop ends when nobody is left, and sleeps meanwhile.
+            self.bell.notify_one();
+        }
     }
 }
 

@@ -52,7 +52,8 @@ async fn a_request_in_flight_is_answered_first() {
     assert_eq!(head.status, "HTTP/1.1 200 OK");
     assert_eq!(body, "late but there\n");
     client.expect_closed().await;
-    assert_eq!(server.exit_code(BOUND), Some(0));
+    // Well before the bound for those who never finish: nobody is left.
+    assert_eq!(server.exit_code(Duration::from_secs(5)), Some(0));
 }
 
 #[tokio::test]
