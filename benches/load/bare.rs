@@ -23,7 +23,7 @@ struct Held {
     socket: TcpStream,
     /// A long-poll is written to only when it has asked.
     asks: bool,
-    /// It was answered before and had not asked again when the last payload was written: on a busy
+    /// It had not asked (again) when the last payload was written: on a busy
     /// machine its request may still be on its way. It gets that payload when it asks.
     owed: bool,
 }
