@@ -66,7 +66,7 @@ impl Exchange {
         let (target, answer) = self.ask(&upload, access).await?;
         let grip = !self.route.options.no_grip && !self.context.trusted;
         if grip && headers::is_instruction(answer.headers()) {
-            return self.instructed(target, answer, &upload, access.take()).await;
+            return self.instructed(target, answer, &upload, access).await;
         }
         Ok(Some(self.relay(answer, access.take())))
     }
@@ -182,7 +182,7 @@ impl Exchange {
         target: usize,
         answer: Response<Answer>,
         upload: &Upload<Incoming>,
-        access: Option<Access>,
+        access: &mut Option<Access>,
     ) -> Result<Option<Response<Body>>, Failure> {
         match upload.drain().await {
             Ok(Rest::WithinLimit) => {}

@@ -180,6 +180,24 @@ impl Origin {
         }
     }
 
+    fn head(&self, held: &HeldResponse) -> Result<Response<()>, Failure> {
+        head(held).map_err(|error| self.refuse(&error))
+    }
+
+    /// The whole answer of an instruction that holds nothing.
+    fn answer(
+        &self,
+        held: HeldResponse,
+        access: &mut Option<Access>,
+    ) -> Result<Response<Body>, Failure> {
+        let head = self.head(&held)?;
+        let access = access.take();
+        if let Some(access) = &access {
+            access.set_status(held.code);
+        }
+        Ok(head.map(|()| Body::whole(held.body, access)))
+    }
+
     fn is_head(&self) -> bool {
         self.context.method == http::Method::HEAD
     }
@@ -192,13 +210,13 @@ impl Origin {
     pub fn carry_out(
         self,
         instruction: Instruction,
-        access: Option<Access>,
+        access: &mut Option<Access>,
     ) -> Result<Option<Response<Body>>, Failure> {
         self.check(&instruction)?;
         match instruction.hold {
-            None => answer(instruction.response, access).map(Some),
+            None => self.answer(instruction.response, access).map(Some),
             Some(Hold::Response) => {
-                if let Some(access) = &access {
+                if let Some(access) = access {
                     access.accepted();
                 }
                 self.hold_response(instruction);
@@ -231,22 +249,22 @@ impl Origin {
     fn hold_stream(
         self,
         mut instruction: Instruction,
-        access: Option<Access>,
+        access: &mut Option<Access>,
     ) -> Result<Option<Response<Body>>, Failure> {
         // These end with their head, whatever is published: there is nothing to hold.
         let ends = self.is_head() || matches!(instruction.response.code, 204 | 304);
         if ends {
-            return answer(instruction.response, access).map(Some);
+            return self.answer(instruction.response, access).map(Some);
         }
         if let Some(last) = self.missing_link(&instruction) {
             let body = &instruction.response.body;
             instruction.response.body = [&body[..], &last[..]].concat().into();
-            return answer(instruction.response, access).map(Some);
+            return self.answer(instruction.response, access).map(Some);
         }
-        if let Some(access) = &access {
+        let mut head = self.head(&instruction.response)?;
+        if let Some(access) = access {
             access.accepted();
         }
-        let mut head = head(&instruction.response)?;
         self.mark_chunked(&mut head);
         let first = instruction.response.body.clone();
         self.open_stream(&instruction);
@@ -298,12 +316,12 @@ impl Origin {
         instruction: Instruction,
         first: Bytes,
         rest: Answer,
-        access: Option<Access>,
+        access: &mut Option<Access>,
     ) -> Result<Response<Body>, Failure> {
         self.check(&instruction)?;
-        let mut head = head(&instruction.response)?;
+        let mut head = self.head(&instruction.response)?;
         self.mark_chunked(&mut head);
-        let handoff = self.handoff.clone();
+        let (handoff, access) = (self.handoff.clone(), access.take());
         let begin: BeginHold = Box::new(move || {
             if instruction.hold.is_none() {
                 return Err(Bytes::new());
@@ -326,9 +344,10 @@ fn leave(handoff: &Handoff<Onward>, lease: Lease, when: When) {
 }
 
 /// The head of what an instruction shows the client.
-fn head(held: &HeldResponse) -> Result<Response<()>, Failure> {
-    let status = StatusCode::from_u16(held.code).map_err(|_| {
-        Failure::Instruction(format!("status code {} cannot be sent with a body", held.code))
+fn head(held: &HeldResponse) -> Result<Response<()>, InstructError> {
+    let status = StatusCode::from_u16(held.code).map_err(|_| InstructError {
+        message: format!("status code {} can only answer a held long-poll", held.code),
+        field: "Grip-Status",
     })?;
     let mut response = Response::new(());
     *response.status_mut() = status;
@@ -338,18 +357,10 @@ fn head(held: &HeldResponse) -> Result<Response<()>, Failure> {
         let value = HeaderValue::from_bytes(&field.value);
         let (Ok(name), Ok(value)) = (name, value) else {
             let shown = String::from_utf8_lossy(&field.name);
-            return Err(Failure::Instruction(format!("header '{shown}' cannot be sent")));
+            let message = format!("header '{shown}' cannot be sent");
+            return Err(InstructError { message, field: "headers" });
         };
         response.headers_mut().append(name, value);
     }
     Ok(response)
-}
-
-/// The whole answer of an instruction that holds nothing.
-fn answer(held: HeldResponse, access: Option<Access>) -> Result<Response<Body>, Failure> {
-    let head = head(&held)?;
-    if let Some(access) = &access {
-        access.set_status(held.code);
-    }
-    Ok(head.map(|()| Body::whole(held.body, access)))
 }

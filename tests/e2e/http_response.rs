@@ -216,6 +216,16 @@ async fn an_invalid_instruction_is_502_and_named_in_the_log() {
     assert_eq!(head.header("content-type"), Some("text/plain"));
     assert_eq!(body, "Error while proxying to origin.\n");
     server.wait_for_line("Grip-Hold");
+    server.wait_for_line("code=502 32");
+}
+
+#[tokio::test]
+async fn a_status_that_cannot_be_sent_is_502_and_named_in_the_log() {
+    let backend = Backend::answering(|_| Answer::ok("body\n").header("Grip-Status", "99 Low"));
+    let mut server = Server::route(backend.route("*", ""));
+    let mut client = Client::get(server.http, "/").await;
+    assert_eq!(client.response().await.0.status, "HTTP/1.1 502 Bad Gateway");
+    server.wait_for_line("Grip-Status");
 }
 
 #[tokio::test]
