@@ -23,7 +23,7 @@ use crate::listen::stream::Stream;
 use crate::session::outbox::Outbox;
 use crate::stats::Stats;
 use poll::{Interest, Poll};
-use socket::Parked;
+use socket::{PIECES_AT_ONCE, Parked};
 
 /// What an operator may set.
 #[derive(Clone, Debug)]
@@ -247,6 +247,30 @@ impl Lot {
         self.notify(Notice::Broken(id));
     }
 
+    fn accepts(&mut self, id: SessionId) -> bool {
+        self.slot(id).is_some_and(|slot| !slot.broken && slot.then.is_none())
+    }
+
+    /// The connection, if what is sent now may be written at once.
+    fn writable(&mut self, id: SessionId) -> Option<&mut Parked> {
+        let slot = self.slot(id)?;
+        slot.parked.as_mut().filter(|_| slot.outbox.is_none())
+    }
+
+    /// How many bytes a write took; `None` when the connection is over.
+    fn taken(&mut self, id: SessionId, written: io::Result<usize>) -> Option<usize> {
+        match written {
+            Ok(taken) => Some(taken),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Some(0),
+                _ => {
+                    self.fail(id);
+                    None
+                }
+            },
+        }
+    }
+
     fn queue(&mut self, id: SessionId, bytes: Bytes) -> Delivery {
         let limit = self.settings.outbox_bytes_max;
         let Some(slot) = self.slot(id) else { return Delivery::Gone };
@@ -271,32 +295,16 @@ impl Outlet for Lot {
     }
 
     fn send(&mut self, id: SessionId, bytes: &Bytes) -> Delivery {
-        let Some(slot) = self.slot(id) else { return Delivery::Gone };
-        if slot.broken || slot.then.is_some() {
+        if !self.accepts(id) {
             return Delivery::Gone;
         }
         if bytes.is_empty() {
             return Delivery::Written;
         }
-        let Some(parked) = slot.parked.as_mut().filter(|_| slot.outbox.is_none()) else {
-            return self.queue(id, bytes.clone());
-        };
-        let taken = match parked.write(bytes) {
-            Ok(taken) => taken,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) =>
-            {
-                0
-            }
-            Err(_) => {
-                self.fail(id);
-                return Delivery::Gone;
-            }
-        };
+        let Some(parked) = self.writable(id) else { return self.queue(id, bytes.clone()) };
+        let written = parked.write(bytes);
         let records = parked.has_records();
+        let Some(taken) = self.taken(id, written) else { return Delivery::Gone };
         if taken == bytes.len() && !records {
             return Delivery::Written;
         }
@@ -306,6 +314,45 @@ impl Outlet for Lot {
         };
         self.watch_write(id, true);
         delivery
+    }
+
+    fn send_many(&mut self, id: SessionId, pieces: &[&Bytes]) -> (usize, Delivery) {
+        if !self.accepts(id) {
+            return (0, Delivery::Gone);
+        }
+        let (mut sent, mut delivery) = (0, Delivery::Written);
+        while let Some(rest) = pieces.get(sent..).filter(|rest| !rest.is_empty()) {
+            let Some(parked) = self.writable(id) else { break };
+            let at_once = &rest[..rest.len().min(PIECES_AT_ONCE)];
+            let written = parked.write_some(at_once.iter().map(|piece| &piece[..]));
+            let records = parked.has_records();
+            let Some(mut taken) = self.taken(id, written) else { return (sent, Delivery::Gone) };
+            let whole = at_once.iter().take_while(|piece| {
+                let fits = piece.len() <= taken;
+                taken -= if fits { piece.len() } else { 0 };
+                fits
+            });
+            let whole = whole.count();
+            sent += whole;
+            if whole < at_once.len() || records {
+                delivery = Delivery::Queued;
+                self.watch_write(id, true);
+            }
+            if let Some(part) = at_once.get(whole) {
+                match self.queue(id, part.slice(taken..)) {
+                    Delivery::Queued => sent += 1,
+                    other => return (sent, other),
+                }
+            }
+        }
+        for piece in &pieces[sent..] {
+            delivery = self.queue(id, Bytes::clone(piece));
+            if delivery != Delivery::Queued {
+                break;
+            }
+            sent += 1;
+        }
+        (sent, delivery)
     }
 
     fn finish(&mut self, id: SessionId, then: Then) {
