@@ -1,7 +1,7 @@
 //! The registry: sessions, their subscriptions and timers. Pure; the present moment is passed in.
 //!
-//! The roof over `seats`, `broadcast` and `due`; called through the hub's handle by the shard and the
-//! proxy. It knows no socket: bytes leave through the [`Outlet`] that is handed in.
+//! The roof over `seats`, `broadcast` and `due`; called through the hub's handle by the shard and
+//! the proxy. It knows no socket: bytes leave through the [`Outlet`] that is handed in.
 
 use std::collections::VecDeque;
 use std::rc::Rc;

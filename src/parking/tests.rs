@@ -2,10 +2,16 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::task::Waker;
 
+use bytes::Bytes;
+
+use super::poll::Poll;
 use super::*;
-use crate::listen::stream::Socket;
+use crate::hub::fanout::{Delivery, Outlet, Then};
+use crate::hub::slab::SessionId;
+use crate::listen::stream::{Socket, Stream};
 
 const ID: SessionId = SessionId { index: 3, generation: 7 };
 
@@ -163,8 +169,8 @@ async fn a_reader_gets_all_pieces_and_then_the_end() {
     assert!(lot.poll_next(ID, waker).is_pending());
     lot.send(ID, &Bytes::from_static(b"a"));
     lot.finish(ID, Then::Close);
-    assert_eq!(lot.poll_next(ID, waker), TaskPoll::Ready(Some(Bytes::from_static(b"a"))));
-    assert_eq!(lot.poll_next(ID, waker), TaskPoll::Ready(None));
+    assert_eq!(lot.poll_next(ID, waker), std::task::Poll::Ready(Some(Bytes::from_static(b"a"))));
+    assert_eq!(lot.poll_next(ID, waker), std::task::Poll::Ready(None));
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! One thread: its listeners, connections, hub, lot and pools, and the loop that drives them.
 //!
 //! Nothing that a shard owns is shared. Work comes in from its listeners, from its parked sockets
-//! and through its mailbox; the loop does what is ready, delivers a slice of what was published, then
-//! does what follows from it (notices of the lot, effects of the hub), and sleeps until the next
-//! deadline unless there is more to deliver.
+//! and through its mailbox; the loop does what is ready, delivers a slice of what was published,
+//! then does what follows from it (notices of the lot, effects of the hub), and sleeps until the
+//! next deadline unless there is more to deliver.
 
 pub mod client;
 pub mod connection;
