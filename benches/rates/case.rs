@@ -4,6 +4,8 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::meter::Spent;
+
 /// One of the four edges; `--only` names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Measure {
@@ -160,6 +162,10 @@ pub struct Measurement {
     pub cpu_seconds: f64,
     /// The same for one operation, in microseconds.
     pub cpu_micros_each: f64,
+    /// How much of a core the server was busy.
+    pub server_busy: f64,
+    /// How much of a core the client and the backend were busy.
+    pub client_busy: f64,
     /// Publish: messages by the time until every subscriber had the last of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivered_per_second: Option<f64>,
@@ -182,8 +188,8 @@ pub struct Figures {
     pub operations: u64,
     /// From the first to the last.
     pub seconds: f64,
-    /// CPU time of the server.
-    pub cpu_seconds: f64,
+    /// CPU time.
+    pub spent: Spent,
 }
 
 impl Measurement {
@@ -199,8 +205,10 @@ impl Measurement {
             operations: figures.operations,
             seconds: figures.seconds,
             per_second: operations / figures.seconds.max(1e-9),
-            cpu_seconds: figures.cpu_seconds,
-            cpu_micros_each: figures.cpu_seconds * 1e6 / operations,
+            cpu_seconds: figures.spent.server,
+            cpu_micros_each: figures.spent.server * 1e6 / operations,
+            server_busy: figures.spent.server_busy,
+            client_busy: figures.spent.client_busy,
             delivered_per_second: None,
             bytes: None,
             bytes_per_connection: None,

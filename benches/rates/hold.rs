@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::case::{Figures, Measurement, Run};
 use crate::failure::Failure;
 use crate::item;
+use crate::meter::Meter;
 use crate::options::Options;
 use crate::readiness::Readiness;
 use crate::server::Server;
@@ -35,20 +36,18 @@ pub fn measure(run: Run, server: &Server, options: &Options) -> Result<Measureme
         held: 0,
         received: 0,
     };
-    server.rest()?;
-    let before = server.cpu_seconds()?;
+    let meter = Meter::start(server)?;
     let began = Instant::now();
     while crowd.held < options.connections {
         while crowd.clients.len() < options.connections
-            && crowd.clients.len() - crowd.held < options.opening
+            && crowd.clients.len() - crowd.held < options.opening.min(1 + crowd.held)
         {
             crowd.add(server.http)?;
         }
         crowd.read()?;
     }
     let seconds = began.elapsed().as_secs_f64();
-    server.rest()?;
-    let cpu_seconds = server.cpu_seconds()? - before;
+    let spent = meter.stop(server)?;
 
     item::publish_first(server)?;
     while crowd.received < options.connections {
@@ -59,7 +58,7 @@ pub fn measure(run: Run, server: &Server, options: &Options) -> Result<Measureme
         connections: options.connections,
         operations: options.connections as u64,
         seconds,
-        cpu_seconds,
+        spent,
     };
     Ok(Measurement::new(run, &figures))
 }

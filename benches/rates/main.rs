@@ -24,6 +24,7 @@ mod head;
 mod hold;
 mod item;
 mod messages;
+mod meter;
 mod nginx;
 mod options;
 mod process;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::case::{Case, Figures, Measurement, Run};
 use crate::failure::{Context, Failure, Fault};
 use crate::head::protocol;
+use crate::meter::Meter;
 use crate::nginx::{LARGE, SMALL, body};
 use crate::options::Options;
 use crate::readiness::{Readiness, connect};
@@ -55,14 +56,12 @@ pub fn measure(run: Run, server: &Server, options: &Options) -> Result<Measureme
     };
     crowd.connect(server, clients, options.opening)?;
     crowd.ask_for(WARM_UP)?;
-    server.rest()?;
-    let before = server.cpu_seconds()?;
+    let meter = Meter::start(server)?;
     crowd.answered = 0;
     let seconds = crowd.ask_for(options.time())?.as_secs_f64();
-    server.rest()?;
-    let cpu_seconds = server.cpu_seconds()? - before;
+    let spent = meter.stop(server)?;
     let operations = crowd.answered;
-    let figures = Figures { connections: clients, operations, seconds, cpu_seconds };
+    let figures = Figures { connections: clients, operations, seconds, spent };
     let mut row = Measurement::new(run, &figures);
     row.bytes = Some(operations * size as u64);
     Ok(row)

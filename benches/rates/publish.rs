@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::case::{Case, Figures, Measurement, Peer, Run};
 use crate::failure::{Failure, Fault};
+use crate::meter::Meter;
 use crate::options::Options;
 use crate::publisher::Publisher;
 use crate::readiness::Readiness;
@@ -55,11 +56,9 @@ pub fn measure(run: Run, server: &Server, options: &Options) -> Result<Measureme
     }
     server.rest()?;
     traffic.publish(WARM_UP)?;
-    server.rest()?;
-    let before = server.cpu_seconds()?;
+    let meter = Meter::start(server)?;
     let published = traffic.publish(options.time())?;
-    server.rest()?;
-    let cpu_seconds = server.cpu_seconds()? - before;
+    let spent = meter.stop(server)?;
     traffic.quiet()?;
     traffic.all_in_one_order()?;
 
@@ -67,7 +66,7 @@ pub fn measure(run: Run, server: &Server, options: &Options) -> Result<Measureme
         connections: options.publishers,
         operations: published.messages,
         seconds: published.accepted.as_secs_f64(),
-        cpu_seconds,
+        spent,
     };
     let mut row = Measurement::new(run, &figures);
     row.delivered_per_second = Some(published.messages as f64 / published.delivered.as_secs_f64());

@@ -35,10 +35,16 @@ fn columns(case: Case) -> &'static [Column] {
     }
 }
 
+/// How much of its core the server used, and the client with the backend of theirs.
+const BUSY: [Column; 2] = [
+    ("core used", |row| Some(row.server_busy), false),
+    ("client's", |row| Some(row.client_busy), false),
+];
+
 /// One measurement in a line.
 pub fn progress(row: &Measurement) -> String {
     let mut out = format!("{:<9}{:<20}", row.peer.title(), row.case.title());
-    for (heading, figure, _) in columns(row.case) {
+    for (heading, figure, _) in columns(row.case).iter().chain(&BUSY) {
         if let Some(value) = figure(row) {
             let _ = write!(out, " {heading} {}", number(value));
         }
@@ -59,7 +65,7 @@ pub fn table(all: &[Measurement], case: Case, options: &Options) -> String {
         if first.pinned { ", the server on a core of its own" } else { "" },
         ""
     );
-    for (heading, _, compared) in columns(case) {
+    for (heading, _, compared) in columns(case).iter().chain(&BUSY) {
         let _ = write!(out, "{heading:>14}");
         if *compared {
             let _ = write!(out, "{:>11}", "linch. by");
@@ -70,7 +76,7 @@ pub fn table(all: &[Measurement], case: Case, options: &Options) -> String {
             continue;
         }
         let _ = write!(out, "\n{:<10}", peer.title());
-        for (_, figure, compared) in columns(case) {
+        for (_, figure, compared) in columns(case).iter().chain(&BUSY) {
             let value = median(values(&rows, peer, *figure));
             let _ = write!(out, "{:>14}", value.map_or_else(|| "-".to_owned(), number));
             if *compared {
@@ -177,9 +183,11 @@ fn number(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::case::{Figures, Run};
+    use crate::meter::Spent;
 
     fn row(peer: Peer, round: usize, operations: u64) -> Measurement {
-        let figures = Figures { connections: 8, operations, seconds: 2.0, cpu_seconds: 1.0 };
+        let spent = Spent { server: 1.0, server_busy: 0.5, client_busy: 0.5 };
+        let figures = Figures { connections: 8, operations, seconds: 2.0, spent };
         Measurement::new(Run { case: Case::Publish, peer, round }, &figures)
     }
 

@@ -35,6 +35,8 @@ pub struct Server {
     pub control: SocketAddr,
     /// All its processes, without the backend's.
     pub processes: Vec<u32>,
+    /// The backend's, if it has one.
+    pub beside: Vec<u32>,
     own: Processes,
     _backend: Option<Processes>,
 }
@@ -87,12 +89,8 @@ impl Server {
         let control = if peer == Peer::Nchan { http } else { control };
         own.wait_until(peer.title(), || ready(case, peer, http, https, control))?;
         let processes = own.family();
-        Ok(Server { peer, http, https, control, processes, own, _backend: backend })
-    }
-
-    /// CPU time that it has used, in seconds.
-    pub fn cpu_seconds(&self) -> Result<f64, Failure> {
-        machine::cpu_seconds(&self.processes)
+        let beside = backend.as_ref().map(Processes::family).unwrap_or_default();
+        Ok(Server { peer, http, https, control, processes, beside, own, _backend: backend })
     }
 
     /// Waits until it has nothing left to do: its threads are found asleep again and again.
@@ -184,8 +182,8 @@ fn zurl(folder: &Path, pushpin: &Path, backend: SocketAddr) -> Result<Command, F
                  max_open_requests=10000\n\
                  buffer_size=200000\n\
                  timeout=600\n\
-                 in_hwm=1000\n\
-                 out_hwm=1000\n"
+                 in_hwm=100000\n\
+                 out_hwm=100000\n"
             ),
         ),
     ];

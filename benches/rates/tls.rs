@@ -10,6 +10,7 @@ use crate::case::{Figures, Measurement, Peer, Run};
 use crate::failure::Failure;
 use crate::item;
 use crate::machine;
+use crate::meter::Meter;
 use crate::options::Options;
 use crate::readiness::Readiness;
 use crate::server::Server;
@@ -86,8 +87,7 @@ pub fn handshakes(
     config: &Arc<ClientConfig>,
 ) -> Result<Measurement, Failure> {
     let mut crowd = Crowd::new(server, config)?;
-    server.rest()?;
-    let before = server.cpu_seconds()?;
+    let meter = Meter::start(server)?;
     let began = Instant::now();
     let (mut under_way, mut done) = (0, 0);
     while done < options.handshakes {
@@ -107,10 +107,9 @@ pub fn handshakes(
         })?;
     }
     let seconds = began.elapsed().as_secs_f64();
-    server.rest()?;
-    let cpu_seconds = server.cpu_seconds()? - before;
+    let spent = meter.stop(server)?;
     let connections = options.opening;
-    let figures = Figures { connections, operations: done as u64, seconds, cpu_seconds };
+    let figures = Figures { connections, operations: done as u64, seconds, spent };
     Ok(Measurement::new(run, &figures))
 }
 
@@ -129,19 +128,19 @@ pub fn memory(
         std::thread::sleep(SETTLING);
         machine::memory(&server.processes)
     };
-    let before = server.cpu_seconds()?;
+    let meter = Meter::start(server)?;
     let began = Instant::now();
     crowd.open(options.tls_few, options.opening, asks)?;
     let few = settled()?;
     crowd.open(options.tls_many, options.opening, asks)?;
     let many = settled()?;
     let seconds = began.elapsed().as_secs_f64() - 2.0 * SETTLING.as_secs_f64();
-    let cpu_seconds = server.cpu_seconds()? - before;
+    let spent = meter.stop(server)?;
 
     let more = (options.tls_many - options.tls_few) as f64;
     let slope = |bytes: u64| (bytes as f64 - few as f64) / more;
     let connections = options.tls_many;
-    let figures = Figures { connections, operations: connections as u64, seconds, cpu_seconds };
+    let figures = Figures { connections, operations: connections as u64, seconds, spent };
     let mut row = Measurement::new(run, &figures);
     row.bytes_per_connection = Some(slope(many));
     if asks == Asks::ToBeHeld {
