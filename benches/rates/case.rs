@@ -102,7 +102,9 @@ impl Case {
             Case::Publish => &[Peer::Linchpin, Peer::Pushpin, Peer::Nchan],
             Case::PublishPipelined => &[Peer::Linchpin, Peer::Nchan],
             Case::Proxy | Case::ProxyLarge => &[Peer::Linchpin, Peer::Nginx, Peer::Pushpin],
-            Case::ProxyMany | Case::TlsHandshakes | Case::TlsMemory => &[Peer::Linchpin, Peer::Nginx],
+            Case::ProxyMany | Case::TlsHandshakes | Case::TlsMemory => {
+                &[Peer::Linchpin, Peer::Nginx]
+            }
         }
     }
 
