@@ -2,7 +2,7 @@
 //! measurement; knows nothing of what the sockets carry.
 
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
@@ -16,11 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long one wait takes at most.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// An epoll and the moment of its last event.
+/// An epoll, and how long it has been silent.
 pub struct Readiness {
     epoll: OwnedFd,
     events: Vec<Event>,
-    moved: Instant,
+    /// For how long nothing came while it was waited for.
+    idle: Duration,
 }
 
 impl Readiness {
@@ -28,7 +29,7 @@ impl Readiness {
     pub fn new() -> Result<Readiness, Failure> {
         let epoll =
             epoll::create(CreateFlags::CLOEXEC).during(|| "creating an epoll".to_owned())?;
-        Ok(Readiness { epoll, events: Vec::with_capacity(1024), moved: Instant::now() })
+        Ok(Readiness { epoll, events: Vec::with_capacity(1024), idle: Duration::ZERO })
     }
 
     /// Tells from now on when `socket` can be read, until it is closed.
@@ -45,10 +46,12 @@ impl Readiness {
         waiting: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
         self.look(ready, WAIT)?;
-        let now = Instant::now();
         if !ready.is_empty() {
-            self.moved = now;
-        } else if now.duration_since(self.moved) > PATIENCE {
+            self.idle = Duration::ZERO;
+            return Ok(());
+        }
+        self.idle += WAIT;
+        if self.idle > PATIENCE {
             return Err(Failure::Stalled { seconds: PATIENCE.as_secs(), waiting: waiting() });
         }
         Ok(())
