@@ -25,8 +25,8 @@ pub const LARGE: usize = 1_000_000;
 
 /// Why nginx cannot take part, if it cannot.
 pub fn missing() -> Option<String> {
-    (!installed("nginx"))
-        .then(|| "nginx is not installed (Debian: apt-get install nginx-light)".to_owned())
+    let why = || "nginx is not installed (Debian: apt-get install nginx-light)".to_owned();
+    program().is_none().then(why)
 }
 
 /// Why nchan cannot take part, if it cannot.
@@ -39,12 +39,14 @@ pub fn nchan_missing() -> Option<String> {
     })
 }
 
-/// Whether a program is in the PATH, or where Debian keeps those of the administrator.
-fn installed(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| {
-        let more = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
-        std::env::split_paths(&path).chain(more).any(|folder| folder.join(program).is_file())
-    })
+/// Looked for in the PATH, and where Debian keeps programs of the administrator.
+fn program() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let more = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path)
+        .chain(more)
+        .map(|folder| folder.join("nginx"))
+        .find(|program| program.is_file())
 }
 
 fn nchan() -> Option<&'static str> {
@@ -175,7 +177,7 @@ fn configured(
     );
     let path = folder.join("nginx.conf");
     fs::write(&path, text).during(|| format!("writing {}", path.display()))?;
-    let mut command = Command::new("nginx");
+    let mut command = Command::new(program().unwrap_or_else(|| "nginx".into()));
     command.arg("-p").arg(folder).arg("-c").arg(&path).args(["-e", "stderr"]);
     Ok(command)
 }
