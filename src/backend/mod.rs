@@ -90,7 +90,7 @@ impl Backend {
             let lease = Lease::new(sender, link, Rc::downgrade(&self.0.pool));
             return Ok(Ready { backend: self.clone(), lease, reused: true });
         }
-        let lease = self.fresh(Rc::new(to.clone())).await?;
+        let lease = Box::pin(self.fresh(Rc::new(to.clone()))).await?;
         Ok(Ready { backend: self.clone(), lease, reused: false })
     }
 
@@ -169,14 +169,14 @@ impl Ready {
             (true, None, true) => copy.ok_or(failed.error.clone())?,
             _ => return Err(failed.error),
         };
-        let lease = match self.backend.fresh(to).await {
+        let lease = match Box::pin(self.backend.fresh(to)).await {
             Ok(lease) => lease,
             // The backend may have seen the request: the fresh connection's error would say that
             // the next target may be tried.
             Err(_) if written => return Err(failed.error),
             Err(error) => return Err(error),
         };
-        http::exchange(lease, again, false).await.map_err(|failed| failed.error)
+        Box::pin(http::exchange(lease, again, false)).await.map_err(|failed| failed.error)
     }
 }
 

@@ -8,29 +8,29 @@
 
 pub mod edge;
 pub mod park;
+mod patience;
 pub mod state;
 pub mod tracked;
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 pub use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::limits;
 use edge::Edge;
 use park::Handoff;
+use patience::Patience;
 use state::EdgeState;
-use tracked::{Busy, Tracked};
+use tracked::Serving;
 
 /// Errors of bodies, as hyper wants them.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -86,37 +86,31 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     W: 'static,
     F: Fn(Request<Incoming>) -> Fut + Unpin,
-    Fut: Future<Output = Result<Response<B>, Infallible>>,
-    B: Body<Data = Bytes, Error = BodyError> + 'static,
+    Fut: Future<Output = Response<B>>,
+    B: Body<Data = Bytes, Error = BodyError> + Unpin + 'static,
 {
     let state = Rc::new(EdgeState::new());
     let edge = Edge::new(stream, read_ahead, settings.head_bytes_max, state.clone());
     let service = {
         let state = state.clone();
         hyper::service::service_fn(move |request: Request<Incoming>| {
-            let answer = respond(request);
-            let busy = Busy::begin(state.clone());
-            // Boxed: the dispatcher wants the future unpinned, and a small connection is worth more
-            // than one allocation a request.
-            Box::pin(async move {
-                let response = answer.await?;
-                Ok::<_, Infallible>(response.map(|body| Tracked::new(body, busy)))
-            })
+            Serving::begin(respond(request), state.clone())
         })
     };
+    // 100 header fields are hyper's own limit and the guard's. Said aloud, it would cost hyper two
+    // kilobytes to fill for each head.
     let mut connection = http1::Builder::new()
         .auto_date_header(false)
         .title_case_headers(true)
         .preserve_header_case(true)
         .half_close(false)
         .max_buf_size(settings.head_bytes_max.max(8192) * 2)
-        .max_headers(limits::REQUEST_HEADERS_MAX)
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(settings.idle_ms))
         .serve_connection(TokioIo::new(edge), service);
 
     let mut stop = pin!(stop);
     let mut stopping = false;
+    // One timer a connection, armed again only when it has rung: hyper's own would be one a request.
+    let mut patience = Patience::new(settings.idle_ms);
     let outcome = poll_fn(|cx| {
         if !stopping && stop.as_mut().poll(cx).is_ready() {
             stopping = true;
@@ -127,6 +121,7 @@ where
             Poll::Ready(Err(error)) => Poll::Ready(Outcome::Failed(error)),
             Poll::Pending if handoff.is_due(state.is_flushed(), cx) => Poll::Ready(Outcome::Parted),
             Poll::Pending if state.is_to_be_refused() => Poll::Ready(Outcome::Doubtful),
+            Poll::Pending if patience.poll_over(&state, cx) => Poll::Ready(Outcome::Silent),
             Poll::Pending => Poll::Pending,
         }
     })
@@ -138,6 +133,7 @@ where
             tracing::debug!(%error, "connection ended");
             if error.is_parse() { Ended::Malformed } else { Ended::Closed { unclaimed: wish } }
         }
+        Outcome::Silent => Ended::Closed { unclaimed: wish },
         Outcome::Done | Outcome::Parted => {
             let parts = connection.into_parts();
             let (stream, unread) = parts.io.into_inner().into_parts();
@@ -187,6 +183,7 @@ enum Outcome {
     Failed(hyper::Error),
     Parted,
     Doubtful,
+    Silent,
 }
 
 /// Both, copied: even empty, what hyper read ahead would keep its whole read buffer alive.

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 
 use bytes::{Bytes, BytesMut};
 
+use crate::clock::{self, Tick};
 use crate::wire::http1::{self, Version};
 
 /// What `serve` knows of the stream while hyper has it.
@@ -12,6 +13,7 @@ use crate::wire::http1::{self, Version};
 pub struct EdgeState {
     flushed: Cell<bool>,
     requests: Cell<u32>,
+    idle_since: Cell<Tick>,
     written: Cell<bool>,
     doubt: RefCell<Option<Doubt>>,
 }
@@ -28,7 +30,11 @@ pub(super) struct Doubt {
 
 impl EdgeState {
     pub(super) fn new() -> EdgeState {
-        EdgeState { flushed: Cell::new(true), ..EdgeState::default() }
+        EdgeState {
+            flushed: Cell::new(true),
+            idle_since: Cell::new(clock::now()),
+            ..EdgeState::default()
+        }
     }
 
     /// Whether the kernel has taken all that hyper has written.
@@ -76,6 +82,12 @@ impl EdgeState {
     /// A request is over.
     pub(super) fn end(&self) {
         self.requests.set(self.requests.get().saturating_sub(1));
+        self.idle_since.set(clock::now());
+    }
+
+    /// Since when no request is in flight; `None` while one is.
+    pub(super) fn idle_since(&self) -> Option<Tick> {
+        (self.requests.get() == 0).then(|| self.idle_since.get())
     }
 
     /// The answer to what must not be served.

@@ -66,7 +66,8 @@ impl Exchange {
         let (target, answer) = self.ask(&upload, access).await?;
         let grip = !self.route.options.no_grip && !self.context.trusted;
         if grip && headers::is_instruction(answer.headers()) {
-            return self.instructed(target, answer, &upload, access).await;
+            // Boxed: what is rarer makes the future of every request no larger.
+            return Box::pin(self.instructed(target, answer, &upload, access)).await;
         }
         Ok(Some(self.relay(answer, access.take())))
     }

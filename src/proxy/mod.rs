@@ -86,7 +86,7 @@ impl Proxy {
     /// Answers one request. Waits for ever when the request is held: whoever takes the connection
     /// over drops this.
     pub async fn respond(
-        &self,
+        self: Rc<Self>,
         client: Client,
         request: Request<Incoming>,
         handoff: Handoff<Onward>,
@@ -123,7 +123,8 @@ impl Proxy {
             access.set_route(route.options.id.as_deref());
         }
         if context.websocket {
-            return self.open_socket(context, route, handoff, access).await;
+            // Boxed: what is rare makes the future of every request no larger.
+            return Box::pin(self.open_socket(context, route, handoff, access)).await;
         }
         let shared = self.shared.clone();
         let extensions = parts.extensions;

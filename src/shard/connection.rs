@@ -54,8 +54,7 @@ pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes, ticket: 
     let respond = {
         let (proxy, handoff) = (shard.proxy.clone(), handoff.clone());
         move |request: ::http::Request<Incoming>| {
-            let (proxy, handoff) = (proxy.clone(), handoff.clone());
-            async move { Ok(proxy.respond(client, request, handoff).await) }
+            Rc::clone(&proxy).respond(client, request, handoff.clone())
         }
     };
     let ended = {
