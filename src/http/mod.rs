@@ -9,6 +9,7 @@
 pub mod edge;
 pub mod park;
 mod patience;
+pub mod spelling;
 pub mod state;
 pub mod tracked;
 
@@ -26,11 +27,12 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::limits;
+use crate::wire::names::Spelling;
 use edge::Edge;
 use park::Handoff;
 use patience::Patience;
 use state::EdgeState;
-use tracked::Serving;
+use tracked::{Busy, Serving};
 
 /// Errors of bodies, as hyper wants them.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -73,7 +75,8 @@ pub enum Ended<S, W> {
 /// Serves requests on one connection until it ends.
 ///
 /// `read_ahead` are bytes that were read from `stream` before. `stop` resolves when the connection
-/// is to end after the request in flight, if there is one.
+/// is to end after the request in flight, if there is one. `respond` is given each request, and how
+/// its header names were written unless that is as usual.
 pub async fn serve<S, W, F, Fut, B>(
     stream: S,
     read_ahead: Bytes,
@@ -85,7 +88,7 @@ pub async fn serve<S, W, F, Fut, B>(
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     W: 'static,
-    F: Fn(Request<Incoming>) -> Fut + Unpin,
+    F: Fn(Request<Incoming>, Option<Spelling>) -> Fut + Unpin,
     Fut: Future<Output = Response<B>>,
     B: Body<Data = Bytes, Error = BodyError> + Unpin + 'static,
 {
@@ -94,7 +97,8 @@ where
     let service = {
         let state = state.clone();
         hyper::service::service_fn(move |request: Request<Incoming>| {
-            Serving::begin(respond(request), state.clone())
+            let spelling = state.begin();
+            Serving::new(respond(request, spelling), Busy::new(state.clone()))
         })
     };
     // 100 header fields are hyper's own limit and the guard's. Said aloud, it would cost hyper two
@@ -102,7 +106,6 @@ where
     let mut connection = http1::Builder::new()
         .auto_date_header(false)
         .title_case_headers(true)
-        .preserve_header_case(true)
         .half_close(false)
         .max_buf_size(settings.head_bytes_max.max(8192) * 2)
         .serve_connection(TokioIo::new(edge), service);

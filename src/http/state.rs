@@ -7,12 +7,16 @@ use bytes::{Bytes, BytesMut};
 
 use crate::clock::{self, Tick};
 use crate::wire::http1::{self, Version};
+use crate::wire::names::Spelling;
 
 /// What `serve` knows of the stream while hyper has it.
 #[derive(Default)]
 pub struct EdgeState {
     flushed: Cell<bool>,
     requests: Cell<u32>,
+    /// Requests that have begun, and the spellings of those that are to begin, by their number.
+    begun: Cell<u64>,
+    spellings: RefCell<Vec<(u64, Spelling)>>,
     idle_since: Cell<Tick>,
     written: Cell<bool>,
     doubt: RefCell<Option<Doubt>>,
@@ -73,10 +77,20 @@ impl EdgeState {
         }
     }
 
-    /// A request begins.
-    pub(super) fn begin(&self) {
+    /// A request begins; how its header names are spelled, if not as usual.
+    pub(super) fn begin(&self) -> Option<Spelling> {
         self.requests.set(self.requests.get() + 1);
         self.written.set(false);
+        let number = self.begun.get();
+        self.begun.set(number + 1);
+        let mut spellings = self.spellings.borrow_mut();
+        let place = spellings.iter().position(|(of, _)| *of == number)?;
+        Some(spellings.remove(place).1)
+    }
+
+    /// Heads have passed that are spelled so, by their number on this connection.
+    pub(super) fn set_spellings(&self, spelled: &mut Vec<(u64, Spelling)>) {
+        self.spellings.borrow_mut().append(spelled);
     }
 
     /// A request is over.

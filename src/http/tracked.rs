@@ -16,8 +16,8 @@ use super::state::EdgeState;
 pub struct Busy(Rc<EdgeState>);
 
 impl Busy {
-    pub(super) fn begin(state: Rc<EdgeState>) -> Busy {
-        state.begin();
+    /// For a request that `state` has been told of.
+    pub(super) fn new(state: Rc<EdgeState>) -> Busy {
         Busy(state)
     }
 }
@@ -37,8 +37,8 @@ pub struct Serving<Fut> {
 }
 
 impl<Fut> Serving<Fut> {
-    pub(super) fn begin(answer: Fut, state: Rc<EdgeState>) -> Serving<Fut> {
-        Serving { answer: Box::pin(answer), busy: Some(Busy::begin(state)) }
+    pub(super) fn new(answer: Fut, busy: Busy) -> Serving<Fut> {
+        Serving { answer: Box::pin(answer), busy: Some(busy) }
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Access {
 impl Access {
     /// Begins a line; `None` when nobody would see it, so that it costs nothing.
     #[must_use]
-    pub fn begin(context: &Context, started: Tick, json: bool) -> Option<Access> {
+    pub fn begin(context: &Context, json: bool) -> Option<Access> {
         if !tracing::enabled!(target: TARGET, tracing::Level::INFO) {
             return None;
         }
@@ -58,7 +58,7 @@ impl Access {
             target: None,
             route: None,
             json,
-            started,
+            started: clock::now(),
             status: Cell::new(0),
             bytes: Cell::new(0),
             end: Cell::new(End::Open),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::http::Incoming;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Response, header};
 
 use super::access::Access;
 use super::answer::Answer;
@@ -13,9 +13,10 @@ use super::body::Body;
 use super::context::{Context, RouteRef};
 use super::failure::Failure;
 use super::fields;
+use super::heading::Heading;
 use super::hold::{self, Collected, Origin};
 use super::onward::Onward;
-use super::outgoing::{self, Kind, Outgoing};
+use super::outgoing;
 use super::shared::Shared;
 use super::upload::{Rest, Upload, UploadError};
 use crate::backend::body::RequestBody;
@@ -25,6 +26,7 @@ use crate::http::park::Handoff;
 use crate::limits::ACCEPT_REQUEST_BODY_BYTES_MAX;
 use crate::route::target::{Address, Target};
 use crate::wire::http1::Version;
+use crate::wire::names::Spelling;
 
 /// A plain request and all that its answer needs.
 pub struct Exchange {
@@ -36,8 +38,8 @@ pub struct Exchange {
     pub route: RouteRef,
     /// The client's connection.
     pub handoff: Handoff<Onward>,
-    /// What hyper keeps beside the request (the case of its header names).
-    pub extensions: http::Extensions,
+    /// How the client wrote the names of its header fields, if not as usual.
+    pub spelling: Option<Spelling>,
 }
 
 impl Exchange {
@@ -61,8 +63,13 @@ impl Exchange {
     ) -> Result<Option<Response<Body>>, Failure> {
         self.forbid_events()?;
         let limit = self.shared.settings.request_body_bytes_max;
-        let upload =
-            Upload::gather(body, limit).await.map_err(|error| self.body_failure(&error))?;
+        let upload = match http_body::Body::is_end_stream(&body) {
+            true => Upload::Whole(Bytes::new()),
+            // Boxed: a future holds room for all that it may ever wait for.
+            false => Box::pin(Upload::gather(body, limit))
+                .await
+                .map_err(|error| self.body_failure(&error))?,
+        };
         let (target, answer) = self.ask(&upload, access).await?;
         let grip = !self.route.options.no_grip && !self.context.trusted;
         if grip && headers::is_instruction(answer.headers()) {
@@ -84,12 +91,14 @@ impl Exchange {
 
     /// A client must not speak to a WebSocket-over-HTTP backend as if it were us.
     fn forbid_events(&self) -> Result<(), Failure> {
-        let over_http = self.route.targets.iter().any(|target| target.over_http);
+        if !self.route.targets.iter().any(|target| target.over_http) {
+            return Ok(());
+        }
         let events = self.context.headers.get(CONTENT_TYPE).is_some_and(|value| {
             let kind = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
             kind.trim_ascii() == b"application/websocket-events"
         });
-        if over_http && events && !self.context.trusted {
+        if events && !self.context.trusted {
             return Err(Failure::EventsForbidden);
         }
         Ok(())
@@ -139,20 +148,24 @@ impl Exchange {
         if target.address == Address::Test {
             return Ok(Ok(self.ask_builtin(&body)));
         }
-        let outgoing =
-            outgoing::request(&self.shared, &self.context, &self.route, target, Kind::Http);
-        let Outgoing { destination, request } = outgoing.map_err(|error| {
+        let (host, port) = outgoing::url_host(&self.context, &self.route, target);
+        let heading = Heading {
+            context: &self.context,
+            spelling: self.spelling.as_ref(),
+            route: &self.route,
+        };
+        let head = heading.write(&self.shared, (&host, port), &body);
+        let made = head.and_then(|head| Ok((head, outgoing::destination(target, &host)?)));
+        let (head, to) = made.map_err(|error| {
             tracing::error!(target = %target, %error, "the request cannot be put to this target");
             Failure::Backend
         })?;
-        let (mut parts, ()) = request.into_parts();
-        parts.extensions.extend(self.extensions.clone());
         // Connecting comes first: a body that streams is still untouched when that fails.
-        let ready = match self.shared.backend.ready(&destination).await {
+        let ready = match self.shared.backend.ready(to).await {
             Ok(ready) => ready,
             Err(error) => return Ok(Err(error)),
         };
-        let answer = ready.send(Request::from_parts(parts, body)).await;
+        let answer = ready.send(head, body).await;
         Ok(answer.map(|answer| answer.map(Answer::Backend)))
     }
 
@@ -222,7 +235,7 @@ impl Exchange {
     /// A plain answer, on its way to the client.
     fn relay(&self, answer: Response<Answer>, access: Option<Access>) -> Response<Body> {
         let (mut parts, body) = answer.into_parts();
-        parts.headers = fields::response_headers(parts.status, &parts.headers);
+        parts.headers = fields::response_headers(parts.status, parts.headers);
         let status = parts.status.as_u16();
         if let Some(access) = &access {
             access.set_status(status);

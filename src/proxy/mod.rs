@@ -18,6 +18,7 @@ pub mod exchange;
 pub mod failure;
 pub mod fields;
 pub mod forwarded;
+pub mod heading;
 pub mod hold;
 pub mod offer;
 pub mod onward;
@@ -41,10 +42,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Version, header};
 
-use crate::clock;
 use crate::http::Incoming;
 use crate::http::park::Handoff;
 use crate::route::{Query, Table};
+use crate::wire::names::Spelling;
 use access::Access;
 use answer::Answer;
 use body::Body;
@@ -89,10 +90,10 @@ impl Proxy {
         self: Rc<Self>,
         client: Client,
         request: Request<Incoming>,
+        spelling: Option<Spelling>,
         handoff: Handoff<Onward>,
     ) -> Response<Body> {
         self.shared.stats.requests_received.inc();
-        let started = clock::now();
         let (parts, body) = request.into_parts();
         let read =
             request::context(client, &parts.method, &parts.uri, parts.version, parts.headers);
@@ -107,7 +108,7 @@ impl Proxy {
                 return failed(&Failure::BadHead(error.to_string()), false, None);
             }
         };
-        let mut access = Access::begin(&context, started, self.shared.settings.json_log);
+        let mut access = Access::begin(&context, self.shared.settings.json_log);
         if context.websocket && !is_handshake(&context, parts.version) {
             self.shared.stats.requests_malformed.inc();
             return self.refuse_socket(&Failure::BadHandshake, false, access);
@@ -127,8 +128,7 @@ impl Proxy {
             return Box::pin(self.open_socket(context, route, handoff, access)).await;
         }
         let shared = self.shared.clone();
-        let extensions = parts.extensions;
-        let exchange = Exchange { shared, context, route, handoff, extensions };
+        let exchange = Exchange { shared, context, route, handoff, spelling };
         match exchange.run(body, access).await {
             Some(response) => response,
             None => std::future::pending().await,

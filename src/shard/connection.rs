@@ -53,8 +53,8 @@ pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes, ticket: 
     let handoff = Handoff::default();
     let respond = {
         let (proxy, handoff) = (shard.proxy.clone(), handoff.clone());
-        move |request: ::http::Request<Incoming>| {
-            Rc::clone(&proxy).respond(client, request, handoff.clone())
+        move |request: ::http::Request<Incoming>, spelling| {
+            Rc::clone(&proxy).respond(client, request, spelling, handoff.clone())
         }
     };
     let ended = {

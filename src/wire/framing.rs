@@ -9,6 +9,7 @@
 
 mod byte;
 mod chunk;
+pub mod unchunk;
 mod value;
 mod violation;
 use byte::{TARGET, TOKEN, is, is_control};
@@ -16,6 +17,8 @@ use chunk::Chunk;
 use value::{Framing, Value};
 use violation::Name;
 pub use violation::{Kind, Violation};
+
+use crate::wire::names::{self, Spelling};
 
 /// Most header lines of a request; hyper's own limit.
 const HEADERS_MAX: usize = 100;
@@ -65,6 +68,41 @@ pub struct HeadGuard {
     name: Name,
     value: Value,
     framing: Framing,
+    names: Names,
+}
+
+/// The names of the head that is being read, and of heads before it that nobody has asked for.
+#[derive(Debug, Default)]
+struct Names {
+    /// As they were written, each with a colon behind it.
+    bytes: Vec<u8>,
+    /// Where the present one begins.
+    begin: usize,
+    unusual: bool,
+    /// Heads that were whole.
+    heads: u64,
+    spelled: Vec<(u64, Spelling)>,
+}
+
+impl Names {
+    fn add(&mut self, part: &[u8]) {
+        self.bytes.extend_from_slice(part);
+    }
+
+    fn end(&mut self) {
+        self.unusual |= !names::is_usual(self.bytes.get(self.begin..).unwrap_or_default());
+        self.bytes.push(b':');
+        self.begin = self.bytes.len();
+    }
+
+    fn end_head(&mut self) {
+        if self.unusual {
+            self.spelled.push((self.heads, Spelling::new(&self.bytes)));
+        }
+        self.heads = self.heads.wrapping_add(1);
+        (self.begin, self.unusual) = (0, false);
+        self.bytes.clear();
+    }
 }
 
 const VERSION: &[u8] = b"HTTP/1.";
@@ -83,6 +121,7 @@ impl HeadGuard {
             name: Name::default(),
             value: Value::Other,
             framing: Framing::default(),
+            names: Names::default(),
         }
     }
 
@@ -110,6 +149,12 @@ impl HeadGuard {
             }
         }
         Ok(())
+    }
+
+    /// The spellings of heads that have passed and were not written as usual, each with how many
+    /// heads came before it; to be taken out.
+    pub fn spelled(&mut self) -> &mut Vec<(u64, Spelling)> {
+        &mut self.names.spelled
     }
 
     /// From now on everything passes: the connection is no longer one of HTTP/1 (an upgrade or a
@@ -209,18 +254,26 @@ impl HeadGuard {
     }
 
     fn name(&mut self, rest: &[u8]) -> Result<usize, (Kind, usize)> {
-        for (at, byte) in rest.iter().enumerate() {
-            match byte {
-                b':' => {
-                    self.begin_value();
-                    return Ok(at.saturating_add(1));
+        let length = rest.iter().take_while(|byte| is(**byte, TOKEN)).count();
+        let part = rest.get(..length).unwrap_or_default();
+        self.name.add(part);
+        match rest.get(length) {
+            None => {}
+            Some(b':') => {
+                if !self.trailers {
+                    self.names.add(part);
+                    self.names.end();
                 }
-                b' ' | b'\t' => return Err((Kind::SpaceBeforeColon, at)),
-                byte if is(*byte, TOKEN) => self.name.push(*byte),
-                _ => return Err((Kind::HeaderName, at)),
+                self.begin_value();
+                return Ok(length.saturating_add(1));
             }
+            Some(b' ' | b'\t') => return Err((Kind::SpaceBeforeColon, length)),
+            Some(_) => return Err((Kind::HeaderName, length)),
         }
-        Ok(rest.len())
+        if !self.trailers {
+            self.names.add(part);
+        }
+        Ok(length)
     }
 
     fn begin_value(&mut self) {
@@ -274,7 +327,12 @@ impl HeadGuard {
             (false, false, Some(left)) if left > 0 => State::Body { left },
             _ => State::Blank { cr: false },
         };
-        *self = HeadGuard { state, ..HeadGuard::new(self.limit) };
+        if !self.trailers {
+            self.names.end_head();
+        }
+        self.state = state;
+        (self.counted, self.headers, self.trailers, self.http10) = (0, 0, false, false);
+        (self.value, self.framing) = (Value::Other, Framing::default());
     }
 
     /// One byte, where runs are short.
@@ -328,6 +386,9 @@ impl HeadGuard {
                 self.headers = self.headers.saturating_add(1);
                 self.name = Name::default();
                 self.name.push(byte);
+                if !self.trailers {
+                    self.names.add(&[byte]);
+                }
                 self.state = State::Name;
             }
             _ => return Err(Kind::HeaderName),
