@@ -188,7 +188,8 @@ pub fn response(
         return Err(HeadError::TooLarge);
     }
     let code = parsed.code.unwrap_or_default();
-    let status = StatusCode::from_u16(code).map_err(|_| HeadError::Syntax(httparse::Error::Status))?;
+    let status =
+        StatusCode::from_u16(code).map_err(|_| HeadError::Syntax(httparse::Error::Status))?;
     let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     let begin = bytes.as_ptr() as usize;
     // An empty part may stand nowhere.
@@ -203,7 +204,9 @@ pub fn response(
     let places: SmallVec<[(usize, usize, usize, usize); 24]> = parsed
         .headers
         .iter()
-        .map(|field| (at(field.name.as_bytes()), field.name.len(), at(field.value), field.value.len()))
+        .map(|field| {
+            (at(field.name.as_bytes()), field.name.len(), at(field.value), field.value.len())
+        })
         .collect();
     let head = bytes.split_to(length).freeze();
     let mut headers = HeaderMap::with_capacity(places.len());

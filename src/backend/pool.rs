@@ -14,8 +14,8 @@ use super::connect::{Destination, To};
 use super::connection::{Connection, Link};
 use crate::clock::{self, Tick};
 
-/// Idle connections are looked after so often: one that a backend has closed holds its descriptor
-/// no longer than this.
+/// While there are connections they are looked after so often: one that a backend has closed holds
+/// its descriptor no longer than this.
 const LOOK_MS: u64 = 1000;
 
 struct Idle {
@@ -95,11 +95,11 @@ impl Pool {
     /// Gives up what has been silent or idle for too long, or was closed. When to look again;
     /// `None` when there is nothing to look after.
     fn look(&self, now: Tick) -> Option<Tick> {
-        let mut next = now.plus_ms(self.idle_ms.min(self.progress_ms));
+        let mut next = now.plus_ms(self.idle_ms.min(self.progress_ms).min(LOOK_MS));
         self.idle.borrow_mut().retain(|_, list| {
             list.retain_mut(|idle| {
                 let until = idle.since.plus_ms(self.idle_ms);
-                next = next.min(until).min(now.plus_ms(LOOK_MS));
+                next = next.min(until);
                 now < until && !idle.connection.is_stale()
             });
             !list.is_empty()

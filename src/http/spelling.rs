@@ -112,10 +112,9 @@ mod tests {
 
     #[test]
     fn hyper_understands_every_set_of_names() {
-        for names in [
-            "ETag:",
-            "x:X:Content-length:CONTENT-LENGTH:Transfer-encoding:connection:Upgrade:",
-        ] {
+        for names in
+            ["ETag:", "x:X:Content-length:CONTENT-LENGTH:Transfer-encoding:connection:Upgrade:"]
+        {
             let spelled = for_hyper(names.as_bytes());
             assert!(!spelled.is_empty(), "{names}");
             assert!(!for_hyper(names.as_bytes()).is_empty(), "{names}");

@@ -29,8 +29,7 @@ impl Spelling {
 pub fn is_usual(name: &[u8]) -> bool {
     let mut begins = true;
     name.iter().all(|byte| {
-        let usual =
-            if begins { !byte.is_ascii_lowercase() } else { !byte.is_ascii_uppercase() };
+        let usual = if begins { !byte.is_ascii_lowercase() } else { !byte.is_ascii_uppercase() };
         begins = *byte == b'-';
         usual
     })

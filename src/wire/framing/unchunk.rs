@@ -112,8 +112,7 @@ mod tests {
 
     /// What comes out of a body that arrives in runs of so many bytes, and what is left.
     fn taken(body: &[u8], run: usize) -> Result<(Vec<u8>, bool, usize), Kind> {
-        let (mut unchunk, mut buffer, mut out) =
-            (Unchunk::default(), BytesMut::new(), Vec::new());
+        let (mut unchunk, mut buffer, mut out) = (Unchunk::default(), BytesMut::new(), Vec::new());
         for part in body.chunks(run.max(1)) {
             buffer.extend_from_slice(part);
             while let Piece::Data(data) = unchunk.next(&mut buffer)? {
