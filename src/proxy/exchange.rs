@@ -48,7 +48,7 @@ impl Exchange {
     }
 
     /// Answers the request; `None` when it is held and its service is to wait for ever.
-    pub async fn run(self, body: Incoming, mut access: Option<Access>) -> Option<Response<Body>> {
+    pub async fn run(&self, body: Incoming, mut access: Option<Access>) -> Option<Response<Body>> {
         let debug = self.debug();
         match self.attempt(body, &mut access).await {
             Ok(answer) => answer,
@@ -57,7 +57,7 @@ impl Exchange {
     }
 
     async fn attempt(
-        self,
+        &self,
         body: Incoming,
         access: &mut Option<Access>,
     ) -> Result<Option<Response<Body>>, Failure> {
@@ -192,7 +192,7 @@ impl Exchange {
     }
 
     async fn instructed(
-        self,
+        &self,
         target: usize,
         answer: Response<Answer>,
         upload: &Upload<Incoming>,
@@ -206,11 +206,11 @@ impl Exchange {
         let reason = crate::http::reason(&answer);
         let (parts, body) = answer.into_parts();
         let origin = Origin {
-            shared: self.shared,
-            context: self.context,
-            route: self.route,
+            shared: Rc::clone(&self.shared),
+            context: self.context.clone(),
+            route: self.route.clone(),
             target,
-            handoff: self.handoff,
+            handoff: self.handoff.clone(),
         };
         let read = |bytes: Bytes| {
             headers::instruction(parts.status.as_u16(), reason.as_deref(), &parts.headers, bytes)

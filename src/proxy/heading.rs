@@ -48,7 +48,7 @@ impl Heading<'_> {
             }
         };
         let authority = outgoing::authority(host, port)?;
-        head.field(&HOST, authority.as_bytes(), self.spelled(&HOST, 0));
+        head.field(&HOST, &authority, self.spelled(&HOST, 0));
         let fields = outgoing::pipeline(&shared.settings, &shared.keys, context, route, Kind::Http);
         let mut length = None;
         for (at, (name, value)) in fields.iter().enumerate() {

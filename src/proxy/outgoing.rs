@@ -13,6 +13,7 @@ use http::header::{
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use smallvec::SmallVec;
 
 use super::context::Context;
 use super::fields::{self, Fields, KEEP_ALIVE};
@@ -102,7 +103,7 @@ fn build(
     *request.uri_mut() = uri(context, route)?;
     let fields = pipeline(settings, keys, context, route, kind);
     let mut headers = HeaderMap::with_capacity(context.headers.len() + 8);
-    if let Ok(authority) = HeaderValue::from_str(&authority) {
+    if let Ok(authority) = HeaderValue::from_bytes(&authority) {
         headers.append(HOST, authority);
     }
     fields.append_to(&mut headers);
@@ -111,14 +112,19 @@ fn build(
 }
 
 /// The host and port of a URL as `Host` has them.
-pub(super) fn authority(host: &str, port: Option<u16>) -> Result<Cow<'_, str>, OutgoingError> {
+pub(super) fn authority(
+    host: &str,
+    port: Option<u16>,
+) -> Result<SmallVec<[u8; 64]>, OutgoingError> {
     if !host.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Err(OutgoingError::Host(host.to_owned()));
     }
-    Ok(match port {
-        Some(port) => Cow::Owned(format!("{host}:{port}")),
-        None => Cow::Borrowed(host),
-    })
+    let mut authority = SmallVec::from_slice(host.as_bytes());
+    if let Some(port) = port {
+        authority.push(b':');
+        authority.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
+    }
+    Ok(authority)
 }
 
 /// Where a target leads. `url_host` is [`url_host`]'s.

@@ -27,12 +27,12 @@ impl Spelling {
 /// Whether each word of a name, and nothing else, begins with a capital.
 #[must_use]
 pub fn is_usual(name: &[u8]) -> bool {
-    let mut begins = true;
-    name.iter().all(|byte| {
-        let usual = if begins { !byte.is_ascii_lowercase() } else { !byte.is_ascii_uppercase() };
-        begins = *byte == b'-';
-        usual
-    })
+    // Without a branch for each byte.
+    let (usual, _) = name.iter().fold((true, true), |(usual, begins), byte| {
+        let (lower, upper) = (byte.is_ascii_lowercase(), byte.is_ascii_uppercase());
+        (usual & !(begins & lower) & (begins | !upper), *byte == b'-')
+    });
+    usual
 }
 
 /// Appends a lower-case name as it is usually written.
