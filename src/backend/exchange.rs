@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::body::AnswerBody;
-use super::connect::BackendStream;
+use super::connect::{BackendStream, Destination};
 use super::connection::Connection;
 use super::error::{Error, Kind, Stage};
 use super::head::{self, ResponseHead};
@@ -36,6 +36,8 @@ pub enum Opened {
 pub struct Failed {
     /// Why.
     pub error: Error,
+    /// Where the connection led.
+    pub destination: Rc<Destination>,
     /// The request as far as it had come.
     pub request: Outbound,
     /// Not a byte of a response came, and the connection was closed.
@@ -44,14 +46,10 @@ pub struct Failed {
 
 /// Sends a request; the response's body takes the connection on.
 pub async fn exchange(
-    connection: Box<Connection>,
-    request: Outbound,
+    mut talk: Box<Talk>,
     pool: &Rc<Pool>,
-    limit_bytes: usize,
 ) -> Result<Response<AnswerBody>, Box<Failed>> {
-    let mut talk = Talk::new(connection, request, limit_bytes);
-    let head = poll_fn(|cx| talk.poll(cx)).await;
-    match head {
+    match poll_fn(|cx| talk.poll(cx)).await {
         Ok(head) if head.response.status() != StatusCode::SWITCHING_PROTOCOLS => {
             Ok(talk.answer(head, pool))
         }
@@ -65,13 +63,7 @@ pub async fn exchange(
 }
 
 /// Sends a WebSocket handshake and waits for the answer.
-pub async fn upgrade(
-    connection: Box<Connection>,
-    request: Outbound,
-    pool: &Rc<Pool>,
-    limit_bytes: usize,
-) -> Result<Opened, Error> {
-    let mut talk = Talk::new(connection, request, limit_bytes);
+pub async fn upgrade(mut talk: Box<Talk>, pool: &Rc<Pool>) -> Result<Opened, Error> {
     let head = poll_fn(|cx| talk.poll(cx)).await?;
     if head.response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Opened::Answered(talk.answer(head, pool)));
@@ -80,8 +72,8 @@ pub async fn upgrade(
     Ok(Opened::Switched { response: head.response, io, read_ahead })
 }
 
-/// A request under way.
-struct Talk {
+/// A request under way. Boxed: whoever waits for it is moved about.
+pub struct Talk {
     connection: Box<Connection>,
     request: Outbound,
     sent: bool,
@@ -95,9 +87,11 @@ struct Talk {
 }
 
 impl Talk {
-    fn new(connection: Box<Connection>, request: Outbound, limit_bytes: usize) -> Talk {
+    /// A request that is to be sent over `connection`; its response's head may have so many bytes.
+    #[must_use]
+    pub fn new(connection: Box<Connection>, request: Outbound, limit_bytes: usize) -> Box<Talk> {
         let (sent, heard, broken) = (false, false, None);
-        Talk { connection, request, sent, broken, heard, seen: 0, limit_bytes }
+        Box::new(Talk { connection, request, sent, broken, heard, seen: 0, limit_bytes })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
@@ -169,6 +163,7 @@ impl Talk {
 
     fn failed(self, error: Error) -> Failed {
         let silent = error.kind == Kind::Closed && !self.heard;
-        Failed { error, request: self.request, silent }
+        let destination = Rc::clone(&self.connection.link().destination);
+        Failed { error, destination, request: self.request, silent }
     }
 }

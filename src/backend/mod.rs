@@ -16,6 +16,7 @@ pub mod pool;
 mod tests;
 pub mod upload;
 
+use std::future::Future;
 use std::rc::Rc;
 
 use http::{Request, Response};
@@ -26,7 +27,7 @@ use body::{AnswerBody, RequestBody};
 use connect::{Destination, To};
 use connection::Connection;
 use error::Error;
-use exchange::{Failed, Opened};
+use exchange::{Failed, Opened, Talk};
 use head::RequestHead;
 use outbound::Outbound;
 use pool::Pool;
@@ -84,14 +85,17 @@ impl Backend {
         Backend(Rc::new(Inner { settings, tls, pool }))
     }
 
-    /// A pooled connection, or a new one. All that lets the next target be tried without harm fails
-    /// here, while the caller still has its request (and a streamed body is untouched).
-    pub async fn ready(&self, to: To<'_>) -> Result<Ready, Error> {
-        if let Some(connection) = self.0.pool.take(&to) {
-            return Ok(Ready { backend: self.clone(), connection, reused: true });
-        }
-        // Boxed: what is rare makes the future of every request no larger.
-        let connection = Box::pin(self.open(Rc::new(to.to_destination()))).await?;
+    /// A pooled connection, if there is one.
+    #[must_use]
+    pub fn pooled(&self, to: To<'_>) -> Option<Ready> {
+        let connection = self.0.pool.take(&to)?;
+        Some(Ready { backend: self.clone(), connection, reused: true })
+    }
+
+    /// A new connection. All that lets the next target be tried without harm fails here, while the
+    /// caller still has its request (and a streamed body is untouched).
+    pub async fn fresh(&self, to: To<'_>) -> Result<Ready, Error> {
+        let connection = self.open(Rc::new(to.to_destination())).await?;
         Ok(Ready { backend: self.clone(), connection, reused: false })
     }
 
@@ -103,7 +107,11 @@ impl Backend {
         request: Request<RequestBody>,
     ) -> Result<Response<AnswerBody>, Error> {
         let head = RequestHead::of(&request);
-        self.ready(to.as_to()).await?.send(head, request.into_body()).await
+        let ready = match self.pooled(to.as_to()) {
+            Some(ready) => ready,
+            None => self.fresh(to.as_to()).await?,
+        };
+        ready.send(head, request.into_body()).await
     }
 
     /// Sends a WebSocket handshake over a connection of its own. `request` has all its headers.
@@ -114,7 +122,8 @@ impl Backend {
     ) -> Result<Opened, Error> {
         let connection = self.open(Rc::new(to.clone())).await?;
         let outbound = Outbound::new(RequestHead::of(&request), request.into_body());
-        exchange::upgrade(connection, outbound, &self.0.pool, self.head_bytes_max()).await
+        let talk = Talk::new(connection, outbound, self.head_bytes_max());
+        exchange::upgrade(talk, &self.0.pool).await
     }
 
     /// Connections that wait in the pool.
@@ -145,21 +154,33 @@ impl Ready {
     /// Sends the request; its head is whole and framed by `body`. If a pooled connection turns out
     /// closed before anything of a response came, it is sent once more over a fresh one, if it was
     /// never written or its body can be replayed (specification, routing 11).
-    pub async fn send(
+    pub fn send(
         self,
         head: RequestHead,
         body: RequestBody,
-    ) -> Result<Response<AnswerBody>, Error> {
+    ) -> impl Future<Output = Result<Response<AnswerBody>, Error>> {
         let Ready { backend, connection, reused } = self;
         let replay = if reused { body.replay() } else { None };
-        let destination = Rc::clone(&connection.link().destination);
-        let (pool, limit) = (&backend.0.pool, backend.head_bytes_max());
-        let outbound = Outbound::new(head, body);
-        let failed = match exchange::exchange(connection, outbound, pool, limit).await {
-            Ok(response) => return Ok(response),
-            Err(failed) => failed,
-        };
-        let Failed { mut error, request, silent } = *failed;
+        let talk = Talk::new(connection, Outbound::new(head, body), backend.head_bytes_max());
+        async move {
+            match exchange::exchange(talk, &backend.0.pool).await {
+                Ok(response) => Ok(response),
+                // Boxed: what is rare makes the future of every request no larger.
+                Err(failed) => Box::pin(backend.again(failed, reused, replay)).await,
+            }
+        }
+    }
+}
+
+impl Backend {
+    /// Sends a request once more, if that does no harm.
+    async fn again(
+        self,
+        failed: Box<Failed>,
+        reused: bool,
+        replay: Option<RequestBody>,
+    ) -> Result<Response<AnswerBody>, Error> {
+        let Failed { mut error, destination, request, silent } = *failed;
         error.reused = reused;
         let written = !request.is_untouched();
         let again = match (reused && silent, written, replay) {
@@ -167,17 +188,14 @@ impl Ready {
             (true, true, Some(body)) => request.again(body),
             _ => return Err(error),
         };
-        Box::pin(async {
-            let connection = match backend.open(destination).await {
-                Ok(connection) => connection,
-                // The backend may have seen the request: the fresh connection's error would say
-                // that the next target may be tried.
-                Err(_) if written => return Err(error),
-                Err(fresh) => return Err(fresh),
-            };
-            let exchange = exchange::exchange(connection, again, pool, limit);
-            exchange.await.map_err(|failed| failed.error)
-        })
-        .await
+        let connection = match self.open(destination).await {
+            Ok(connection) => connection,
+            // The backend may have seen the request: the fresh connection's error would say that
+            // the next target may be tried.
+            Err(_) if written => return Err(error),
+            Err(fresh) => return Err(fresh),
+        };
+        let talk = Talk::new(connection, again, self.head_bytes_max());
+        exchange::exchange(talk, &self.0.pool).await.map_err(|failed| failed.error)
     }
 }

@@ -75,14 +75,14 @@ pub enum Ended<S, W> {
 /// Serves requests on one connection until it ends.
 ///
 /// `read_ahead` are bytes that were read from `stream` before. `stop` resolves when the connection
-/// is to end after the request in flight, if there is one. `respond` is given each request, and how
+/// is to end after the request in flight, if there is one, and `stopping` says whether it would. `respond` is given each request, and how
 /// its header names were written unless that is as usual.
 pub async fn serve<S, W, F, Fut, B>(
     stream: S,
     read_ahead: Bytes,
     settings: &Settings,
     handoff: Handoff<W>,
-    stop: impl Future<Output = ()>,
+    (stop, stopping): (impl Future<Output = ()>, impl Fn() -> bool),
     respond: F,
 ) -> Ended<S, W>
 where
@@ -111,14 +111,16 @@ where
         .serve_connection(TokioIo::new(edge), service);
 
     let mut stop = pin!(stop);
-    let mut stopping = false;
+    let (mut asked, mut stopped) = (false, false);
     // One timer a connection, armed again only when it has rung: hyper's own would be one a request.
     let mut patience = Patience::new(settings.idle_ms);
     let outcome = poll_fn(|cx| {
-        if !stopping && stop.as_mut().poll(cx).is_ready() {
-            stopping = true;
+        // Asked once, to be woken by it, and then only when it is known to be ready.
+        if (!asked || (stopping() && !stopped)) && stop.as_mut().poll(cx).is_ready() {
+            stopped = true;
             std::pin::Pin::new(&mut connection).graceful_shutdown();
         }
+        asked = true;
         match connection.poll_without_shutdown(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Outcome::Done),
             Poll::Ready(Err(error)) => Poll::Ready(Outcome::Failed(error)),

@@ -20,7 +20,8 @@ use super::outgoing;
 use super::shared::Shared;
 use super::upload::{Rest, Upload, UploadError};
 use crate::backend::body::RequestBody;
-use crate::backend::{builtin, error};
+use crate::backend::head::RequestHead;
+use crate::backend::{Ready, builtin, error};
 use crate::grip::headers;
 use crate::http::park::Handoff;
 use crate::limits::ACCEPT_REQUEST_BODY_BYTES_MAX;
@@ -115,8 +116,16 @@ impl Exchange {
             if let Some(access) = access {
                 access.set_target(target.to_string());
             }
-            let error = match self.ask_one(target, upload).await? {
-                Ok(answer) => return Ok((index, answer)),
+            let Some(body) = upload.request_body() else { return Err(Failure::Backend) };
+            if target.address == Address::Test {
+                return Ok((index, self.ask_builtin(&body)));
+            }
+            let asked = match self.connect(target, &body).await? {
+                Ok((ready, head)) => ready.send(head, body).await,
+                Err(error) => Err(error),
+            };
+            let error = match asked {
+                Ok(answer) => return Ok((index, answer.map(Answer::Backend))),
                 Err(error) => error,
             };
             if upload.is_too_large() {
@@ -138,35 +147,32 @@ impl Exchange {
         Err(Failure::NoTarget(tried))
     }
 
-    /// Asks one target. The outer error ends the request, the inner one is of this target.
-    async fn ask_one(
+    /// A connection to a target, and what is to be written first. It comes before the request: a
+    /// body that streams is still untouched when it fails. The outer error ends the request, the
+    /// inner one is of this target.
+    async fn connect(
         &self,
         target: &Target,
-        upload: &Upload<Incoming>,
-    ) -> Result<Result<Response<Answer>, error::Error>, Failure> {
-        let Some(body) = upload.request_body() else { return Err(Failure::Backend) };
-        if target.address == Address::Test {
-            return Ok(Ok(self.ask_builtin(&body)));
-        }
+        body: &RequestBody,
+    ) -> Result<Result<(Ready, RequestHead), error::Error>, Failure> {
         let (host, port) = outgoing::url_host(&self.context, &self.route, target);
         let heading = Heading {
             context: &self.context,
             spelling: self.spelling.as_ref(),
             route: &self.route,
         };
-        let head = heading.write(&self.shared, (&host, port), &body);
+        let head = heading.write(&self.shared, (&host, port), body);
         let made = head.and_then(|head| Ok((head, outgoing::destination(target, &host)?)));
         let (head, to) = made.map_err(|error| {
             tracing::error!(target = %target, %error, "the request cannot be put to this target");
             Failure::Backend
         })?;
-        // Connecting comes first: a body that streams is still untouched when that fails.
-        let ready = match self.shared.backend.ready(to).await {
-            Ok(ready) => ready,
-            Err(error) => return Ok(Err(error)),
-        };
-        let answer = ready.send(head, body).await;
-        Ok(answer.map(|answer| answer.map(Answer::Backend)))
+        if let Some(ready) = self.shared.backend.pooled(to) {
+            return Ok(Ok((ready, head)));
+        }
+        // Boxed: what is rarer makes the future of every request no larger.
+        let ready = Box::pin(self.shared.backend.fresh(to)).await;
+        Ok(ready.map(|ready| (ready, head)))
     }
 
     fn ask_builtin(&self, body: &RequestBody) -> Response<Answer> {
@@ -241,8 +247,8 @@ impl Exchange {
             access.set_status(status);
         }
         let empty = self.context.method == http::Method::HEAD || matches!(status, 204 | 304);
-        let known = parts.headers.contains_key(header::CONTENT_LENGTH)
-            || http_body::Body::size_hint(&body).exact().is_some();
+        let known = http_body::Body::size_hint(&body).exact().is_some()
+            || parts.headers.contains_key(header::CONTENT_LENGTH);
         if !empty && !known && self.context.version == Version::Http11 {
             // As existing clients see it: the head names the framing that hyper will choose.
             let value = HeaderValue::from_static("Transfer-Encoding");

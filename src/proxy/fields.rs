@@ -24,11 +24,10 @@ pub type Field<'a> = (Cow<'a, HeaderName>, Cow<'a, HeaderValue>);
 pub struct Fields<'a>(SmallVec<[Field<'a>; FIELDS]>);
 
 impl<'a> Fields<'a> {
-    /// Those of `headers`; values of one name stand together.
-    #[must_use]
-    pub fn from_map(headers: &'a HeaderMap) -> Fields<'a> {
+    /// Adds those of `headers`; values of one name stand together.
+    pub fn read(&mut self, headers: &'a HeaderMap) {
         let fields = headers.iter();
-        Fields(fields.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))).collect())
+        self.0.extend(fields.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))));
     }
 
     /// Adds one at the end.
@@ -115,20 +114,18 @@ pub fn response_headers(status: StatusCode, headers: HeaderMap) -> HeaderMap {
     let bodyless = status.is_informational()
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED;
-    let encoded = headers.contains_key(TRANSFER_ENCODING);
-    let own = encoded || headers.contains_key(CONNECTION) || headers.contains_key(KEEP_ALIVE);
-    if !own && !bodyless {
+    let own =
+        |name: &HeaderName| matches!(*name, CONNECTION | TRANSFER_ENCODING) || *name == KEEP_ALIVE;
+    if !bodyless && !headers.keys().any(own) {
         return headers;
     }
+    let encoded = headers.contains_key(TRANSFER_ENCODING);
     let named = connection_names(&headers);
     let mut kept = HeaderMap::with_capacity(headers.len());
-    let mut fields = Fields::from_map(&headers);
+    let mut fields = Fields::default();
+    fields.read(&headers);
     fields.keep(|name| {
-        name != CONNECTION
-            && *name != KEEP_ALIVE
-            && name != TRANSFER_ENCODING
-            && !((bodyless || encoded) && name == CONTENT_LENGTH)
-            && !named.contains(name)
+        !own(name) && !((bodyless || encoded) && name == CONTENT_LENGTH) && !named.contains(name)
     });
     fields.append_to(&mut kept);
     kept

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use http::header::{CONTENT_LENGTH, HOST, HeaderName};
 
 use super::context::Context;
+use super::fields::Fields;
 use super::outgoing::{self, Kind, OutgoingError};
 use super::shared::Shared;
 use crate::backend::body::RequestBody;
@@ -49,7 +50,10 @@ impl Heading<'_> {
         };
         let authority = outgoing::authority(host, port)?;
         head.field(&HOST, &authority, self.spelled(&HOST, 0));
-        let fields = outgoing::pipeline(&shared.settings, &shared.keys, context, route, Kind::Http);
+        // Filled where it stands: it is larger than what would be worth moving.
+        let mut fields = Fields::default();
+        let Shared { settings, keys, .. } = shared;
+        outgoing::pipeline(&mut fields, settings, keys, context, route, Kind::Http);
         let mut length = None;
         for (at, (name, value)) in fields.iter().enumerate() {
             if **name == CONTENT_LENGTH {

@@ -101,7 +101,8 @@ fn build(
         Kind::OverHttp => Method::POST,
     };
     *request.uri_mut() = uri(context, route)?;
-    let fields = pipeline(settings, keys, context, route, kind);
+    let mut fields = Fields::default();
+    pipeline(&mut fields, settings, keys, context, route, kind);
     let mut headers = HeaderMap::with_capacity(context.headers.len() + 8);
     if let Ok(authority) = HeaderValue::from_bytes(&authority) {
         headers.append(HOST, authority);
@@ -207,32 +208,24 @@ pub(super) fn uri(context: &Context, route: &Route) -> Result<Uri, OutgoingError
 
 /// The header fields but for `Host`, by the steps of the specification (routing 3.5).
 pub(super) fn pipeline<'a>(
+    fields: &mut Fields<'a>,
     settings: &Settings,
     keys: &Keys,
     context: &'a Context,
     route: &Route,
     kind: Kind,
-) -> Fields<'a> {
+) {
     let options = &route.options;
     let named = fields::connection_names(&context.headers);
-    let mut fields = Fields::from_map(&context.headers);
-    set_route_headers(&mut fields, route);
+    fields.read(&context.headers);
+    set_route_headers(fields, route);
     if !options.orig_headers {
         fields.keep(|name| !name.as_str().starts_with(ORIGINAL));
     } else if !context.trusted {
-        mark_originals(&mut fields);
+        mark_originals(fields);
     }
     let length = fields.take(&CONTENT_LENGTH).into_iter().next();
-    let hop = [
-        HOST,
-        CONNECTION,
-        KEEP_ALIVE,
-        ACCEPT_ENCODING,
-        CONTENT_ENCODING,
-        TRANSFER_ENCODING,
-        EXPECT,
-    ];
-    fields.keep(|name| !hop.contains(name) && !named.contains(name));
+    fields.keep(|name| !is_of_the_hop(name) && !named.contains(name));
     if !context.trusted {
         fields.keep(|name| !name.as_str().starts_with("grip-"));
         if !options.no_grip {
@@ -242,14 +235,21 @@ pub(super) fn pipeline<'a>(
             fields.add(GRIP_FEATURE, HeaderValue::from_static(FEATURES));
         }
     }
-    forwarded::protocol(&mut fields, context.secure, kind != Kind::Http);
-    forwarded::folded_for(&mut fields);
+    forwarded::protocol(fields, context.secure, kind != Kind::Http);
+    forwarded::folded_for(fields);
     match (kind, length) {
         (Kind::Http, Some(length)) => fields.put_back(CONTENT_LENGTH, length),
         (Kind::Http, None) => {}
-        _ => for_socket(&mut fields, kind, options.no_grip),
+        _ => for_socket(fields, kind, options.no_grip),
     }
-    fields
+}
+
+/// What concerns this connection only, and what we say ourselves.
+fn is_of_the_hop(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        HOST | CONNECTION | ACCEPT_ENCODING | CONTENT_ENCODING | TRANSFER_ENCODING | EXPECT
+    ) || *name == KEEP_ALIVE
 }
 
 /// The route's `header` options, last to first.

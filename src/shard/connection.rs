@@ -58,7 +58,7 @@ pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes, ticket: 
         }
     };
     let ended = {
-        let stop = shard.stopped();
+        let stop = (shard.stopped(), || shard.is_stopping());
         http::serve(stream, read_ahead, &shard.settings.http, handoff, stop, respond).await
     };
     match ended {

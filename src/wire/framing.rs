@@ -106,6 +106,8 @@ impl Names {
 }
 
 const VERSION: &[u8] = b"HTTP/1.";
+/// Behind most targets.
+const USUAL_VERSION: &[u8] = b"HTTP/1.1\r\n";
 
 impl HeadGuard {
     /// A guard for a new connection. A head of exactly `head_limit_bytes` is let through.
@@ -210,6 +212,15 @@ impl HeadGuard {
             State::Target { some } => self.word(rest, some),
             State::Name => self.name(rest),
             State::Value => self.value(rest),
+            // What most heads have is not read byte by byte.
+            State::Version { at: 0 } if rest.starts_with(USUAL_VERSION) => {
+                self.state = State::Line { cr: false };
+                Ok(USUAL_VERSION.len())
+            }
+            State::Line { cr: false } if rest.starts_with(b"\r\n") => {
+                self.end_head();
+                return Ok(2);
+            }
             _ => {
                 // Before the step: the last byte of a head begins a new count.
                 self.counted = self.counted.saturating_add(1);

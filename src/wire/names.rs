@@ -27,13 +27,29 @@ impl Spelling {
 /// Whether each word of a name, and nothing else, begins with a capital.
 #[must_use]
 pub fn is_usual(name: &[u8]) -> bool {
-    // Without a branch for each byte.
-    let (usual, _) = name.iter().fold((true, true), |(usual, begins), byte| {
-        let (lower, upper) = (byte.is_ascii_lowercase(), byte.is_ascii_uppercase());
-        (usual & !(begins & lower) & (begins | !upper), *byte == b'-')
+    // Without a branch for each byte: the class that the next byte may not have, and what was wrong.
+    let (wrong, _) = name.iter().fold((0, LOWER), |(wrong, not), byte| {
+        let class = CLASSES[usize::from(*byte)];
+        (wrong | (class & not), if class == DASH { LOWER } else { UPPER })
     });
-    usual
+    wrong == 0
 }
+
+const LOWER: u8 = 1;
+const UPPER: u8 = 2;
+const DASH: u8 = 4;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut letter = 0;
+    while letter < 26 {
+        classes[b'a' as usize + letter] = LOWER;
+        classes[b'A' as usize + letter] = UPPER;
+        letter += 1;
+    }
+    classes[b'-' as usize] = DASH;
+    classes
+};
 
 /// Appends a lower-case name as it is usually written.
 pub fn put_usual(out: &mut Vec<u8>, name: &str) {

@@ -182,7 +182,7 @@ fn names_keep_their_spelling() {
         }
         head.field(&"grip-feature".parse().unwrap(), b"", None);
         head.frame(&RequestBody::empty(), None, None);
-        let ready = backend.ready(to.as_to()).await.unwrap();
+        let ready = backend.fresh(to.as_to()).await.unwrap();
         let (response, seen) = tokio::join!(ready.send(head, RequestBody::empty()), async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let seen = read_until(&mut stream, "\r\n\r\n").await;
