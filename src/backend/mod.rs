@@ -1,6 +1,11 @@
 //! Requests to backends: connect, pool, exchange. The roof, [`Backend`], is a shard's handle;
 //! `proxy` holds it, and tries a route's targets in order with it. Knows nothing of GRIP or of
 //! routes.
+//!
+//! A request over a pooled connection costs one write and one read, no task and no timer. It
+//! allocates its head, its `Talk`, one buffer to read into (shared with the response's fields and
+//! body, which are cut out of it) and the map of the fields. A large body's bytes are those that
+//! the system put into the buffer: they are not copied.
 
 pub mod body;
 pub mod builtin;

@@ -75,8 +75,11 @@ pub enum Ended<S, W> {
 /// Serves requests on one connection until it ends.
 ///
 /// `read_ahead` are bytes that were read from `stream` before. `stop` resolves when the connection
-/// is to end after the request in flight, if there is one, and `stopping` says whether it would. `respond` is given each request, and how
-/// its header names were written unless that is as usual.
+/// is to end after the request in flight, if there is one; `stopping` says whether it would.
+/// `respond` is given each request, and how its header names were written unless that is as usual.
+///
+/// A request costs the two system calls that read and write it, and beside what hyper allocates for
+/// its head one allocation, the future that answers it.
 pub async fn serve<S, W, F, Fut, B>(
     stream: S,
     read_ahead: Bytes,
@@ -112,7 +115,7 @@ where
 
     let mut stop = pin!(stop);
     let (mut asked, mut stopped) = (false, false);
-    // One timer a connection, armed again only when it has rung: hyper's own would be one a request.
+    // One timer a connection, armed again only when it has rung: hyper arms one for each request.
     let mut patience = Patience::new(settings.idle_ms);
     let outcome = poll_fn(|cx| {
         // Asked once, to be woken by it, and then only when it is known to be ready.

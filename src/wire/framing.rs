@@ -18,7 +18,7 @@ use value::{Framing, Value};
 use violation::Name;
 pub use violation::{Kind, Violation};
 
-use crate::wire::names::{self, Spelling};
+use super::names::{Noted, Spelling};
 
 /// Most header lines of a request; hyper's own limit.
 const HEADERS_MAX: usize = 100;
@@ -68,41 +68,7 @@ pub struct HeadGuard {
     name: Name,
     value: Value,
     framing: Framing,
-    names: Names,
-}
-
-/// The names of the head that is being read, and of heads before it that nobody has asked for.
-#[derive(Debug, Default)]
-struct Names {
-    /// As they were written, each with a colon behind it.
-    bytes: Vec<u8>,
-    /// Where the present one begins.
-    begin: usize,
-    unusual: bool,
-    /// Heads that were whole.
-    heads: u64,
-    spelled: Vec<(u64, Spelling)>,
-}
-
-impl Names {
-    fn add(&mut self, part: &[u8]) {
-        self.bytes.extend_from_slice(part);
-    }
-
-    fn end(&mut self) {
-        self.unusual |= !names::is_usual(self.bytes.get(self.begin..).unwrap_or_default());
-        self.bytes.push(b':');
-        self.begin = self.bytes.len();
-    }
-
-    fn end_head(&mut self) {
-        if self.unusual {
-            self.spelled.push((self.heads, Spelling::new(&self.bytes)));
-        }
-        self.heads = self.heads.wrapping_add(1);
-        (self.begin, self.unusual) = (0, false);
-        self.bytes.clear();
-    }
+    names: Noted,
 }
 
 const VERSION: &[u8] = b"HTTP/1.";
@@ -123,7 +89,7 @@ impl HeadGuard {
             name: Name::default(),
             value: Value::Other,
             framing: Framing::default(),
-            names: Names::default(),
+            names: Noted::default(),
         }
     }
 
@@ -156,7 +122,7 @@ impl HeadGuard {
     /// The spellings of heads that have passed and were not written as usual, each with how many
     /// heads came before it; to be taken out.
     pub fn spelled(&mut self) -> &mut Vec<(u64, Spelling)> {
-        &mut self.names.spelled
+        self.names.spelled()
     }
 
     /// From now on everything passes: the connection is no longer one of HTTP/1 (an upgrade or a

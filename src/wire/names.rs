@@ -27,7 +27,7 @@ impl Spelling {
 /// Whether each word of a name, and nothing else, begins with a capital.
 #[must_use]
 pub fn is_usual(name: &[u8]) -> bool {
-    // Without a branch for each byte: the class that the next byte may not have, and what was wrong.
+    // Without a branch for each byte: what was wrong, and the class that the next one may not have.
     let (wrong, _) = name.iter().fold((0, LOWER), |(wrong, not), byte| {
         let class = CLASSES[usize::from(*byte)];
         (wrong | (class & not), if class == DASH { LOWER } else { UPPER })
@@ -59,6 +59,49 @@ pub fn put_usual(out: &mut Vec<u8>, name: &str) {
         begins = byte == b'-';
         upper
     }));
+}
+
+/// The names of the head that is being read, and of heads before it that nobody has asked for.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    /// As they were written, each with a colon behind it.
+    bytes: Vec<u8>,
+    /// Where the present one begins.
+    begin: usize,
+    unusual: bool,
+    /// Heads that were whole.
+    heads: u64,
+    spelled: Vec<(u64, Spelling)>,
+}
+
+impl Noted {
+    /// A part of a name.
+    pub(super) fn add(&mut self, part: &[u8]) {
+        self.bytes.extend_from_slice(part);
+    }
+
+    /// The end of a name.
+    pub(super) fn end(&mut self) {
+        self.unusual |= !is_usual(self.bytes.get(self.begin..).unwrap_or_default());
+        self.bytes.push(b':');
+        self.begin = self.bytes.len();
+    }
+
+    /// The end of a head.
+    pub(super) fn end_head(&mut self) {
+        if self.unusual {
+            self.spelled.push((self.heads, Spelling::new(&self.bytes)));
+        }
+        self.heads = self.heads.wrapping_add(1);
+        (self.begin, self.unusual) = (0, false);
+        self.bytes.clear();
+    }
+
+    /// The spellings of heads that were not written as usual, each with how many heads came before
+    /// it; to be taken out.
+    pub(super) fn spelled(&mut self) -> &mut Vec<(u64, Spelling)> {
+        &mut self.spelled
+    }
 }
 
 #[cfg(test)]
