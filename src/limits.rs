@@ -15,8 +15,6 @@ pub const BODY_PREFETCH_BYTES_MAX: usize = 10_000;
 pub const REQUEST_BODY_BYTES_MAX: u64 = 0;
 /// Default limit of a request head from a client, in bytes (option `client_buffer_size`).
 pub const REQUEST_HEAD_BYTES_MAX: usize = 8192;
-/// Most header fields of a request from a client.
-pub const REQUEST_HEADERS_MAX: usize = 100;
 /// Limit of a backend's response head, in bytes.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// A client that is silent between requests, or has not completed a head, is closed after this.

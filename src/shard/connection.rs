@@ -53,13 +53,12 @@ pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes, ticket: 
     let handoff = Handoff::default();
     let respond = {
         let (proxy, handoff) = (shard.proxy.clone(), handoff.clone());
-        move |request: ::http::Request<Incoming>| {
-            let (proxy, handoff) = (proxy.clone(), handoff.clone());
-            async move { Ok(proxy.respond(client, request, handoff).await) }
+        move |request: ::http::Request<Incoming>, spelling| {
+            Rc::clone(&proxy).respond(client, request, spelling, handoff.clone())
         }
     };
     let ended = {
-        let stop = shard.stopped();
+        let stop = (shard.stopped(), || shard.is_stopping());
         http::serve(stream, read_ahead, &shard.settings.http, handoff, stop, respond).await
     };
     match ended {
