@@ -28,27 +28,24 @@ impl Control {
         Control { address, socket: None, answer: Vec::new(), waiting: false }
     }
 
+    /// Where it connects to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Whether the next message may be sent: the last one was answered.
     pub fn ready(&self) -> bool {
         !self.waiting
     }
 
-    /// Sends one request with this body.
-    pub fn send(&mut self, epoll: &OwnedFd, body: &[u8]) -> Result<(), Failure> {
-        let mut request = format!(
-            "POST /publish/ HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n",
-            self.address,
-            body.len()
-        )
-        .into_bytes();
-        request.extend_from_slice(body);
+    /// Sends one request.
+    pub fn send(&mut self, epoll: &OwnedFd, request: &[u8]) -> Result<(), Failure> {
         let mut socket = match self.socket.take() {
             Some(socket) => socket,
             None => self.connect(epoll)?,
         };
         // One message fits the socket's buffer, so this neither blocks nor stops half-way.
-        socket.write_all(&request).during(|| "sending to the control API".to_owned())?;
+        socket.write_all(request).during(|| "sending to the control API".to_owned())?;
         self.socket = Some(socket);
         self.waiting = true;
         Ok(())
@@ -66,7 +63,7 @@ impl Control {
         Ok(socket)
     }
 
-    /// Reads what came; an answer that is not 200 is an error.
+    /// Reads what came; an answer that is not 200, 201 or 202 is an error.
     pub fn readable(&mut self) -> Result<(), Failure> {
         let Some(socket) = &mut self.socket else { return Ok(()) };
         let mut buffer = [0; 4096];
@@ -82,7 +79,7 @@ impl Control {
             }
             Err(_) => true,
         };
-        let whole = response(&self.answer, "HTTP/1.1 200 ").map_err(|_| {
+        let whole = response(&self.answer, "HTTP/1.1 20").map_err(|_| {
             Failure::Control(format!("refused a message: {}", excerpt(&self.answer)))
         })?;
         let closes = match &whole {

@@ -1,4 +1,4 @@
-//! The load harness: linchpin beside Pushpin and beside a bare loop of write(2), the same
+//! The load harness: linchpin beside Pushpin, nchan and a bare loop of write(2), the same
 //! subscribers and the same messages for each, in turn. `benches/README.md` tells what the
 //! figures mean; `--help` tells the options.
 //!
@@ -10,10 +10,12 @@
 
 mod bare;
 mod control;
+mod dialect;
 mod failure;
 mod histogram;
 mod ledger;
 mod machine;
+mod nchan;
 mod options;
 mod peer;
 mod phases;
@@ -52,12 +54,13 @@ fn main() -> ExitCode {
 }
 
 fn run(mut options: Options) -> Result<ExitCode, Failure> {
-    if options.peers.contains(&Peer::Pushpin)
-        && let Some(why) = pushpin::missing()
-    {
-        eprintln!("load: Pushpin is left out: {why}");
-        options.peers.retain(|peer| *peer != Peer::Pushpin);
-    }
+    options.peers.retain(|peer| match peer.missing() {
+        Some(why) => {
+            eprintln!("load: {} is left out: {why}", peer.title());
+            false
+        }
+        None => true,
+    });
     let cores = Cores::divide(&options);
     if cores.split.is_none() && !options.no_pin {
         eprintln!("load: there is only one core: server and client share it");

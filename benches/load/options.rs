@@ -38,14 +38,14 @@ pub enum Transports {
     All,
 }
 
-/// Holds many connections at linchpin, at Pushpin and at a bare loop of write(2), publishes to
+/// Holds many connections at linchpin, Pushpin, nchan and a bare loop of write(2), publishes to
 /// all of them, checks that each subscriber gets each message exactly once and in order, and
 /// compares.
 #[derive(Parser, Debug)]
 #[command(name = "load")]
 pub struct Options {
     /// The servers to compare; the order is the order within a round.
-    #[arg(long, value_delimiter = ',', default_value = "linchpin,pushpin,bare")]
+    #[arg(long, value_delimiter = ',', default_value = "linchpin,pushpin,nchan,bare")]
     pub peers: Vec<Peer>,
     /// The linchpin to measure.
     #[arg(long, value_name = "FILE", default_value = "target/release/linchpin")]
@@ -113,7 +113,7 @@ impl Options {
     /// Applies `--smoke` and refuses what cannot work.
     pub fn checked(mut self) -> Result<Options, Failure> {
         if self.smoke {
-            self.peers.retain(|peer| *peer != Peer::Pushpin);
+            self.peers.retain(|peer| matches!(peer, Peer::Linchpin | Peer::Bare));
             self.rounds = 1;
             (self.connections, self.messages, self.max_seconds) = (100, 50, 5);
             (self.latency_connections, self.latency_messages, self.rate) = (100, 20, 50.0);

@@ -14,8 +14,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use tempfile::TempDir;
 
+use crate::dialect::Dialect;
 use crate::failure::{Context, Failure};
 use crate::machine;
+use crate::nchan;
 use crate::options::{Cores, Options};
 use crate::pushpin;
 use crate::transport::Transport;
@@ -32,6 +34,8 @@ pub enum Peer {
     Linchpin,
     /// The Pushpin that is installed.
     Pushpin,
+    /// The nginx with nchan that is installed, one worker.
+    Nchan,
     /// A plain loop of write(2).
     Bare,
 }
@@ -42,7 +46,26 @@ impl Peer {
         match self {
             Peer::Linchpin => "linchpin",
             Peer::Pushpin => "pushpin",
+            Peer::Nchan => "nchan",
             Peer::Bare => "bare write(2)",
+        }
+    }
+
+    /// How it is asked and published to.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Peer::Linchpin | Peer::Pushpin => Dialect::Grip,
+            Peer::Nchan => Dialect::Nchan,
+            Peer::Bare => Dialect::Bare,
+        }
+    }
+
+    /// Why it cannot take part on this machine, if it cannot.
+    pub fn missing(self) -> Option<String> {
+        match self {
+            Peer::Pushpin => pushpin::missing(),
+            Peer::Nchan => nchan::missing(),
+            Peer::Linchpin | Peer::Bare => None,
         }
     }
 }
@@ -72,7 +95,7 @@ impl Server {
         cores: &Cores,
     ) -> Result<Server, Failure> {
         let folder = tempfile::tempdir().during(|| "creating a folder".to_owned())?;
-        let (http, control) = free_ports()?;
+        let (http, mut control) = free_ports()?;
         let mut command = match peer {
             Peer::Linchpin => linchpin(&options.linchpin, options.workers, http, control)?,
             Peer::Pushpin => {
@@ -80,6 +103,13 @@ impl Server {
                     pushpin::configure(folder.path(), http.port(), control.port(), connections)?;
                 let mut command = Command::new("pushpin");
                 command.arg("--config").arg(path);
+                command
+            }
+            Peer::Nchan => {
+                control = http;
+                let arguments = nchan::configure(folder.path(), &http.to_string(), connections)?;
+                let mut command = Command::new(nchan::program());
+                command.args(arguments);
                 command
             }
             Peer::Bare => bare(transport, http, control)?,
@@ -124,7 +154,7 @@ impl Server {
     pub fn calm(&self) -> Duration {
         match self.peer {
             Peer::Pushpin => Duration::from_millis(60),
-            Peer::Linchpin | Peer::Bare => Duration::from_millis(5),
+            Peer::Linchpin | Peer::Nchan | Peer::Bare => Duration::from_millis(5),
         }
     }
 
@@ -243,11 +273,15 @@ fn free_ports() -> Result<(SocketAddr, SocketAddr), Failure> {
 
 /// One held stream, so that a server is ready only when all its parts are.
 fn answers(http: SocketAddr, peer: Peer) -> Result<(), String> {
-    let path = if peer == Peer::Bare { "/" } else { "/stream?channel=ready" };
+    let host = http.to_string();
+    let request = match peer {
+        Peer::Bare => format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes(),
+        _ => peer.dialect().request(Transport::Stream, &host, "ready"),
+    };
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut socket = TcpStream::connect(http)?;
         socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-        socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: {http}\r\n\r\n").as_bytes())?;
+        socket.write_all(&request)?;
         let mut answer = vec![0; 1024];
         let count = socket.read(&mut answer)?;
         answer.truncate(count);

@@ -15,7 +15,7 @@ pub fn table(all: &[Measurement], transport: Transport, mode: Mode) -> String {
         all.iter().filter(|row| row.transport == transport && row.mode == mode).collect();
     let Some(first) = rows.first() else { return String::new() };
     let mut out = heading(first, rows.iter().map(|row| row.round).max().unwrap_or(1));
-    let peers = [Peer::Linchpin, Peer::Pushpin, Peer::Bare];
+    let peers = [Peer::Linchpin, Peer::Pushpin, Peer::Nchan, Peer::Bare];
     match mode {
         Mode::Throughput => {
             let _ = writeln!(

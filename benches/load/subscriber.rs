@@ -32,15 +32,15 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// Connects and asks; the answer comes later.
+    /// Connects and asks; the answer comes later. `greeted`: no greeting is to be expected.
     pub fn connect(
         address: SocketAddr,
         transport: Transport,
         request: &[u8],
+        greeted: bool,
     ) -> io::Result<Subscriber> {
         let socket = open(address, request)?;
         let headed = transport == Transport::Longpoll;
-        let greeted = transport != Transport::Stream;
         let (kept, content) = (Vec::new(), Vec::new());
         Ok(Subscriber { socket, kept, content, headed, greeted, next: 0, closed_at: None })
     }

@@ -11,13 +11,16 @@ use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
 
 use crate::control::{Control, TOKEN};
+use crate::dialect::Dialect;
 use crate::failure::{Context, Failure, Fault};
 use crate::ledger::Ledger;
 use crate::machine;
-use crate::peer::{Peer, Server};
+use crate::peer::Server;
 use crate::subscriber::Subscriber;
 use crate::transport::Transport;
 
+/// The channel that every subscriber of a run is on.
+const CHANNEL: &str = "load";
 /// Without any event for this long a run is given up.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Connections that are being opened at once: less than any server's listen backlog.
@@ -32,6 +35,7 @@ pub struct Swarm {
     buffer: Vec<u8>,
     transport: Transport,
     http: SocketAddr,
+    dialect: Dialect,
     request: Vec<u8>,
     subscribers: Vec<Subscriber>,
     opened: usize,
@@ -43,8 +47,6 @@ pub struct Swarm {
     /// Looked at to tell whether the server rests.
     processes: Vec<u32>,
     calm: Duration,
-    /// The bare loop is sent the bytes for the subscribers themselves instead of an item.
-    bare: bool,
 }
 
 impl Swarm {
@@ -63,7 +65,8 @@ impl Swarm {
             buffer: vec![0; 64 * 1024],
             transport,
             http,
-            request: transport.request(&http.to_string()),
+            dialect: server.peer.dialect(),
+            request: server.peer.dialect().request(transport, &http.to_string(), CHANNEL),
             subscribers: Vec::with_capacity(count),
             opened: 0,
             control: Control::new(server.control),
@@ -71,7 +74,6 @@ impl Swarm {
             ledger: Ledger::new(count, size),
             processes: server.processes.clone(),
             calm: server.calm(),
-            bare: server.peer == Peer::Bare,
         };
         while swarm.subscribers.len() < count {
             let last = swarm.subscribers.len() + 1 == count;
@@ -88,7 +90,8 @@ impl Swarm {
 
     fn add(&mut self) -> Result<(), Failure> {
         let number = self.subscribers.len();
-        let subscriber = Subscriber::connect(self.http, self.transport, &self.request)
+        let greeted = !self.dialect.greets(self.transport);
+        let subscriber = Subscriber::connect(self.http, self.transport, &self.request, greeted)
             .during(|| format!("connecting subscriber {number} to {}", self.http))?;
         self.subscribers.push(subscriber);
         self.watch(number)
@@ -193,9 +196,9 @@ impl Swarm {
     /// Publishes the next message; its latency counts from `at`.
     pub fn publish(&mut self, at: Instant) -> Result<(), Failure> {
         let payload = self.ledger.publish(at);
-        let body =
-            if self.bare { self.transport.wire(payload) } else { self.transport.item(payload) };
-        self.control.send(&self.epoll, &body)
+        let host = self.control.address().to_string();
+        let request = self.dialect.publication(self.transport, &host, CHANNEL, payload);
+        self.control.send(&self.epoll, &request)
     }
 
     /// Reads until every subscriber has every message and the control API has answered.

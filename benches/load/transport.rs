@@ -1,22 +1,19 @@
-//! The three ways a subscriber waits, as bytes: what it asks, what publishes to it, and how what
+//! The three ways a subscriber waits, as bytes: how a message is wrapped for it, and how what
 //! arrives is cut into messages. Pure: knows no socket, no clock and no server.
 
 use clap::ValueEnum;
 use memchr::memmem;
-use serde::Serialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::{Fault, excerpt};
 
-/// The channel that every subscriber of a run is on.
-pub const CHANNEL: &str = "load";
 /// What the `test` target says at the start of a stream.
 pub const GREETING: &[u8] = b"[stream opened]\n";
 /// More than this without a complete unit is not a server of this test.
 const LONGEST_UNIT: usize = 1 << 20;
 
 /// How a subscriber is connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// An endless chunked HTTP response.
@@ -49,31 +46,6 @@ impl Transport {
             Transport::Longpoll => "long-poll",
             Transport::Websocket => "WebSocket",
         }
-    }
-
-    /// The request that subscribes.
-    pub fn request(self, host: &str) -> Vec<u8> {
-        let (path, more) = match self {
-            Transport::Stream => ("stream", ""),
-            Transport::Longpoll => ("response", ""),
-            Transport::Websocket => (
-                "ws",
-                "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
-            ),
-        };
-        format!("GET /{path}?channel={CHANNEL} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n").into_bytes()
-    }
-
-    /// The body of `POST /publish/` that sends `payload` to all subscribers.
-    pub fn item(self, payload: &[u8]) -> Vec<u8> {
-        let text = String::from_utf8_lossy(payload);
-        let formats = match self {
-            Transport::Stream => json!({"http-stream": {"content": text}}),
-            Transport::Longpoll => json!({"http-response": {"body": text}}),
-            Transport::Websocket => json!({"ws-message": {"content": text}}),
-        };
-        json!({"items": [{"channel": CHANNEL, "formats": formats}]}).to_string().into_bytes()
     }
 
     /// The bytes that carry `payload` to one subscriber: what the bare loop writes.
