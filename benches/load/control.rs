@@ -4,8 +4,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
-use rustix::event::epoll;
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::fd::OwnedFd;
 
 use crate::failure::{Context, Failure, excerpt};
@@ -26,11 +27,6 @@ impl Control {
     /// Connects at the first message.
     pub fn new(address: SocketAddr) -> Control {
         Control { address, socket: None, answer: Vec::new(), waiting: false }
-    }
-
-    /// Where it connects to.
-    pub fn address(&self) -> SocketAddr {
-        self.address
     }
 
     /// Whether the next message may be sent: the last one was answered.
@@ -61,6 +57,25 @@ impl Control {
         epoll::add(epoll, &socket, epoll::EventData::new_u64(TOKEN), epoll::EventFlags::IN)
             .during(|| "watching the control connection".to_owned())?;
         Ok(socket)
+    }
+
+    /// Waits for the answer.
+    pub fn wait(&mut self, patience: Duration) -> Result<(), Failure> {
+        let until = Instant::now() + patience;
+        while self.waiting {
+            let left = until.saturating_duration_since(Instant::now());
+            let Some(socket) = self.socket.as_ref().filter(|_| !left.is_zero()) else {
+                return Err(Failure::Control("did not answer".to_owned()));
+            };
+            let timeout = Timespec { tv_sec: 1, tv_nsec: 0 };
+            let mut ready = [PollFd::new(socket, PollFlags::IN)];
+            match poll(&mut ready, Some(&timeout)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error).during(|| "waiting for an answer".to_owned()),
+            }
+            self.readable()?;
+        }
+        Ok(())
     }
 
     /// Reads what came; an answer that is not 200, 201 or 202 is an error.
