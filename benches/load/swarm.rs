@@ -19,7 +19,8 @@ use crate::transport::Transport;
 
 /// Without any event for this long a run is given up.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// Connections that are being opened at once: less than any server's listen backlog.
+/// Connections that are being opened at once, unless told otherwise: less than any server's
+/// listen backlog.
 const OPENING: usize = 64;
 /// Between two looks at whether the server's threads sleep.
 const LOOK: Duration = Duration::from_millis(1);
@@ -35,6 +36,8 @@ pub struct Swarm {
     request: Vec<u8>,
     subscribers: Vec<Subscriber>,
     opened: usize,
+    /// Connections that are being opened at once.
+    pub opening: usize,
     control: Control,
     /// Connections that the server closed between two long-polls, opened anew.
     pub reconnects: u64,
@@ -63,6 +66,7 @@ impl Swarm {
             request: dialect.request(transport, &site.http.to_string(), channel),
             subscribers: Vec::with_capacity(count),
             opened: 0,
+            opening: OPENING,
             control: Control::new(site.control),
             reconnects: 0,
             ledger: Ledger::new(size),
@@ -78,11 +82,12 @@ impl Swarm {
         while self.subscribers.len() < count {
             self.add()?;
             let number = self.subscribers.len();
-            if number == count || number.is_multiple_of(OPENING) {
+            if number == count || number.is_multiple_of(self.opening) {
                 self.all_open()?;
             }
             // What shows nothing when it is held must not fill the listen backlog.
-            let unseen = self.transport == Transport::Longpoll && number.is_multiple_of(OPENING);
+            let unseen =
+                self.transport == Transport::Longpoll && number.is_multiple_of(self.opening);
             if number == count || unseen {
                 self.rest()?;
             }
