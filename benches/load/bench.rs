@@ -52,8 +52,13 @@ impl Bench {
                 }
             }
         }
-        self.failed.push((peer, what));
+        self.fail(peer, what);
         None
+    }
+
+    /// Remembers what could not be measured, to be told at the end.
+    pub fn fail(&mut self, peer: Peer, what: String) {
+        self.failed.push((peer, what));
     }
 
     /// Appends a line to the JSON file, if there is one.

@@ -68,7 +68,7 @@ pub struct Options {
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "4,1")]
     pub window: Vec<usize>,
     /// Fan-out: deliveries in all, but at least ten messages.
-    #[arg(long, value_name = "N", default_value_t = 400_000)]
+    #[arg(long, value_name = "N", default_value_t = 300_000)]
     pub deliveries: u64,
     /// Fan-out: no message is begun after so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 8)]

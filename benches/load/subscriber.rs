@@ -89,6 +89,18 @@ impl Subscriber {
                 Unit::Content(content) if transport == Transport::Stream => {
                     self.stream_content(content, &mut progress, ledger, now)?;
                 }
+                // A server that is behind may send a message in several frames.
+                Unit::Part { content, last } => {
+                    self.content.extend_from_slice(content);
+                    if last {
+                        let message = std::mem::take(&mut self.content);
+                        ledger.receive(&mut self.next, &message, now)?;
+                    }
+                }
+                Unit::Content(content) if !self.content.is_empty() => {
+                    let got = excerpt(content);
+                    return Err(Fault::Protocol { what: "a message within another", got });
+                }
                 Unit::Content(content) => {
                     ledger.receive(&mut self.next, content, now)?;
                     progress.answered = transport == Transport::Longpoll;

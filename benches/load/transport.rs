@@ -31,6 +31,13 @@ pub enum Unit<'a> {
     Head,
     /// Content: of a chunk, of a response or of a frame.
     Content(&'a [u8]),
+    /// One of several frames that make a message.
+    Part {
+        /// What it adds.
+        content: &'a [u8],
+        /// Whether it is the last one.
+        last: bool,
+    },
     /// Something that carries no message (a WebSocket ping or pong).
     Nothing,
 }
@@ -186,6 +193,8 @@ fn frame(bytes: &[u8]) -> Result<Option<(Unit<'_>, usize)>, Fault> {
     let Some(content) = bytes.get(start..end) else { return Ok(None) };
     match first {
         0x81 => Ok(Some((Unit::Content(content), end))),
+        0x01 | 0x00 => Ok(Some((Unit::Part { content, last: false }, end))),
+        0x80 => Ok(Some((Unit::Part { content, last: true }, end))),
         0x89 | 0x8a => Ok(Some((Unit::Nothing, end))),
         0x88 => Err(protocol("the server closed the WebSocket", content)),
         _ => Err(protocol("an unexpected frame", bytes)),
@@ -220,6 +229,8 @@ mod tests {
         assert!(Transport::Stream.unit(false, b"HTTP/1.1 502 Bad Gateway\r\n").is_err());
         assert!(Transport::Longpoll.unit(true, b"HTTP/1.1 200 OK\r\n\r\n").is_err());
         assert!(Transport::Websocket.unit(true, &[0x88, 2, 3, 232]).is_err());
+        let part = Unit::Part { content: b"x", last: false };
+        assert_eq!(Transport::Websocket.unit(true, &[0x01, 1, b'x']), Ok(Some((part, 3))));
         assert_eq!(Transport::Websocket.unit(true, &[0x89, 0]), Ok(Some((Unit::Nothing, 2))));
     }
 }

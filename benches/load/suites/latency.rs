@@ -75,7 +75,7 @@ fn measure(
     peer: Peer,
     transport: Transport,
     round: usize,
-) -> Result<Vec<Row>, Failure> {
+) -> Result<(Vec<Row>, Option<String>), Failure> {
     let options = &bench.options;
     let connections = options.latency_connections;
     let plan = Plan { workers: options.workers, ..bench.plan(peer, transport, connections) };
@@ -86,7 +86,17 @@ fn measure(
         for &rate in &options.rate {
             let messages = ((rate * options.latency_seconds).ceil() as u64).max(1);
             let meter = Meter::start(site)?;
-            let outcome = phases::at_a_rate(&mut swarm, rate, messages, PATIENCE)?;
+            let outcome = match phases::at_a_rate(&mut swarm, rate, messages, PATIENCE) {
+                Ok(outcome) => outcome,
+                // What others managed at a lower rate is not lost with this one.
+                Err(failure) if !peer.is_ours() && !rows.is_empty() => {
+                    let what =
+                        format!("{}, {}, {rate}/s: {failure}", peer.title(), transport.title());
+                    eprintln!("load: {what}");
+                    return Ok((rows, Some(what)));
+                }
+                Err(failure) => return Err(failure),
+            };
             let behind = outcome.undelivered > 0;
             if !behind {
                 phases::nothing_more(&mut swarm)?;
@@ -108,7 +118,7 @@ fn measure(
                 break;
             }
         }
-        Ok(rows)
+        Ok((rows, None))
     })
 }
 
