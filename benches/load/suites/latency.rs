@@ -49,7 +49,11 @@ pub fn run(bench: &mut Bench) -> Result<(), Failure> {
                     format!("latency, round {round}, {}, {}", peer.title(), transport.title());
                 let measured = bench
                     .attempt(peer, name, |bench| measure(bench, &cores, peer, transport, round));
-                for row in measured.into_iter().flatten() {
+                let Some((measured, failure)) = measured else { continue };
+                if let Some(what) = failure {
+                    bench.fail(peer, format!("latency, round {round}, {what}"));
+                }
+                for row in measured {
                     row.progress();
                     bench.record("latency", &row)?;
                     rows.push(row);
