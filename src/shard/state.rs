@@ -94,8 +94,7 @@ impl Shard {
             settings: settings.proxy.clone(),
             keys: signing::Keys::new(PathBuf::new()),
         });
-        let starting =
-            Starting::new(settings.handshakes_max, settings.handshake_ms, stats.clone());
+        let starting = Starting::new(settings.handshakes_max, settings.handshake_ms, stats.clone());
         Shard {
             hub,
             lot,
