@@ -19,6 +19,7 @@ pub mod failure;
 pub mod fields;
 pub mod forwarded;
 pub mod hold;
+pub mod kept;
 pub mod offer;
 pub mod onward;
 pub mod opening;
