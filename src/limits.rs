@@ -35,6 +35,9 @@ pub const BACKLOG_DEFAULT: u32 = 4096;
 pub const ACCEPTS_AT_ONCE: usize = 32;
 /// First and longest pause after an accept that failed, in milliseconds.
 pub const ACCEPT_BACK_OFF_MS: (u64, u64) = (5, 1000);
+/// Connections that one shard serves at once, neither held nor idle, before it is a storm: after it
+/// memory is given back.
+pub const STORM_CONNECTIONS: usize = 128;
 /// A client that is refused is read from for so long, so that its answer is not lost.
 pub const REFUSAL_LINGER_MS: u64 = 1_000;
 /// Refused clients of one shard that are read from at once; further ones are only answered.

@@ -290,7 +290,10 @@ mod tests {
                 headers.append(name, HeaderValue::from_static(value));
             }
             remember(&mut meta, &headers);
-            let texts = meta.iter().flat_map(|meta| meta.iter()).map(|(n, v)| format!("{n}={}", v.to_str().unwrap()));
+            let texts = meta
+                .iter()
+                .flat_map(|meta| meta.iter())
+                .map(|(n, v)| format!("{n}={}", v.to_str().unwrap()));
             texts.collect::<Vec<_>>()
         };
         assert_eq!(set(&[("set-meta-a", "1"), ("set-meta-b", "2")]), ["meta-a=1", "meta-b=2"]);

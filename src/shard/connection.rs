@@ -49,7 +49,8 @@ pub async fn run(shard: Rc<Shard>, client: Newcomer, ticket: Ticket) {
 }
 
 async fn handshake(shard: &Rc<Shard>, socket: Socket, config: Arc<ServerConfig>) -> Option<Stream> {
-    let handshake = TlsAcceptor::from(config).accept(socket);
+    // Boxed: every connection's task would have room for it otherwise.
+    let handshake = Box::pin(TlsAcceptor::from(config).accept(socket));
     tokio::select! {
         done = handshake => match done {
             Ok(stream) => Some(Stream::Tls(Box::new(stream))),

@@ -12,6 +12,7 @@ pub mod mailbox;
 pub mod parked;
 pub mod starting;
 pub mod state;
+pub mod thrift;
 
 use std::io;
 use std::rc::Rc;
@@ -67,6 +68,7 @@ async fn serve(start: Start) -> io::Result<()> {
     }
     let starting = shard.starting.clone();
     accepting.push(tokio::task::spawn_local(async move { starting.watch().await }));
+    accepting.push(tokio::task::spawn_local(thrift::run(shard.clone())));
     let mut ready = Vec::new();
     let mut scratch = vec![0; parked::READ_BYTES_MAX];
     let mut deadline: Option<Tick> = None;

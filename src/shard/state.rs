@@ -16,6 +16,7 @@ use crate::backend::{self, Backend};
 use crate::clock::{self, Tick};
 use crate::http;
 use crate::hub::{Hub, registry};
+use crate::limits;
 use crate::parking::poll::Poll;
 use crate::parking::{self, Lot};
 use crate::proxy::shared::{self, Shared};
@@ -67,6 +68,7 @@ pub struct Shard {
     pub settings: Settings,
     serving: Cell<usize>,
     gate: Notify,
+    storm: Notify,
     bell: Rc<Notify>,
     stop: Rc<Notify>,
     stopping: Cell<bool>,
@@ -104,6 +106,7 @@ impl Shard {
             settings,
             serving: Cell::new(0),
             gate: Notify::new(),
+            storm: Notify::new(),
             bell: ring,
             stop: Rc::new(Notify::new()),
             stopping: Cell::new(false),
@@ -165,6 +168,16 @@ impl Shard {
         self.serving.get() + self.lot.borrow().parked()
     }
 
+    /// How many connections are served: neither parked nor gone.
+    pub(super) fn serving(&self) -> usize {
+        self.serving.get()
+    }
+
+    /// Waits until so many connections are served at once that it is a storm.
+    pub(super) async fn storm(&self) {
+        self.storm.notified().await;
+    }
+
     /// Whether no further connection may come in.
     pub(super) fn is_full(&self) -> bool {
         self.connections() >= self.settings.connections_max
@@ -190,6 +203,9 @@ impl Shard {
     /// A connection is being served while the ticket lives.
     pub fn ticket(self: &Rc<Shard>) -> Ticket {
         self.serving.set(self.serving.get() + 1);
+        if self.serving.get() == limits::STORM_CONNECTIONS {
+            self.storm.notify_one();
+        }
         Ticket(self.clone())
     }
 

@@ -73,6 +73,7 @@ async fn beyond_the_last_connection_clients_are_refused_by_option() {
 }
 
 #[tokio::test]
+#[allow(clippy::disallowed_methods)] // CPU time is compared with the time that passes
 async fn without_descriptors_it_serves_who_is_there_and_comes_back() {
     let mut server = serve(&[]);
     let publisher = Publisher::new(&server);
