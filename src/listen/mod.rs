@@ -53,7 +53,8 @@ fn bind_one(address: SocketAddr, backlog: Option<i32>) -> io::Result<std::net::T
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(backlog.is_some())?;
     socket.set_nonblocking(true)?;
-    // Small writes leave at once: the whole point of a realtime proxy. What is accepted inherits it.
+    // Small writes leave at once: the whole point of a realtime proxy. What is accepted inherits
+    // it.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     if let Some(backlog) = backlog {

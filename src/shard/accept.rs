@@ -2,8 +2,8 @@
 //!
 //! One task for each listener of a shard, started by its loop. Who waits for what: at
 //! `client_maxconn` for a connection that leaves (or the client is refused, if the operator wants
-//! that), at the bound of handshakes for one that gets through, without descriptors for a while that
-//! grows. It never spins, and never ends.
+//! that), at the bound of handshakes for one that gets through, without descriptors for a while
+//! that grows. It never spins, and never ends.
 
 use std::cell::Cell;
 use std::rc::Rc;

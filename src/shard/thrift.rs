@@ -3,9 +3,9 @@
 //!
 //! mimalloc returns what is free to the system while others allocate, and a shard that only holds
 //! does not. Its own call for that is not reachable without `unsafe`, so it is asked in the only
-//! other way: it looks through a thread's pages after so many larger allocations, and gives up those
-//! that have been free for a second when a large piece comes and goes. With another allocator this
-//! does nothing, shortly.
+//! other way: it looks through a thread's pages after so many larger allocations, and gives up
+//! those that have been free for a second when a large piece comes and goes. With another allocator
+//! this does nothing, shortly.
 
 use std::hint::black_box;
 use std::rc::Rc;
