@@ -86,7 +86,8 @@ async fn converse(
         move |request: ::http::Request<Incoming>| {
             drop(start.take());
             let (proxy, handoff) = (proxy.clone(), handoff.clone());
-            async move { Ok(proxy.respond(client, request, handoff).await) }
+            // Boxed where it is made: it is some kilobytes, which would be moved again and again.
+            Box::pin(async move { Ok(proxy.respond(client, request, handoff).await) })
         }
     };
     let ended = {
