@@ -20,6 +20,7 @@ pub mod fields;
 pub mod forwarded;
 pub mod heading;
 pub mod hold;
+pub mod kept;
 pub mod offer;
 pub mod onward;
 pub mod opening;
