@@ -45,7 +45,7 @@ pub const BACKEND_PROGRESS_MS: u64 = 1_800_000;
 /// A pooled backend connection is closed after this long without use.
 pub const BACKEND_IDLE_MS: u64 = 55_000;
 /// Idle connections kept per target and shard.
-pub const BACKEND_IDLE_CONNECTIONS_MAX: usize = 256;
+pub const BACKEND_IDLE_CONNECTIONS_MAX: usize = 1024;
 /// Time allowed for resolving, connecting and the TLS handshake with a backend.
 pub const BACKEND_CONNECT_MS: u64 = 30_000;
 
