@@ -155,7 +155,7 @@ impl Company {
 
     /// Publishes items.
     pub fn publish(&self, items: &str) {
-        let items = item::parse_items(&mut items.as_bytes().to_vec()).unwrap();
+        let items = item::parse_items(items.as_bytes()).unwrap();
         self.shared.hub.publish(&items.into());
         while self.shared.hub.is_delivering() {
             self.shared.hub.deliver(clock::now());
