@@ -180,7 +180,7 @@ fn comparison(folder: &Path) -> String {
     format!(
         "#[path = {route:?}] mod route;\n\
          use std::borrow::Cow;\n\
-         use route::hosts::{{Group, Index}};\n\
+         use route::hosts::Index;\n\
          use route::target::Target;\n\
          use route::{{Route, Table, row}};\n\
          include!({printed:?});\n\

@@ -17,7 +17,8 @@ impl HostText {
     /// which are spelled as they are.
     #[must_use]
     pub fn new(host: &str) -> Option<HostText> {
-        if !host.contains(':') {
+        // A first group of four digits, and perhaps a bracket before it.
+        if !host.bytes().take(6).any(|byte| byte == b':') {
             return None;
         }
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
