@@ -61,5 +61,5 @@ fn count(only: &str, anew: bool) -> Result<ExitCode, Failure> {
 
 /// The file with what was recorded.
 fn recorded() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("recorded.toml")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/counted/recorded.toml")
 }

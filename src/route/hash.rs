@@ -58,14 +58,12 @@ pub struct Beginnings<'a> {
 }
 
 impl<'a> Beginnings<'a> {
-    /// Of these bytes, of which none after `longest` will be asked for.
+    /// Of these bytes.
     #[must_use]
-    pub fn new(seed: u64, bytes: &'a [u8], longest: usize) -> Beginnings<'a> {
+    pub fn new(seed: u64, bytes: &'a [u8]) -> Beginnings<'a> {
         let (words, _) = bytes.as_chunks::<8>();
-        let states = [seed; KEPT];
-        let mut new = Beginnings { seed, words, last_word: last_word(bytes), states, first: 0 };
-        new.fill(longest / 8);
-        new
+        let (last_word, states) = (last_word(bytes), [0; KEPT]);
+        Beginnings { seed, words, last_word, states, first: usize::MAX }
     }
 
     /// The hash of the first `length` bytes. Each length must be below the one asked for before, or
@@ -163,11 +161,11 @@ mod tests {
         let bytes: Vec<u8> = (0..=255).cycle().skip(3).take(600).collect();
         for all in [0, 1, 7, 8, 9, 64, 65, 600] {
             let bytes = &bytes[..all];
-            let mut beginnings = Beginnings::new(seed(1), bytes, all);
+            let mut beginnings = Beginnings::new(seed(1), bytes);
             for length in (0..=all).rev() {
                 assert_eq!(beginnings.hash(length), hash(seed(1), &bytes[..length]), "{length}");
             }
-            let mut beginnings = Beginnings::new(seed(1), bytes, all / 2);
+            let mut beginnings = Beginnings::new(seed(1), bytes);
             assert_eq!(beginnings.hash(all / 3), hash(seed(1), &bytes[..all / 3]));
         }
     }

@@ -111,9 +111,7 @@ impl Index {
         let path = best.query.path.as_bytes();
         let fits = |length: &[u8; 12]| Length::read(length).bytes as usize <= path.len();
         let Some(fitting) = lengths.get(..lengths.partition_point(fits)) else { return };
-        let Some(longest) = fitting.last() else { return };
-        let longest = Length::read(longest).bytes as usize;
-        let mut beginnings = Beginnings::new(seed(place), path, longest);
+        let mut beginnings = Beginnings::new(seed(place), path);
         for length in fitting.iter().rev() {
             let Length { bytes, mark } = Length::read(length);
             let Some(beginning) = path.get(..bytes as usize) else { continue };
