@@ -57,6 +57,16 @@ pub const CONTROL_BODY_BYTES_MAX: usize = 1_000_000;
 pub const CONTROL_CONNECTIONS_MAX: usize = 128;
 /// Bytes of its next requests that a held client may send ahead.
 pub const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
+/// Subscribers that a shard sends to before it looks at what else there is to do: what a broadcast
+/// to many delays everybody else by (each takes a write, some microseconds).
+pub const SLICE_DELIVERIES_MAX: usize = 32;
+/// Published items that wait in one shard for their deliveries; past it the shard takes no more out
+/// of its mailbox.
+pub const WAITING_ITEMS_MAX: usize = 4096;
+/// Bytes that these may keep.
+pub const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Commands that a shard takes out of its mailbox before it looks at what else there is to do.
+pub const COMMANDS_AT_ONCE_MAX: usize = 64;
 /// Commands that wait in one shard's mailbox before a publisher has to wait.
 pub const MAILBOX_COMMANDS_MAX: usize = 1024;
 

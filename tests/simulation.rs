@@ -48,6 +48,7 @@ fn the_registry_does_what_the_model_does() {
 
 struct Simulation {
     rng: Rng,
+    slice: usize,
     now: Tick,
     registry: Registry,
     clients: Clients,
@@ -59,9 +60,17 @@ struct Simulation {
 
 impl Simulation {
     fn new(seed: u64) -> Simulation {
-        let settings = Settings { subscriptions_max: SUBSCRIPTIONS_MAX, seed: Some(seed) };
+        let mut rng = Rng::with_seed(seed);
+        let slice = rng.usize(1..7);
+        let settings = Settings {
+            subscriptions_max: SUBSCRIPTIONS_MAX,
+            slice,
+            seed: Some(seed),
+            ..Settings::default()
+        };
         Simulation {
-            rng: Rng::with_seed(seed),
+            rng,
+            slice,
             now: Tick(0),
             registry: Registry::new(settings),
             clients: Clients::default(),
@@ -74,7 +83,7 @@ impl Simulation {
 
     fn run(mut self) {
         for step in 0..OPERATIONS {
-            match self.rng.u8(0..20) {
+            match self.rng.u8(0..26) {
                 0..=3 => self.open(),
                 4..=6 => self.subscribe(),
                 7 => self.unsubscribe(),
@@ -83,6 +92,12 @@ impl Simulation {
                 14 => self.close_one(),
                 15..=17 => self.socket_control(),
                 18 => self.client_changes(),
+                19..=23 => self.deliver(),
+                24 => {
+                    while self.registry.is_delivering() {
+                        self.deliver();
+                    }
+                }
                 _ => self.poke_the_dead(),
             }
             self.compare();
@@ -95,6 +110,10 @@ impl Simulation {
         }
         while !self.sessions.is_empty() {
             self.close_one();
+        }
+        // Turns of lists that are gone come to nothing.
+        while self.registry.is_delivering() {
+            self.deliver();
         }
         self.registry.verify();
         assert!(self.registry.is_empty() && self.registry.next_deadline().is_none());
@@ -164,6 +183,7 @@ impl Simulation {
             keep_alive,
             delayed: None,
             backend: None,
+            due: Vec::new(),
         });
     }
 
@@ -191,7 +211,7 @@ impl Simulation {
         let Some(at) = self.any() else { return };
         let channel = self.rng.u8(0..CHANNELS);
         let session = &mut self.sessions[at];
-        session.channels.retain(|&(known, implicit)| known != channel || implicit);
+        session.leave(channel);
         self.registry.unsubscribe(session.id, &name(channel));
     }
 

@@ -2,13 +2,14 @@
 //!
 //! A name is looked up by the hash that it carries and stands for a dense index from then on. A
 //! channel has one vector a mode; whoever is in it knows its place there, so that leaving is one
-//! `swap_remove`. A channel without subscribers is freed. Used by `seats`, which keeps both sides
-//! of each subscription in step.
+//! `swap_remove`. Beside it is kept what still waits to be delivered to it. A channel without
+//! subscribers is freed. Used by `seats`, which keeps both sides of each subscription in step.
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::slab::SessionId;
+use super::waiting::{Parcel, Waiting};
 use crate::grip::channel::ChannelName;
 use crate::session::Mode;
 
@@ -19,6 +20,8 @@ pub struct Subscriber {
     pub id: SessionId,
     /// Which of the session's subscriptions this is.
     pub nth: u32,
+    /// The number of the last item of the list that it has, or that came before it.
+    pub upto: u32,
 }
 
 /// The other side: a channel in a session's list.
@@ -39,9 +42,18 @@ pub struct ChannelIndex(u32);
 /// The smallest vector that is made smaller when most have left it.
 const SHRINK_FROM: usize = 64;
 
+/// The subscribers of one channel in one mode.
+#[derive(Default)]
+struct List {
+    subscribers: SmallVec<[Subscriber; 1]>,
+    /// How many items there were for this list; wraps.
+    items: u32,
+    waiting: Option<Box<Waiting>>,
+}
+
 struct Channel {
     name: Option<ChannelName>,
-    lists: [SmallVec<[Subscriber; 1]>; 3],
+    lists: [List; 3],
 }
 
 /// All channels that have subscribers.
@@ -75,20 +87,23 @@ impl Channels {
     /// The subscribers of one mode.
     #[must_use]
     pub fn list(&self, channel: ChannelIndex, mode: Mode) -> &[Subscriber] {
-        self.channels.get(channel.0 as usize).map_or(&[], |channel| &channel.lists[mode as usize])
+        let channel = self.channels.get(channel.0 as usize);
+        channel.map_or(&[], |channel| &channel.lists[mode as usize].subscribers)
     }
 
-    /// Adds a subscriber to the channel of a name; which one, and at which place.
+    /// Adds a subscription (the `nth` of its session) to the channel of a name; which channel, and
+    /// at which place. It is for what is published from now on.
     pub fn join(
         &mut self,
         name: &ChannelName,
         mode: Mode,
-        subscriber: Subscriber,
+        id: SessionId,
+        nth: u32,
     ) -> (ChannelIndex, u32) {
         let channel = self.find(name).unwrap_or_else(|| self.insert(name));
         let list = &mut self.channels[channel.0 as usize].lists[mode as usize];
-        let place = list.len() as u32; // fewer than 2^32: one a session
-        list.push(subscriber);
+        let place = list.subscribers.len() as u32; // fewer than 2^32: one a session
+        list.subscribers.push(Subscriber { id, nth, upto: list.items });
         (channel, place)
     }
 
@@ -96,32 +111,112 @@ impl Channels {
     pub fn leave(&mut self, channel: ChannelIndex, mode: Mode, place: u32) -> Option<Subscriber> {
         let known = self.channels.get_mut(channel.0 as usize)?;
         let list = &mut known.lists[mode as usize];
-        if place as usize >= list.len() {
+        let subscribers = &mut list.subscribers;
+        if place as usize >= subscribers.len() {
             return None;
         }
-        list.swap_remove(place as usize);
-        let moved = list.get(place as usize).copied();
-        if list.capacity() >= SHRINK_FROM && list.len() <= list.capacity() / 4 {
-            list.shrink_to_fit();
+        subscribers.swap_remove(place as usize);
+        let moved = subscribers.get(place as usize).copied();
+        if subscribers.capacity() >= SHRINK_FROM && subscribers.len() <= subscribers.capacity() / 4
+        {
+            subscribers.shrink_to_fit();
         }
-        if known.lists.iter().all(|list| list.is_empty()) {
+        if subscribers.is_empty() {
+            list.waiting = None;
+        }
+        if known.lists.iter().all(|list| list.subscribers.is_empty()) {
             self.remove(channel.0);
         }
         moved
     }
 
+    fn subscriber(
+        &mut self,
+        channel: ChannelIndex,
+        mode: Mode,
+        place: u32,
+    ) -> Option<&mut Subscriber> {
+        let list = &mut self.channels.get_mut(channel.0 as usize)?.lists[mode as usize];
+        list.subscribers.get_mut(place as usize)
+    }
+
     /// Notes that a subscriber's subscription is now the `nth` of its session.
     pub fn renumber(&mut self, channel: ChannelIndex, mode: Mode, place: u32, nth: u32) {
-        let list = self.channels.get_mut(channel.0 as usize).map(|c| &mut c.lists[mode as usize]);
-        if let Some(subscriber) = list.and_then(|list| list.get_mut(place as usize)) {
+        if let Some(subscriber) = self.subscriber(channel, mode, place) {
             subscriber.nth = nth;
+        }
+    }
+
+    /// Notes that a subscriber has all items up to this one. Up to which it had them before.
+    pub fn note(
+        &mut self,
+        channel: ChannelIndex,
+        mode: Mode,
+        place: u32,
+        upto: u32,
+    ) -> Option<Subscriber> {
+        let subscriber = self.subscriber(channel, mode, place)?;
+        let before = *subscriber;
+        subscriber.upto = upto;
+        Some(before)
+    }
+
+    /// Lets an item wait that `parcel` makes of its number in the list. Whether it is the first.
+    pub fn wait(
+        &mut self,
+        channel: ChannelIndex,
+        mode: Mode,
+        parcel: impl FnOnce(u32) -> Parcel,
+    ) -> bool {
+        let Some(channel) = self.channels.get_mut(channel.0 as usize) else { return false };
+        let list = &mut channel.lists[mode as usize];
+        list.items = list.items.wrapping_add(1);
+        let parcel = parcel(list.items);
+        if let Some(waiting) = &mut list.waiting {
+            waiting.push(parcel);
+            return false;
+        }
+        list.waiting = Some(Box::new(Waiting::new(parcel, list.subscribers.len())));
+        true
+    }
+
+    /// What waits for a list.
+    #[must_use]
+    pub fn waiting(&self, channel: ChannelIndex, mode: Mode) -> Option<&Waiting> {
+        self.channels.get(channel.0 as usize)?.lists[mode as usize].waiting.as_deref()
+    }
+
+    /// What waits for a list, and up to which item the subscriber at `place` has it.
+    pub fn waiting_for(
+        &mut self,
+        channel: ChannelIndex,
+        mode: Mode,
+        place: u32,
+    ) -> Option<(u32, &mut Waiting)> {
+        let list = &mut self.channels.get_mut(channel.0 as usize)?.lists[mode as usize];
+        let upto = list.subscribers.get(place as usize)?.upto;
+        Some((upto, list.waiting.as_deref_mut()?))
+    }
+
+    /// Takes out what waits for a list, so that the list may change meanwhile.
+    pub fn take_waiting(&mut self, channel: ChannelIndex, mode: Mode) -> Option<Box<Waiting>> {
+        self.channels.get_mut(channel.0 as usize)?.lists[mode as usize].waiting.take()
+    }
+
+    /// Puts it back. Nobody may have joined meanwhile; if all have left it goes.
+    pub fn put_waiting(&mut self, channel: ChannelIndex, mode: Mode, waiting: Box<Waiting>) {
+        let Some(channel) = self.channels.get_mut(channel.0 as usize) else { return };
+        let list = &mut channel.lists[mode as usize];
+        if !list.subscribers.is_empty() {
+            list.waiting = Some(waiting);
         }
     }
 
     /// How many subscriptions there are, over all channels.
     #[must_use]
     pub fn subscribers(&self) -> usize {
-        self.channels.iter().flat_map(|channel| &channel.lists).map(|list| list.len()).sum()
+        let lists = self.channels.iter().flat_map(|channel| &channel.lists);
+        lists.map(|list| list.subscribers.len()).sum()
     }
 
     fn name(&self, index: u32) -> Option<&ChannelName> {
@@ -163,8 +258,12 @@ impl Channels {
 mod tests {
     use super::*;
 
+    fn id(index: u32) -> SessionId {
+        SessionId { index, generation: 0 }
+    }
+
     fn subscriber(index: u32) -> Subscriber {
-        Subscriber { id: SessionId { index, generation: 0 }, nth: 0 }
+        Subscriber { id: id(index), nth: 0, upto: 0 }
     }
 
     #[test]
@@ -172,11 +271,11 @@ mod tests {
         let mut channels = Channels::default();
         let (a, b) = (ChannelName::new("a"), ChannelName::new("b"));
         for index in 0..3 {
-            let (_, place) = channels.join(&a, Mode::Stream, subscriber(index));
+            let (_, place) = channels.join(&a, Mode::Stream, id(index), 0);
             assert_eq!(place, index);
         }
-        channels.join(&a, Mode::Socket, subscriber(9));
-        channels.join(&b, Mode::Stream, subscriber(0));
+        channels.join(&a, Mode::Socket, id(9), 0);
+        channels.join(&b, Mode::Stream, id(0), 0);
         let index = channels.find(&a).unwrap();
         assert_eq!(channels.leave(index, Mode::Stream, 0), Some(subscriber(2)));
         assert_eq!(channels.leave(index, Mode::Stream, 1), None);
@@ -186,7 +285,7 @@ mod tests {
         channels.leave(index, Mode::Socket, 0);
         assert_eq!((channels.find(&a), channels.len()), (None, 1));
         assert!(channels.list(index, Mode::Socket).is_empty());
-        let (again, _) = channels.join(&ChannelName::new("c"), Mode::Stream, subscriber(1));
+        let (again, _) = channels.join(&ChannelName::new("c"), Mode::Stream, id(1), 0);
         assert_eq!(again, index);
     }
 
@@ -195,7 +294,7 @@ mod tests {
         let mut channels = Channels::default();
         let names: Vec<_> = (0..1000).map(|n| ChannelName::new(&n.to_string())).collect();
         for name in &names {
-            channels.join(name, Mode::Response, subscriber(1));
+            channels.join(name, Mode::Response, id(1), 0);
         }
         for name in &names {
             let index = channels.find(name).unwrap();

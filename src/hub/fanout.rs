@@ -1,25 +1,17 @@
-//! One item to many subscribers: each wire form encoded once; [`Outlet`] is the only way out.
+//! What is sent to sessions, and what follows from it; [`Outlet`] is the only way out.
 //!
-//! Called by `registry`, and by `due` for what timers send. Nothing is allocated per subscriber of
-//! a stream or WebSocket: the same bytes go to each.
+//! Called by `broadcast` for what is published and by `due` for what timers send. Nothing is
+//! allocated per subscriber of a stream or WebSocket: the same bytes go to each.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::answers::Answers;
-use super::channels::ChannelIndex;
 use super::seats::Seats;
 use super::slab::SessionId;
-use crate::clock::Tick;
-use crate::grip::format::{Action, MessageContent, ResponseContent, StreamContent};
-use crate::grip::item::Item;
-use crate::session::answer;
-use crate::session::frames::{close_frame, message_frame};
-use crate::session::http::{StreamFraming, stream_bytes, stream_end};
-use crate::session::{Hold, Mode};
+use crate::session::Hold;
+use crate::session::http::{StreamFraming, stream_end};
 
 /// How bytes leave. Implemented by `parking::Lot`, and by a plain recorder in tests.
 ///
@@ -32,6 +24,19 @@ pub trait Outlet {
     /// Sends `bytes` to a session's client, after all that was sent before. Never blocks and never
     /// copies: what the socket does not take is queued as a share of `bytes`.
     fn send(&mut self, id: SessionId, bytes: &Bytes) -> Delivery;
+
+    /// Sends several pieces, none of them empty, as `send` does, in one write where possible. How
+    /// many of them were written or queued, and what came of the last one that was tried.
+    fn send_many(&mut self, id: SessionId, pieces: &[&Bytes]) -> (usize, Delivery) {
+        let mut delivery = Delivery::Written;
+        for (taken, piece) in pieces.iter().enumerate() {
+            delivery = self.send(id, piece);
+            if matches!(delivery, Delivery::Refused | Delivery::Gone) {
+                return (taken, delivery);
+            }
+        }
+        (pieces.len(), delivery)
+    }
 
     /// Nothing more will be sent; `then` happens when all has been written. The session stays in
     /// the registry, unsubscribed and deaf, until the shard (or the reader) closes it.
@@ -105,6 +110,15 @@ pub struct Receivers {
     pub refused: u64,
 }
 
+impl Receivers {
+    /// Counts both together.
+    pub fn add(&mut self, other: Receivers) {
+        self.matched += other.matched;
+        self.delivered += other.delivered;
+        self.refused += other.refused;
+    }
+}
+
 /// The sessions and the way out, while something is sent.
 pub struct Fanout<'a> {
     /// The sessions.
@@ -118,20 +132,6 @@ pub struct Fanout<'a> {
 }
 
 impl Fanout<'_> {
-    /// Delivers one item to all who are subscribed to its channel.
-    pub fn publish(&mut self, item: &Item, now: Tick) {
-        let Some(channel) = self.seats.channel(&item.channel) else { return };
-        if let Some(action) = &item.http_response {
-            self.responses(channel, action);
-        }
-        if let Some(action) = &item.http_stream {
-            self.streams(channel, action, now);
-        }
-        if let Some(action) = &item.ws_message {
-            self.sockets(channel, action, now);
-        }
-    }
-
     /// Sends bytes to one session. Whether it can be sent more: if not, it has been muted, for its
     /// connection is closed or about to be.
     pub fn send(&mut self, id: SessionId, bytes: &Bytes) -> bool {
@@ -140,6 +140,24 @@ impl Fanout<'_> {
                 self.receivers.delivered += 1;
                 return true;
             }
+            Delivery::Refused => self.receivers.refused += 1,
+            Delivery::Gone => {}
+        }
+        self.seats.mute(id);
+        false
+    }
+
+    /// Sends several pieces to one session, in one write where that is possible. Whether it can be
+    /// sent more, as [`Fanout::send`] says it.
+    pub fn send_all(&mut self, id: SessionId, pieces: &[&Bytes]) -> bool {
+        let (taken, delivery) = match pieces {
+            [] => return true,
+            [one] => return self.send(id, one),
+            many => self.outlet.send_many(id, many),
+        };
+        self.receivers.delivered += taken as u64;
+        match delivery {
+            Delivery::Written | Delivery::Queued => return true,
             Delivery::Refused => self.receivers.refused += 1,
             Delivery::Gone => {}
         }
@@ -164,69 +182,6 @@ impl Fanout<'_> {
         }
     }
 
-    /// The subscribers as they stand, for what makes them leave.
-    fn standing(&self, channel: ChannelIndex, mode: Mode) -> Vec<SessionId> {
-        self.seats.subscribers(channel, mode).iter().map(|subscriber| subscriber.id).collect()
-    }
-
-    fn responses(&mut self, channel: ChannelIndex, action: &Action<ResponseContent>) {
-        self.receivers.matched += self.count(channel, Mode::Response);
-        let content = match action {
-            Action::Send(content) if is_for_unfiltered(&content.content_filters) => content,
-            Action::Hint => {
-                tracing::debug!("hint: asking the backend again is not built yet");
-                return;
-            }
-            _ => return,
-        };
-        let mut answers = Answers::default();
-        for id in self.standing(channel, Mode::Response) {
-            let Some(Hold::Response { held, reply, .. }) =
-                self.seats.session(id).map(|session| &session.hold)
-            else {
-                continue;
-            };
-            let (held, reply) = (Rc::clone(held), *reply);
-            let bytes = answers.find(
-                &held,
-                reply,
-                |a, b| answer::is_same_base(a, b, content),
-                || answer::published(&held, reply, content),
-            );
-            self.finish(id, &bytes, Then::after(reply.persistent));
-        }
-    }
-
-    fn streams(&mut self, channel: ChannelIndex, action: &Action<StreamContent>, now: Tick) {
-        self.receivers.matched += self.count(channel, Mode::Stream);
-        match action {
-            Action::Send(content) if is_for_unfiltered(&content.content_filters) => {
-                let mut chunk = None;
-                self.each(channel, Mode::Stream, |fanout, id| {
-                    let Some(Hold::Stream { framing, .. }) = fanout.seats.touched(id, now) else {
-                        return true;
-                    };
-                    let bytes = match framing {
-                        _ if content.content.is_empty() => return true,
-                        StreamFraming::Chunked => chunk.get_or_insert_with(|| {
-                            stream_bytes(StreamFraming::Chunked, &content.content)
-                        }),
-                        StreamFraming::Raw => &content.content,
-                        StreamFraming::Silent => return true,
-                    };
-                    fanout.send(id, bytes)
-                });
-            }
-            Action::Close(_) => {
-                for id in self.standing(channel, Mode::Stream) {
-                    self.end_stream(id, true);
-                }
-            }
-            // A hint needs a next link, which no stream has yet.
-            _ => {}
-        }
-    }
-
     /// Ends a stream cleanly. Its connection goes on only if the client can tell the end, and if it
     /// may at all.
     pub fn end_stream(&mut self, id: SessionId, may_persist: bool) {
@@ -239,56 +194,6 @@ impl Fanout<'_> {
         let end = stream_end(*framing);
         self.finish(id, &end, Then::after(reuse));
     }
-
-    fn sockets(&mut self, channel: ChannelIndex, action: &Action<MessageContent>, now: Tick) {
-        let count = self.count(channel, Mode::Socket);
-        self.receivers.matched += count;
-        match action {
-            Action::Send(content) if is_for_unfiltered(&content.content_filters) => {
-                let Some(frame) = message_frame(&content.message) else {
-                    tracing::debug!("a ping or pong of more than 125 bytes is not sent");
-                    self.receivers.refused += count;
-                    return;
-                };
-                self.each(channel, Mode::Socket, |fanout, id| {
-                    fanout.seats.touched(id, now);
-                    fanout.send(id, &frame)
-                });
-            }
-            Action::Close(reason) => {
-                let frame = close_frame(reason);
-                for id in self.standing(channel, Mode::Socket) {
-                    self.close_socket(id, &frame);
-                }
-            }
-            Action::Refresh => {
-                for id in self.standing(channel, Mode::Socket) {
-                    self.effects.push_back(Effect::Refresh(id));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn count(&self, channel: ChannelIndex, mode: Mode) -> u64 {
-        self.seats.subscribers(channel, mode).len() as u64
-    }
-
-    /// Visits the subscribers, also while some of them leave: `visit` says whether this one stays.
-    /// Into the place of one that has left comes the last one, which has not been visited.
-    fn each(
-        &mut self,
-        channel: ChannelIndex,
-        mode: Mode,
-        mut visit: impl FnMut(&mut Self, SessionId) -> bool,
-    ) {
-        let mut place = 0;
-        while let Some(&subscriber) = self.seats.subscribers(channel, mode).get(place) {
-            if visit(self, subscriber.id) {
-                place += 1;
-            }
-        }
-    }
 }
 
 impl Then {
@@ -297,10 +202,4 @@ impl Then {
     pub fn after(persistent: bool) -> Then {
         if persistent { Then::Reuse } else { Then::Close }
     }
-}
-
-/// Whether an item is for subscriptions without content filters, which is what all are until
-/// filters are built.
-fn is_for_unfiltered(content_filters: &Option<Vec<Box<str>>>) -> bool {
-    content_filters.as_ref().is_none_or(Vec::is_empty)
 }

@@ -5,16 +5,21 @@
 //! A [`Lease`] keeps a session open while whoever serves its connection lives.
 
 mod answers;
+mod broadcast;
 pub mod channels;
 mod due;
 pub mod fanout;
 mod recent;
+#[cfg(test)]
+mod recorder;
 pub mod registry;
 pub mod seats;
 pub mod slab;
+mod waiting;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -107,9 +112,26 @@ impl Hub {
         Lease { hub: self.clone(), id: Some(id) }
     }
 
-    /// Delivers one item.
-    pub fn publish(&self, item: &Item, now: Tick) -> Receivers {
-        self.with_outlet(|registry, outlet| registry.publish(item, now, outlet))
+    /// Takes items in; see [`Registry::publish`].
+    pub fn publish(&self, items: &Arc<[Item]>) -> Receivers {
+        self.registry.borrow_mut().publish(items)
+    }
+
+    /// Delivers a slice of what waits; see [`Registry::deliver`].
+    pub fn deliver(&self, now: Tick) -> Receivers {
+        self.with_outlet(|registry, outlet| registry.deliver(now, outlet))
+    }
+
+    /// Whether anything waits to be delivered.
+    #[must_use]
+    pub fn is_delivering(&self) -> bool {
+        self.registry.borrow().is_delivering()
+    }
+
+    /// Whether more may be published now.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.registry.borrow().has_room()
     }
 
     /// Sends bytes to one client, and counts as activity.

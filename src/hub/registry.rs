@@ -1,13 +1,15 @@
 //! The registry: sessions, their subscriptions and timers. Pure; the present moment is passed in.
 //!
-//! The roof over `seats`, `fanout` and `due`; called through the hub's handle by the shard and the
-//! proxy. It knows no socket: bytes leave through the [`Outlet`] that is handed in.
+//! The roof over `seats`, `broadcast` and `due`; called through the hub's handle by the shard and
+//! the proxy. It knows no socket: bytes leave through the [`Outlet`] that is handed in.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use fastrand::Rng;
 
+use super::broadcast::{self, Broadcasts};
 use super::due;
 use super::fanout::{Fanout, Outlet};
 use super::recent::Recent;
@@ -19,6 +21,7 @@ use crate::grip::control::SocketKeepAlive;
 use crate::grip::instruction::Response;
 use crate::grip::item::Item;
 use crate::grip::message::Message;
+use crate::limits;
 use crate::session::frames::message_frame;
 use crate::session::http::{Reply, ResponseHold, StreamHold, compact};
 use crate::session::keep_alive::{Pacer, Pulse};
@@ -32,21 +35,36 @@ pub use super::seats::{Counts, Subscribed};
 pub struct Settings {
     /// Channels that one connection may be subscribed to.
     pub subscriptions_max: usize,
+    /// Subscribers that one call of [`Registry::deliver`] sends to.
+    pub slice: usize,
+    /// Items that may wait to be delivered; past it publishers are kept waiting.
+    pub waiting_items_max: usize,
+    /// Bytes that these may keep.
+    pub waiting_bytes_max: usize,
     /// Makes the random parts of keep-alive periods repeatable.
     pub seed: Option<u64>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        let subscriptions_max = crate::limits::SUBSCRIPTIONS_PER_CONNECTION_MAX;
-        Settings { subscriptions_max, seed: None }
+        Settings {
+            subscriptions_max: limits::SUBSCRIPTIONS_PER_CONNECTION_MAX,
+            slice: limits::SLICE_DELIVERIES_MAX,
+            waiting_items_max: limits::WAITING_ITEMS_MAX,
+            waiting_bytes_max: limits::WAITING_BYTES_MAX,
+            seed: None,
+        }
     }
 }
 
 /// One shard's sessions.
 pub struct Registry {
     subscriptions_max: usize,
+    slice: usize,
+    waiting_items_max: usize,
+    waiting_bytes_max: usize,
     seats: Seats,
+    broadcasts: Broadcasts,
     effects: VecDeque<Effect>,
     responses: Recent<Response>,
     pulses: Recent<Pulse>,
@@ -61,7 +79,11 @@ impl Registry {
     pub fn new(settings: Settings) -> Registry {
         Registry {
             subscriptions_max: settings.subscriptions_max,
+            slice: settings.slice.max(1),
+            waiting_items_max: settings.waiting_items_max.max(1),
+            waiting_bytes_max: settings.waiting_bytes_max.max(1),
             seats: Seats::new(settings.seed.map_or_else(Rng::new, Rng::with_seed)),
+            broadcasts: Broadcasts::default(),
             effects: VecDeque::new(),
             responses: Recent::default(),
             pulses: Recent::default(),
@@ -213,11 +235,35 @@ impl Registry {
         self.seats.session(id).is_some_and(|session| session.mode() == Mode::Socket)
     }
 
-    /// Delivers one item to all who are subscribed here.
-    pub fn publish(&mut self, item: &Item, now: Tick, outlet: &mut dyn Outlet) -> Receivers {
-        let mut fanout = self.fanout(outlet);
-        fanout.publish(item, now);
+    /// Takes items in for all who are subscribed here now; `deliver` sends them. What is counted
+    /// are the matches, and what cannot be sent at all.
+    pub fn publish(&mut self, items: &Arc<[Item]>) -> Receivers {
+        let (seats, broadcasts) = (&mut self.seats, &mut self.broadcasts);
+        broadcast::publish(seats, broadcasts, items)
+    }
+
+    /// Sends what waits to at most [`Settings::slice`] subscribers. What is counted are deliveries;
+    /// [`Registry::is_delivering`] says whether more waits.
+    pub fn deliver(&mut self, now: Tick, outlet: &mut dyn Outlet) -> Receivers {
+        let Registry { seats, effects, broadcasts, slice, .. } = self;
+        let receivers = Receivers::default();
+        let mut fanout = Fanout { seats, outlet, effects, receivers };
+        broadcast::slice(&mut fanout, broadcasts, *slice, now);
         fanout.receivers
+    }
+
+    /// Whether anything waits to be delivered.
+    #[must_use]
+    pub fn is_delivering(&self) -> bool {
+        !self.broadcasts.is_empty()
+    }
+
+    /// Whether more may be published now: otherwise it is to be kept back until more has been
+    /// delivered.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let (items, bytes) = self.broadcasts.backlog.waiting();
+        items < self.waiting_items_max && bytes < self.waiting_bytes_max
     }
 
     /// Does what is due: time-outs, keep-alives, delayed messages.
@@ -288,6 +334,8 @@ impl Registry {
     /// When it does not.
     pub fn verify(&self) {
         self.seats.verify();
+        let (items, bytes) = self.broadcasts.backlog.waiting();
+        assert!(self.is_delivering() || (items, bytes) == (0, 0));
     }
 
     fn share(&mut self, pulse: Pulse) -> Rc<Pulse> {

@@ -179,7 +179,7 @@ impl Seats {
         }
         let nth = seat.subscriptions.len() as u32; // bounded by `max` and the targets' `sub=`
         let mode = seat.session.mode();
-        let (channel, place) = self.channels.join(name, mode, Subscriber { id, nth });
+        let (channel, place) = self.channels.join(name, mode, id, nth);
         seat.subscriptions.push(Subscription { channel, place, implicit });
         Subscribed::Added
     }
@@ -205,6 +205,17 @@ impl Seats {
     #[must_use]
     pub fn subscribers(&self, channel: ChannelIndex, mode: Mode) -> &[Subscriber] {
         self.channels.list(channel, mode)
+    }
+
+    /// The lists of subscribers, and what waits for them. Not to be used to join or leave.
+    pub fn channels(&mut self) -> &mut Channels {
+        &mut self.channels
+    }
+
+    /// The subscriptions of a session.
+    #[must_use]
+    pub fn subscriptions(&self, id: SessionId) -> &[Subscription] {
+        self.slab.get(id).map_or(&[], |seat| &seat.subscriptions)
     }
 
     /// Collects the sessions whose timer has fired; each must then be looked at with `take_due`.
@@ -286,7 +297,8 @@ impl Seats {
             assert!(!seat.session.is_muted() || seat.subscriptions.is_empty());
             for (subscription, nth) in seat.subscriptions.iter().zip(0..) {
                 let list = self.channels.list(subscription.channel, seat.session.mode());
-                assert_eq!(list.get(subscription.place as usize), Some(&Subscriber { id, nth }));
+                let known = list.get(subscription.place as usize).map(|s| (s.id, s.nth));
+                assert_eq!(known, Some((id, nth)));
                 channels.insert(subscription.channel);
                 edges += 1;
             }

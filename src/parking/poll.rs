@@ -100,6 +100,19 @@ impl Poll {
     /// When the set itself is broken.
     pub async fn wait(&self, ready: &mut Vec<(SessionId, Readiness)>) -> io::Result<()> {
         let mut guard = self.set.readable().await?;
+        if self.take(ready)? == 0 {
+            // Only now: the runtime watches the set for edges, and a socket that stays ready makes
+            // no new one.
+            guard.clear_ready();
+        }
+        Ok(())
+    }
+
+    /// Appends what is ready now to `ready`; how many there are.
+    ///
+    /// # Errors
+    /// When the set itself is broken.
+    pub fn take(&self, ready: &mut Vec<(SessionId, Readiness)>) -> io::Result<usize> {
         let mut events: [Event; EVENTS_AT_ONCE] =
             [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; EVENTS_AT_ONCE];
         let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -108,11 +121,6 @@ impl Poll {
             Err(rustix::io::Errno::INTR) => 0,
             Err(error) => return Err(error.into()),
         };
-        if count == 0 {
-            // Only now: the runtime watches the set for edges, and a socket that stays ready makes
-            // no new one.
-            guard.clear_ready();
-        }
         for event in &events[..count] {
             let flags = event.flags;
             let left = flags.intersects(EventFlags::ERR | EventFlags::HUP | EventFlags::RDHUP);
@@ -125,6 +133,6 @@ impl Poll {
                 },
             ));
         }
-        Ok(())
+        Ok(count)
     }
 }

@@ -11,8 +11,9 @@ use tokio_rustls::server::TlsStream;
 use crate::listen::stream::{Bare, Socket, Stream};
 use crate::session::outbox::Outbox;
 
-/// Pieces given to one vectored write.
-const PIECES_AT_ONCE: usize = 16;
+/// Pieces given to one vectored write. The system would take 1,024; more than this and the list of
+/// them costs more stack than calls it saves.
+pub const PIECES_AT_ONCE: usize = 64;
 
 /// A connection that no runtime watches.
 pub enum Parked {
@@ -63,18 +64,41 @@ impl Parked {
         Ok(stream)
     }
 
-    /// Writes what the socket takes now. With TLS a record that the socket takes only in part is
-    /// kept by its session, and nothing more is taken until it has left.
+    /// Writes what the socket takes now of one piece; see [`Parked::write_vectored`].
     ///
     /// # Errors
     /// `WouldBlock` when nothing was taken; otherwise the connection is over.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Parked::Plain(bare) => bare.write(bytes),
+            Parked::Tls(_) => self.write_vectored(&[IoSlice::new(bytes)]),
+        }
+    }
+
+    /// Writes what the socket takes now of the first pieces of a list, in one call. How many bytes
+    /// it took.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing was taken; otherwise the connection is over.
+    pub fn write_some<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); PIECES_AT_ONCE];
+        let mut count = 0;
+        for (slot, piece) in slices.iter_mut().zip(pieces) {
+            *slot = IoSlice::new(piece);
+            count += 1;
+        }
+        self.write_vectored(&slices[..count])
+    }
+
+    /// With TLS a record that the socket takes only in part is kept by its session, and nothing
+    /// more is taken until it has left.
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Parked::Plain(bare) => bare.write_vectored(pieces),
             Parked::Tls(tls) => {
                 let (bare, session) = tls_parts(tls)?;
                 push_records(bare, session)?;
-                let taken = session.writer().write(bytes)?;
+                let taken = session.writer().write_vectored(pieces)?;
                 match push_records(bare, session) {
                     Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
                     _ => Ok(taken),
@@ -93,22 +117,7 @@ impl Parked {
             if outbox.is_empty() {
                 return self.flush_records();
             }
-            let taken = match self {
-                Parked::Plain(bare) => {
-                    let mut pieces = [IoSlice::new(&[]); PIECES_AT_ONCE];
-                    let mut count = 0;
-                    for (slot, piece) in pieces.iter_mut().zip(outbox.pieces()) {
-                        *slot = IoSlice::new(piece);
-                        count += 1;
-                    }
-                    bare.write_vectored(&pieces[..count])
-                }
-                Parked::Tls(_) => {
-                    // The pieces are shared: handing the first one over copies nothing of ours.
-                    let first = outbox.first().unwrap_or_default();
-                    self.write(&first)
-                }
-            };
+            let taken = self.write_some(outbox.pieces());
             match taken {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => outbox.advance(n),

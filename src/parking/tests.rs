@@ -2,10 +2,16 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::task::Waker;
 
+use bytes::Bytes;
+
+use super::poll::Poll;
 use super::*;
-use crate::listen::stream::Socket;
+use crate::hub::fanout::{Delivery, Outlet, Then};
+use crate::hub::slab::SessionId;
+use crate::listen::stream::{Socket, Stream};
 
 const ID: SessionId = SessionId { index: 3, generation: 7 };
 
@@ -90,6 +96,41 @@ async fn a_remainder_leaves_in_order_when_there_is_room() {
 }
 
 #[tokio::test]
+async fn several_pieces_leave_together_and_their_rest_in_order() {
+    let (mut lot, stream, mut client) = lot(1 << 20);
+    lot.park(ID, stream, Bytes::new()).unwrap();
+    let piece = |n: usize| Bytes::from(format!("{n:04}").repeat(1000));
+    let pieces: Vec<Bytes> = (0..200).map(piece).collect();
+    let shares: Vec<&Bytes> = pieces.iter().collect();
+    let (few, many) = shares.split_at(5);
+    assert_eq!(lot.send_many(ID, few), (5, Delivery::Written));
+    assert_eq!(lot.send_many(ID, many), (195, Delivery::Queued));
+    assert!(lot.backlog(ID) > 0, "more than the socket takes");
+    assert_eq!(lot.send_many(ID, few), (5, Delivery::Queued));
+    let mut all = Vec::new();
+    while lot.backlog(ID) > 0 {
+        all.extend(received(&mut client));
+        lot.flush(ID);
+    }
+    all.extend(received(&mut client));
+    let expected: Vec<u8> = shares.iter().chain(few).flat_map(|piece| piece.to_vec()).collect();
+    assert!(all == expected);
+}
+
+#[tokio::test]
+async fn several_pieces_are_refused_where_the_bound_is() {
+    let (mut lot, stream, _client) = lot(10_000);
+    lot.park(ID, stream, Bytes::new()).unwrap();
+    fill(&mut lot);
+    let piece = Bytes::from(vec![b'y'; 4000]);
+    let (sent, delivery) = lot.send_many(ID, &[&piece; 5]);
+    assert_eq!(delivery, Delivery::Refused);
+    assert!(sent < 5);
+    assert_eq!(notices(&mut lot), [Notice::Broken(ID)]);
+    assert_eq!(lot.send_many(ID, &[&piece; 2]), (0, Delivery::Gone));
+}
+
+#[tokio::test]
 async fn a_finished_connection_comes_back_with_what_was_sent_ahead() {
     let (mut lot, stream, client) = lot(1000);
     lot.park(ID, stream, Bytes::from_static(b"GET ")).unwrap();
@@ -128,8 +169,8 @@ async fn a_reader_gets_all_pieces_and_then_the_end() {
     assert!(lot.poll_next(ID, waker).is_pending());
     lot.send(ID, &Bytes::from_static(b"a"));
     lot.finish(ID, Then::Close);
-    assert_eq!(lot.poll_next(ID, waker), TaskPoll::Ready(Some(Bytes::from_static(b"a"))));
-    assert_eq!(lot.poll_next(ID, waker), TaskPoll::Ready(None));
+    assert_eq!(lot.poll_next(ID, waker), std::task::Poll::Ready(Some(Bytes::from_static(b"a"))));
+    assert_eq!(lot.poll_next(ID, waker), std::task::Poll::Ready(None));
 }
 
 #[tokio::test]

@@ -155,8 +155,10 @@ impl Company {
 
     /// Publishes items.
     pub fn publish(&self, items: &str) {
-        for item in item::parse_items(&mut items.as_bytes().to_vec()).unwrap() {
-            self.shared.hub.publish(&item, clock::now());
+        let items = item::parse_items(&mut items.as_bytes().to_vec()).unwrap();
+        self.shared.hub.publish(&items.into());
+        while self.shared.hub.is_delivering() {
+            self.shared.hub.deliver(clock::now());
         }
     }
 }

@@ -57,12 +57,6 @@ impl Outbox {
         self.queue.iter().map(|piece| &piece[..])
     }
 
-    /// A share of the first piece that waits.
-    #[must_use]
-    pub fn first(&self) -> Option<Bytes> {
-        self.queue.front().cloned()
-    }
-
     /// Takes `n` bytes, which have been written, off the front. More than waits empties the queue.
     pub fn advance(&mut self, mut n: usize) {
         while n > 0 {

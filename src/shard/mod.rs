@@ -1,8 +1,9 @@
 //! One thread: its listeners, connections, hub, lot and pools, and the loop that drives them.
 //!
 //! Nothing that a shard owns is shared. Work comes in from its listeners, from its parked sockets
-//! and through its mailbox; the loop does what is ready, then what follows from it (notices of the
-//! lot, effects of the hub), then sleeps until the next deadline.
+//! and through its mailbox; the loop does what is ready, delivers a slice of what was published,
+//! then does what follows from it (notices of the lot, effects of the hub), and sleeps until the
+//! next deadline unless there is more to deliver.
 
 pub mod client;
 pub mod connection;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::clock::{self, Tick};
+use crate::limits;
 use crate::listen::Listener;
 use crate::parking::poll::Poll;
 use crate::route::Table;
@@ -67,28 +69,44 @@ async fn serve(start: Start) -> io::Result<()> {
     let mut hearing = true;
     loop {
         let next = deadline.into_iter().chain(end).min();
-        tokio::select! {
-            command = inbox.recv(), if hearing => match command {
-                Some(Command::Drain) if end.is_none() => {
+        let mut first = None;
+        if shard.hub.is_delivering() {
+            // Between two slices everybody else has a turn: connections, timers, sockets.
+            tokio::task::yield_now().await;
+            set.take(&mut ready)?;
+        } else {
+            tokio::select! {
+                command = inbox.recv(), if hearing => match command {
+                    Some(command) => first = Some(command),
+                    // The control thread is gone: the process is ending.
+                    None => {
+                        hearing = false;
+                        first = Some(Command::Drain);
+                    }
+                },
+                waited = set.wait(&mut ready) => waited?,
+                () = bell.notified() => {}
+                () = clock::sleep_until(next.unwrap_or_default()), if next.is_some() => {}
+            }
+        }
+        for _ in 0..limits::COMMANDS_AT_ONCE_MAX {
+            let room = hearing && shard.hub.has_room();
+            let Some(command) = first.take().or_else(|| room.then(|| inbox.try_recv())?) else {
+                break;
+            };
+            match command {
+                Command::Drain if end.is_none() => {
                     end = Some(shard.begin_stopping(&mut accepting));
                 }
-                Some(command) => shard.obey(command),
-                // The control thread is gone: the process is ending.
-                None => {
-                    hearing = false;
-                    if end.is_none() {
-                        end = Some(shard.begin_stopping(&mut accepting));
-                    }
-                }
-            },
-            waited = set.wait(&mut ready) => waited?,
-            () = bell.notified() => {}
-            () = clock::sleep_until(next.unwrap_or_default()), if next.is_some() => {}
+                Command::Drain => {}
+                command => shard.obey(command),
+            }
         }
         for (id, readiness) in ready.drain(..) {
             parked::ready(&shard, id, readiness, &mut scratch);
         }
         let now = clock::now();
+        shard.deliver(now);
         deadline = shard.hub.tick(now);
         parked::settle(&shard, &mut scratch);
         if end.is_some_and(|end| now >= end || shard.is_empty()) {

@@ -99,20 +99,17 @@ impl Shard {
         }
     }
 
+    /// Delivers a slice of what waits.
+    pub(super) fn deliver(&self, now: Tick) {
+        let receivers = self.hub.deliver(now);
+        self.stats.deliveries.add(receivers.delivered);
+    }
+
     /// Does what the control thread asks.
     pub(super) fn obey(&self, command: Command) {
         match command {
             Command::Publish(items) => {
-                let now = clock::now();
-                for item in items.iter() {
-                    let receivers = self.hub.publish(item, now);
-                    self.stats.deliveries.add(receivers.delivered);
-                    tracing::debug!(
-                        "publish channel={} receivers={}",
-                        item.channel.as_str(),
-                        receivers.matched
-                    );
-                }
+                self.hub.publish(&items);
             }
             Command::Routes(table) => self.proxy.set_table(table),
             Command::Snapshot(reply) => {
@@ -131,6 +128,10 @@ impl Shard {
         }
         self.stopping.set(true);
         self.stop.notify_waiters();
+        // What was accepted is delivered before its receivers are let go.
+        while self.hub.is_delivering() {
+            self.deliver(clock::now());
+        }
         self.hub.with_outlet(|registry, outlet| registry.drain(outlet));
         self.proxy.sockets().drain();
         clock::now().plus_ms(self.settings.drain_ms)

@@ -50,6 +50,8 @@ pub struct Session {
     pub keep_alive: Option<Window>,
     pub delayed: Option<(Vec<u8>, Tick)>,
     pub backend: Option<Tick>,
+    /// What was published for it and has not been delivered yet, each with its channel.
+    pub due: Vec<(u8, Expected)>,
 }
 
 /// What one session is to be sent by one operation.
@@ -72,11 +74,53 @@ impl Session {
         }
     }
 
+    /// It may have been sent something that cannot be seen.
+    pub fn maybe_touched(&mut self, now: Tick) {
+        if let Some(window) = self.keep_alive.as_mut()
+            && window.mode == KeepAliveMode::Idle
+        {
+            window.to = now.0 + u64::from(window.timeout_s) * 1000;
+        }
+    }
+
     pub fn mute(&mut self) {
         self.muted = true;
         self.channels.clear();
         self.keep_alive = None;
         self.delayed = None;
+        self.due.clear();
+    }
+
+    /// It left a channel: what waits there is not for it any more.
+    pub fn leave(&mut self, channel: u8) {
+        self.channels.retain(|&(known, implicit)| known != channel || implicit);
+        if !self.channels.iter().any(|&(known, _)| known == channel) {
+            self.due.retain(|&(known, _)| known != channel);
+        }
+    }
+
+    /// All that is due, as one: up to an end; a long-poll takes one answer. The effects that come
+    /// before it apart, and whether there are messages among it.
+    pub fn take_due(&mut self) -> (Expected, Vec<Effect>, bool) {
+        let (mut effects, mut messages) = (Vec::new(), false);
+        let mut all = Expected { bytes: Vec::new(), then: None, effect: None };
+        for (_, due) in self.due.drain(..) {
+            all.bytes.extend(due.bytes);
+            if due.then.is_some() {
+                (all.then, all.effect) = (due.then, due.effect);
+                break;
+            }
+            messages |= due.effect.is_none();
+            effects.extend(due.effect);
+        }
+        (all, effects, messages)
+    }
+
+    /// Whether a delivery of what is due could be seen at all.
+    pub fn shows(&self) -> bool {
+        let shows =
+            |due: &Expected| !due.bytes.is_empty() || due.then.is_some() || due.effect.is_some();
+        self.due.iter().any(|(_, due)| shows(due))
     }
 
     pub fn is_socket(&self) -> bool {

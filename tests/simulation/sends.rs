@@ -1,5 +1,7 @@
 //! The operations that send: an item, the passing of time, the end; each compared with the model.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use linchpin::grip::format::{
     Action, CloseReason, MessageContent, ResponseBody, ResponseContent, StreamContent,
@@ -14,30 +16,62 @@ use crate::outlet::Log;
 use crate::{CHANNELS, Simulation, name};
 
 impl Simulation {
+    /// Items are taken in: nothing is sent, and all who are to get them are known from now on.
     pub fn publish(&mut self) {
         let channel = self.rng.u8(0..CHANNELS);
-        let item = self.item(channel);
-        let result = self.registry.publish(&item, self.now, &mut self.clients);
-        let log = self.clients.take_log();
+        let items: Vec<Item> = (0..self.rng.usize(1..4)).map(|_| self.item(channel)).collect();
+        let result = self.registry.publish(&Arc::from(items.clone()));
         let mut expected = Receivers::default();
-        let mut effects = Vec::new();
-        let now = self.now;
         for session in &mut self.sessions {
-            let subscribed = session.channels.iter().any(|&(known, _)| known == channel);
-            let format = match session.kind {
-                Kind::Response { .. } => item.http_response.is_some(),
-                Kind::Socket => item.ws_message.is_some(),
-                _ => item.http_stream.is_some(),
-            };
-            expected.matched += u64::from(subscribed && format);
-            let receive = subscribed.then(|| session.receive(&item)).flatten();
-            if receive.as_ref().is_some_and(|e| e.then.is_none() && e.effect.is_none()) {
-                session.touched(now);
+            for item in &items {
+                let subscribed = session.channels.iter().any(|&(known, _)| known == channel);
+                let format = match session.kind {
+                    Kind::Response { .. } => item.http_response.is_some(),
+                    Kind::Socket => item.ws_message.is_some(),
+                    _ => item.http_stream.is_some(),
+                };
+                expected.matched += u64::from(subscribed && format);
+                let receive = subscribed.then(|| session.receive(item)).flatten();
+                session.due.extend(receive.map(|receive| (channel, receive)));
             }
-            check(session, receive, &log, &mut expected, &mut effects);
         }
         assert_eq!(result, expected);
-        self.check_effects(effects);
+    }
+
+    /// A slice is delivered: whoever got something got all that was due, in order.
+    pub fn deliver(&mut self) {
+        let now = self.now;
+        let result = self.registry.deliver(now, &mut self.clients);
+        let log = self.clients.take_log();
+        let refreshed: Vec<Effect> = std::iter::from_fn(|| self.registry.poll_effect()).collect();
+        let all = !self.registry.is_delivering();
+        let (mut counted, mut effects, mut served) = (Receivers::default(), Vec::new(), 0);
+        for session in &mut self.sessions {
+            let id = session.id;
+            let seen = log.sends.iter().any(|(known, ..)| *known == id)
+                || log.finishes.iter().any(|(known, _)| *known == id)
+                || refreshed.contains(&Effect::Refresh(id));
+            if !seen && !session.due.is_empty() {
+                assert!(!(all && session.shows()), "nothing came of what was due: {session:?}");
+                session.maybe_touched(now);
+            }
+            if !seen {
+                if all {
+                    session.due.clear();
+                }
+                continue;
+            }
+            served += 1;
+            let (expected, before, messages) = session.take_due();
+            effects.extend(before);
+            if messages {
+                session.touched(now);
+            }
+            check(session, Some(expected), &log, &mut counted, &mut effects);
+        }
+        assert!(served <= self.slice, "{served} in a slice of {}", self.slice);
+        assert_eq!(result, counted);
+        compare_effects(refreshed, effects);
     }
 
     fn item(&mut self, channel: u8) -> Item {
@@ -161,13 +195,18 @@ impl Simulation {
         self.check_effects(effects);
     }
 
-    pub fn check_effects(&mut self, mut expected: Vec<Effect>) {
-        while let Some(effect) = self.registry.poll_effect() {
-            let at = expected.iter().position(|known| *known == effect);
-            expected.swap_remove(at.unwrap_or_else(|| panic!("{effect:?} was not expected")));
-        }
-        assert_eq!(expected, []);
+    pub fn check_effects(&mut self, expected: Vec<Effect>) {
+        let effects = std::iter::from_fn(|| self.registry.poll_effect()).collect();
+        compare_effects(effects, expected);
     }
+}
+
+fn compare_effects(effects: Vec<Effect>, mut expected: Vec<Effect>) {
+    for effect in effects {
+        let at = expected.iter().position(|known| *known == effect);
+        expected.swap_remove(at.unwrap_or_else(|| panic!("{effect:?} was not expected")));
+    }
+    assert_eq!(expected, []);
 }
 
 /// Compares what one session was sent with what it was to be sent, and moves the model on.

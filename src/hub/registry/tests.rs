@@ -1,8 +1,5 @@
 //! Tests of the registry's rules, with an outlet that records.
 
-use std::collections::HashMap;
-use std::task::{Poll, Waker};
-
 use bytes::Bytes;
 
 use super::*;
@@ -12,51 +9,24 @@ use crate::grip::format::{
 use crate::grip::instruction::{KeepAlive, KeepAliveMode};
 use crate::grip::message::MessageKind;
 use crate::hub::fanout::{Delivery, Then};
+use crate::hub::recorder::Recorder;
 use crate::session::http::StreamFraming;
 use crate::wire::http1::Version;
-
-#[derive(Default)]
-struct Recorder {
-    sent: HashMap<SessionId, Vec<Bytes>>,
-    order: Vec<SessionId>,
-    finished: Vec<(SessionId, Then)>,
-    answers: HashMap<SessionId, Delivery>,
-    backlog: HashMap<SessionId, usize>,
-}
-
-impl Outlet for Recorder {
-    fn open(&mut self, _: SessionId) {}
-    fn send(&mut self, id: SessionId, bytes: &Bytes) -> Delivery {
-        assert!(!bytes.is_empty(), "nothing is sent as nothing");
-        assert!(self.finished.iter().all(|&(done, _)| done != id), "nothing after the last byte");
-        self.sent.entry(id).or_default().push(bytes.clone());
-        self.order.push(id);
-        self.answers.get(&id).copied().unwrap_or(Delivery::Written)
-    }
-    fn finish(&mut self, id: SessionId, then: Then) {
-        self.finished.push((id, then));
-    }
-    fn backlog(&self, id: SessionId) -> usize {
-        self.backlog.get(&id).copied().unwrap_or(0)
-    }
-    fn set_reading(&mut self, _: SessionId, _: bool) {}
-    fn poll_next(&mut self, _: SessionId, _: &Waker) -> Poll<Option<Bytes>> {
-        Poll::Ready(None)
-    }
-    fn close(&mut self, _: SessionId) {}
-}
-
-impl Recorder {
-    fn text(&self, id: SessionId) -> String {
-        let pieces = self.sent.get(&id).cloned().unwrap_or_default();
-        String::from_utf8_lossy(&pieces.concat()).into_owned()
-    }
-}
 
 const NOW: Tick = Tick(1000);
 
 fn registry() -> Registry {
-    Registry::new(Settings { subscriptions_max: 3, seed: Some(1) })
+    Registry::new(Settings { subscriptions_max: 3, seed: Some(1), ..Settings::default() })
+}
+
+/// Publishes an item and delivers it to the last subscriber.
+fn publish(registry: &mut Registry, item: &Item, now: Tick, out: &mut Recorder) -> Receivers {
+    let mut sum = registry.publish(&Arc::from(vec![item.clone()]));
+    while registry.is_delivering() {
+        sum.add(registry.deliver(now, out));
+    }
+    registry.verify();
+    sum
 }
 
 fn name(text: &str) -> ChannelName {
@@ -154,8 +124,8 @@ fn receivers(matched: u64, delivered: u64, refused: u64) -> Receivers {
 fn a_long_poll_gets_one_item_and_waits_to_be_closed() {
     let (mut registry, mut out) = (registry(), Recorder::default());
     let id = open_response(&mut registry, response_hold());
-    assert_eq!(registry.publish(&response_item("a"), NOW, &mut out), receivers(1, 1, 0));
-    assert_eq!(registry.publish(&response_item("b"), NOW, &mut out), receivers(0, 0, 0));
+    assert_eq!(publish(&mut registry, &response_item("a"), NOW, &mut out), receivers(1, 1, 0));
+    assert_eq!(publish(&mut registry, &response_item("b"), NOW, &mut out), receivers(0, 0, 0));
     assert_eq!(out.text(id), "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
     assert_eq!(out.finished, [(id, Then::Reuse)]);
     assert!(registry.is_live(id) && registry.next_deadline().is_none());
@@ -172,13 +142,14 @@ fn equal_long_polls_are_answered_with_the_same_bytes() {
     let ids: Vec<_> = (0..3).map(|_| open_response(&mut registry, response_hold())).collect();
     let old = ResponseHold { version: Version::Http10, persistent: false, ..response_hold() };
     let old = open_response(&mut registry, old);
-    registry.publish(&response_item("a"), NOW, &mut out);
+    publish(&mut registry, &response_item("a"), NOW, &mut out);
     let bytes = |id| out.sent[&id][0].as_ptr();
     assert!(ids.iter().all(|&id| bytes(id) == bytes(ids[0])));
     assert!(bytes(old) != bytes(ids[0]));
     assert!(out.text(old).starts_with("HTTP/1.0 200 OK\r\n"));
+    out.finished.sort_by_key(|(id, _)| id.index);
     assert_eq!(out.finished[3], (old, Then::Close));
-    assert_eq!(out.order, [ids[0], ids[1], ids[2], old]);
+    assert_eq!(out.finished[..3], [0, 1, 2].map(|at| (ids[at], Then::Reuse)));
 }
 
 #[test]
@@ -199,10 +170,10 @@ fn a_long_poll_ignores_what_is_not_a_response() {
     let id = open_response(&mut registry, response_hold());
     for action in [Action::Hint, Action::Refresh, Action::Close(CloseReason::default())] {
         let item = Item { http_response: Some(action), ..item() };
-        assert_eq!(registry.publish(&item, NOW, &mut out), receivers(1, 0, 0));
+        assert_eq!(publish(&mut registry, &item, NOW, &mut out), receivers(1, 0, 0));
     }
-    registry.publish(&stream_item("x"), NOW, &mut out);
-    registry.publish(&socket_item("x"), NOW, &mut out);
+    publish(&mut registry, &stream_item("x"), NOW, &mut out);
+    publish(&mut registry, &socket_item("x"), NOW, &mut out);
     assert!(out.sent.is_empty() && registry.subscribers(&name("c")) == 1);
     assert_eq!(registry.counts().responses, 1);
     registry.close(id);
@@ -216,9 +187,9 @@ fn streams_get_each_form_encoded_once() {
     let raw = open_stream(&mut registry, StreamFraming::Raw);
     let silent = open_stream(&mut registry, StreamFraming::Silent);
     let (one, two) = (stream_item("one"), stream_item("two\n"));
-    assert_eq!(registry.publish(&one, NOW, &mut out), receivers(4, 3, 0));
-    registry.publish(&two, NOW, &mut out);
-    registry.publish(&stream_item(""), NOW, &mut out);
+    assert_eq!(publish(&mut registry, &one, NOW, &mut out), receivers(4, 3, 0));
+    publish(&mut registry, &two, NOW, &mut out);
+    publish(&mut registry, &stream_item(""), NOW, &mut out);
     assert_eq!(out.text(chunked[0]), "3\r\none\r\n4\r\ntwo\n\r\n");
     assert_eq!(out.sent[&chunked[0]][0].as_ptr(), out.sent[&chunked[1]][0].as_ptr());
     assert_eq!((out.text(raw), out.text(silent)), ("onetwo\n".into(), String::new()));
@@ -233,11 +204,12 @@ fn a_close_ends_streams_cleanly() {
     let once = registry.open_stream(once, NOW);
     registry.subscribe(once, &name("c"), true);
     let close = Item { http_stream: Some(Action::Close(CloseReason::default())), ..item() };
-    registry.publish(&close, NOW, &mut out);
-    registry.publish(&stream_item("x"), NOW, &mut out);
+    publish(&mut registry, &close, NOW, &mut out);
+    publish(&mut registry, &stream_item("x"), NOW, &mut out);
     assert_eq!(out.text(chunked), "0\r\n\r\n");
     assert_eq!(out.text(raw), "");
     let expected = [(chunked, Then::Reuse), (raw, Then::Close), (once, Then::Close)];
+    out.finished.sort_by_key(|(id, _)| id.index);
     assert_eq!(out.finished, expected);
     registry.verify();
 }
@@ -250,9 +222,9 @@ fn who_refuses_or_is_gone_leaves_while_the_others_get_theirs() {
             (0..5).map(|_| open_stream(&mut registry, StreamFraming::Chunked)).collect();
         out.answers.insert(ids[0], answer);
         out.answers.insert(ids[4], answer);
-        let result = registry.publish(&stream_item("x"), NOW, &mut out);
+        let result = publish(&mut registry, &stream_item("x"), NOW, &mut out);
         assert_eq!(result, receivers(5, 3, refused));
-        assert_eq!(registry.publish(&stream_item("y"), NOW, &mut out), receivers(3, 3, 0));
+        assert_eq!(publish(&mut registry, &stream_item("y"), NOW, &mut out), receivers(3, 3, 0));
         assert!(ids[1..4].iter().all(|&id| out.sent[&id].len() == 2));
         assert!(out.sent[&ids[0]].len() == 1 && out.sent[&ids[4]].len() == 1);
         assert!(out.finished.is_empty() && registry.len() == 5);
@@ -270,26 +242,27 @@ fn items_for_content_filters_are_for_nobody_yet() {
         Item { http_stream: Some(Action::Send(content)), ..item() }
     };
     let filtered = content(vec!["build-id".into()]);
-    assert_eq!(registry.publish(&filtered, NOW, &mut out), receivers(1, 0, 0));
-    assert_eq!(registry.publish(&content(vec![]), NOW, &mut out), receivers(1, 1, 0));
+    assert_eq!(publish(&mut registry, &filtered, NOW, &mut out), receivers(1, 0, 0));
+    assert_eq!(publish(&mut registry, &content(vec![]), NOW, &mut out), receivers(1, 1, 0));
 }
 
 #[test]
 fn sockets_get_frames_and_closes() {
     let (mut registry, mut out) = (registry(), Recorder::default());
     let (a, b) = (open_socket(&mut registry), open_socket(&mut registry));
-    assert_eq!(registry.publish(&socket_item("hi"), NOW, &mut out), receivers(2, 2, 0));
+    assert_eq!(publish(&mut registry, &socket_item("hi"), NOW, &mut out), receivers(2, 2, 0));
     let refresh = Item { ws_message: Some(Action::Refresh), ..item() };
-    registry.publish(&refresh, NOW, &mut out);
+    publish(&mut registry, &refresh, NOW, &mut out);
     let reason = CloseReason { code: Some(4464), reason: "bye".into() };
     let close = Item { ws_message: Some(Action::Close(reason)), ..item() };
-    registry.publish(&close, NOW, &mut out);
-    registry.publish(&socket_item("late"), NOW, &mut out);
+    publish(&mut registry, &close, NOW, &mut out);
+    publish(&mut registry, &socket_item("late"), NOW, &mut out);
     assert_eq!(out.sent[&a].concat(), b"\x81\x02hi\x88\x05\x11\x70bye");
-    assert_eq!(out.finished, [(a, Then::AwaitClose), (b, Then::AwaitClose)]);
+    // The one that came last has the first turn.
+    assert_eq!(out.finished, [(b, Then::AwaitClose), (a, Then::AwaitClose)]);
     let effects: Vec<_> = std::iter::from_fn(|| registry.poll_effect()).collect();
     let expected =
-        [Effect::Refresh(a), Effect::Refresh(b), Effect::SocketClosed(a), Effect::SocketClosed(b)];
+        [Effect::Refresh(b), Effect::Refresh(a), Effect::SocketClosed(b), Effect::SocketClosed(a)];
     assert_eq!(effects, expected);
 }
 
@@ -301,7 +274,7 @@ fn too_large_a_ping_is_refused() {
     let message = Message { kind: MessageKind::Ping, content };
     let send = Action::Send(MessageContent { message, content_filters: None });
     let ping = Item { ws_message: Some(send), ..item() };
-    assert_eq!(registry.publish(&ping, NOW, &mut out), receivers(1, 0, 1));
+    assert_eq!(publish(&mut registry, &ping, NOW, &mut out), receivers(1, 0, 1));
     assert_eq!(registry.subscribers(&name("c")), 1);
 }
 
@@ -321,7 +294,7 @@ fn subscriptions_are_limited_and_implicit_ones_are_not_counted() {
     assert_eq!(registry.subscribe(id, &name("d"), false), Subscribed::Added);
     registry.verify();
     assert_eq!((registry.subscribers(&name("sub")), registry.subscribers(&name("a"))), (1, 0));
-    assert_eq!(registry.publish(&socket_item("x"), NOW, &mut out), receivers(1, 1, 0));
+    assert_eq!(publish(&mut registry, &socket_item("x"), NOW, &mut out), receivers(1, 1, 0));
     registry.mute(id);
     assert_eq!(registry.load(), (0, 0));
 }
@@ -338,7 +311,7 @@ fn an_idle_keep_alive_waits_for_silence() {
     };
     let (idle, interval) = (open(KeepAliveMode::Idle), open(KeepAliveMode::Interval));
     for second in 1..=30 {
-        registry.publish(&stream_item("x"), Tick(second * 1000), &mut out);
+        publish(&mut registry, &stream_item("x"), Tick(second * 1000), &mut out);
         registry.tick(Tick(second * 1000), &mut out);
         registry.verify();
     }

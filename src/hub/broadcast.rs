@@ -1,0 +1,272 @@
+//! From an item to its subscribers, a slice at a time.
+//!
+//! [`publish`] puts an item down beside the subscribers of its channel; [`slice`] delivers what
+//! waits, at most so many subscribers at once, so that a channel with a hundred thousand of them
+//! delays nobody else by more than a slice. Lists take turns. A subscriber whose turn it is gets
+//! all that waits for it, of all its channels, in the order in which it was published and in one
+//! write. Called by `registry`.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::channels::{ChannelIndex, Subscriber};
+use super::fanout::{Effect, Fanout, Receivers, Then};
+use super::seats::Seats;
+use super::slab::SessionId;
+use super::waiting::{Backlog, Nothing, Step, Waiting};
+use crate::clock::Tick;
+use crate::grip::item::Item;
+use crate::session::http::StreamFraming;
+use crate::session::{Hold, Mode};
+
+/// Subscribers looked at for one that is sent something: looking is cheap, but not for nothing.
+const LOOKS_PER_DELIVERY: usize = 16;
+
+/// The lists for which something waits.
+#[derive(Default)]
+pub struct Broadcasts {
+    /// In the order of their turns. A list that lost its subscribers may still be here.
+    turns: VecDeque<(ChannelIndex, Mode)>,
+    /// What waits for all of them.
+    pub backlog: Rc<Backlog>,
+}
+
+impl Broadcasts {
+    /// Whether anything waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+}
+
+/// Puts all items down for the subscribers that their channels have now.
+pub fn publish(seats: &mut Seats, broadcasts: &mut Broadcasts, items: &Arc<[Item]>) -> Receivers {
+    let mut receivers = Receivers::default();
+    for (at, item) in items.iter().enumerate() {
+        let before = receivers.matched;
+        if let Some(channel) = seats.channel(&item.channel) {
+            for (mode, has) in [
+                (Mode::Response, item.http_response.is_some()),
+                (Mode::Stream, item.http_stream.is_some()),
+                (Mode::Socket, item.ws_message.is_some()),
+            ] {
+                let count = seats.subscribers(channel, mode).len() as u64;
+                if !has || count == 0 {
+                    continue;
+                }
+                receivers.matched += count;
+                match Step::of(items, at, mode) {
+                    Ok(step) => put_down(seats, broadcasts, channel, mode, step),
+                    Err(Nothing::ForThisMode) => {}
+                    Err(Nothing::Unsendable) => receivers.refused += count,
+                }
+            }
+        }
+        let matched = receivers.matched - before;
+        tracing::debug!("publish channel={} receivers={matched}", item.channel.as_str());
+    }
+    receivers
+}
+
+fn put_down(
+    seats: &mut Seats,
+    broadcasts: &mut Broadcasts,
+    channel: ChannelIndex,
+    mode: Mode,
+    step: Step,
+) {
+    let Broadcasts { turns, backlog } = broadcasts;
+    if seats.channels().wait(channel, mode, |nth| backlog.parcel(step, nth)) {
+        turns.push_back((channel, mode));
+    }
+}
+
+/// Delivers to at most `deliveries` subscribers.
+pub fn slice(fanout: &mut Fanout<'_>, broadcasts: &mut Broadcasts, deliveries: usize, now: Tick) {
+    let mut budget = deliveries.saturating_mul(LOOKS_PER_DELIVERY);
+    while budget > 0 {
+        let Some((channel, mode)) = broadcasts.turns.pop_front() else { return };
+        let Some(waiting) = fanout.seats.channels().take_waiting(channel, mode) else { continue };
+        let others = !broadcasts.turns.is_empty();
+        let mut pass = Pass { fanout: &mut *fanout, channel, mode, waiting, others, now };
+        let done = pass.advance(&mut budget);
+        let waiting = pass.waiting;
+        if !done {
+            fanout.seats.channels().put_waiting(channel, mode, waiting);
+            broadcasts.turns.push_back((channel, mode));
+        }
+    }
+}
+
+/// A list whose turn it is.
+struct Pass<'a, 'b> {
+    fanout: &'a mut Fanout<'b>,
+    channel: ChannelIndex,
+    mode: Mode,
+    waiting: Box<Waiting>,
+    /// Something waits for other lists too.
+    others: bool,
+    now: Tick,
+}
+
+impl Pass<'_, '_> {
+    /// Goes on within the budget. Whether all have all.
+    fn advance(&mut self, budget: &mut usize) -> bool {
+        loop {
+            let count = self.fanout.seats.subscribers(self.channel, self.mode).len();
+            let left = self.waiting.cursor.min(count);
+            let Some(place) = left.checked_sub(1) else {
+                if self.waiting.next_pass(count) {
+                    continue;
+                }
+                return true;
+            };
+            if *budget == 0 {
+                return false;
+            }
+            self.waiting.cursor = place;
+            let newest = self.waiting.newest();
+            let place = place as u32; // a place is one
+            let channels = self.fanout.seats.channels();
+            let Some(subscriber) = channels.note(self.channel, self.mode, place, newest) else {
+                continue;
+            };
+            if subscriber.upto == newest {
+                *budget -= 1;
+                continue;
+            }
+            *budget = budget.saturating_sub(LOOKS_PER_DELIVERY);
+            self.serve(subscriber);
+        }
+    }
+
+    fn serve(&mut self, Subscriber { id, upto, .. }: Subscriber) {
+        let Some(session) = self.fanout.seats.session(id) else { return };
+        let framing = match &session.hold {
+            Hold::Response { .. } => return self.answer(id, upto),
+            Hold::Stream { framing, .. } => *framing,
+            Hold::Socket(_) => StreamFraming::Silent, // it has no payloads
+            Hold::Muted { .. } => return,
+        };
+        if self.others && self.fanout.seats.subscriptions(id).len() > 1 {
+            return self.serve_from_all(id, upto, framing);
+        }
+        let steps = self.waiting.after(upto).map(|parcel| &parcel.step);
+        perform(self.fanout, id, framing, self.now, steps);
+    }
+
+    /// Something waits for other lists too, and this session may be on them: what waits there
+    /// for it, and where.
+    fn elsewhere(&self, id: SessionId) -> SmallVec<[(ChannelIndex, u32); 8]> {
+        let subscriptions = self.fanout.seats.subscriptions(id).iter();
+        subscriptions
+            .filter(|subscription| subscription.channel != self.channel)
+            .map(|subscription| (subscription.channel, subscription.place))
+            .collect()
+    }
+
+    /// All that waits for this session goes out now, in the order in which it was published.
+    fn serve_from_all(&mut self, id: SessionId, upto: u32, framing: StreamFraming) {
+        let mut steps: Vec<(u64, Step)> = Vec::new();
+        let mut take = |waiting: &Waiting, upto| {
+            let parcels = waiting.after(upto);
+            steps.extend(parcels.filter_map(|parcel| Some((parcel.order, parcel.step.share()?))));
+        };
+        take(&self.waiting, upto);
+        for (channel, place) in self.elsewhere(id) {
+            let channels = self.fanout.seats.channels();
+            let Some(newest) = channels.waiting(channel, self.mode).map(|w| w.newest()) else {
+                continue;
+            };
+            let Some(before) = channels.note(channel, self.mode, place, newest) else { continue };
+            if let Some(waiting) = channels.waiting(channel, self.mode) {
+                take(waiting, before.upto);
+            }
+        }
+        steps.sort_unstable_by_key(|(order, _)| *order);
+        perform(self.fanout, id, framing, self.now, steps.iter().map(|(_, step)| step));
+    }
+
+    /// A long-poll takes the first that waits for it, of all its channels.
+    fn answer(&mut self, id: SessionId, upto: u32) {
+        let Some(Hold::Response { held, reply, .. }) =
+            self.fanout.seats.session(id).map(|session| &session.hold)
+        else {
+            return;
+        };
+        let (held, reply) = (Rc::clone(held), *reply);
+        let mut first = self
+            .waiting
+            .answer_after(upto)
+            .map(|(order, found)| (order, found.answer(&held, reply)));
+        if self.others {
+            for (channel, place) in self.elsewhere(id) {
+                let channels = self.fanout.seats.channels();
+                let Some((upto, waiting)) = channels.waiting_for(channel, self.mode, place) else {
+                    continue;
+                };
+                if let Some((order, found)) = waiting.answer_after(upto)
+                    && first.as_ref().is_none_or(|(known, _)| order < *known)
+                {
+                    first = Some((order, found.answer(&held, reply)));
+                }
+            }
+        }
+        if let Some((_, Some(bytes))) = first {
+            self.fanout.finish(id, &bytes, Then::after(reply.persistent));
+        }
+    }
+}
+
+/// Does to one session what these steps do: what is to be written goes out in one piece, as far as
+/// no end comes between.
+fn perform<'s>(
+    fanout: &mut Fanout<'_>,
+    id: SessionId,
+    framing: StreamFraming,
+    now: Tick,
+    steps: impl Iterator<Item = &'s Step>,
+) {
+    let mut pieces: SmallVec<[&Bytes; 8]> = SmallVec::new();
+    let mut touched = false;
+    for step in steps {
+        let piece = match step {
+            Step::Payload { raw, chunk } => match framing {
+                StreamFraming::Chunked => Some(chunk),
+                StreamFraming::Raw => Some(raw),
+                StreamFraming::Silent => None,
+            },
+            Step::Frame(frame) => Some(frame),
+            Step::EndStream => {
+                if fanout.send_all(id, &pieces) {
+                    fanout.end_stream(id, true);
+                }
+                return;
+            }
+            Step::CloseSocket(frame) => {
+                if fanout.send_all(id, &pieces) {
+                    fanout.close_socket(id, frame);
+                }
+                return;
+            }
+            Step::Refresh => {
+                fanout.effects.push_back(Effect::Refresh(id));
+                continue;
+            }
+            Step::Answer(_) => continue,
+        };
+        if !touched {
+            touched = true;
+            fanout.seats.touched(id, now);
+        }
+        pieces.extend(piece.filter(|piece| !piece.is_empty()));
+    }
+    fanout.send_all(id, &pieces);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,322 @@
+//! What waits for the subscribers of one channel in one mode: items, each encoded once, and how far
+//! the present pass over the subscribers has come.
+//!
+//! Kept by `channels` beside the subscribers, driven by `broadcast`. The memory that waits is
+//! counted in the shard's [`Backlog`], which is how a shard knows when to take no more.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::answers::Answers;
+use crate::grip::format::{Action, MessageContent, ResponseBody, ResponseContent, StreamContent};
+use crate::grip::instruction::Response;
+use crate::grip::item::Item;
+use crate::session::Mode;
+use crate::session::answer;
+use crate::session::frames::{close_frame, message_frame};
+use crate::session::http::{Reply, StreamFraming, stream_bytes};
+
+/// What an item does to one subscriber, in the form that is shared by all of them.
+pub enum Step {
+    /// A stream's payload: bare, and as the chunk that HTTP/1.1 has it in.
+    Payload {
+        /// For HTTP/1.0.
+        raw: Bytes,
+        /// For HTTP/1.1; nothing for no payload.
+        chunk: Bytes,
+    },
+    /// A stream's end.
+    EndStream,
+    /// A WebSocket message.
+    Frame(Bytes),
+    /// A WebSocket's CLOSE.
+    CloseSocket(Bytes),
+    /// A WebSocket's backend is to be asked.
+    Refresh,
+    /// A long-poll's answer, which depends on what the long-poll was held with.
+    Answer(Answering),
+}
+
+/// The item that answers long-polls, and the answers that were made of it lately.
+pub struct Answering {
+    items: Arc<[Item]>,
+    at: usize,
+    answers: Answers,
+}
+
+impl Answering {
+    fn content(&self) -> Option<&ResponseContent> {
+        match self.items.get(self.at)?.http_response.as_ref()? {
+            Action::Send(content) => Some(content),
+            _ => None,
+        }
+    }
+
+    /// The answer to a long-poll that was held with `held`; long-polls that were held alike share
+    /// it.
+    pub fn answer(&mut self, held: &Rc<Response>, reply: Reply) -> Option<Bytes> {
+        let items = Arc::clone(&self.items);
+        let Some(Action::Send(content)) = items.get(self.at)?.http_response.as_ref() else {
+            return None;
+        };
+        let is_same = |a: &Response, b: &Response| answer::is_same_base(a, b, content);
+        let make = || answer::published(held, reply, content);
+        Some(self.answers.find(held, reply, is_same, make))
+    }
+}
+
+/// Why an item does nothing to a subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nothing {
+    /// It has nothing for this mode, or nothing that is built.
+    ForThisMode,
+    /// It has something that no client may be sent.
+    Unsendable,
+}
+
+impl Step {
+    /// What `items[at]` does in `mode`.
+    ///
+    /// # Errors
+    /// When it does nothing.
+    pub fn of(items: &Arc<[Item]>, at: usize, mode: Mode) -> Result<Step, Nothing> {
+        let item = items.get(at).ok_or(Nothing::ForThisMode)?;
+        match mode {
+            Mode::Response => Step::response(items, at, item.http_response.as_ref()),
+            Mode::Stream => Step::stream(item.http_stream.as_ref()),
+            Mode::Socket => Step::socket(item.ws_message.as_ref()),
+        }
+    }
+
+    fn response(
+        items: &Arc<[Item]>,
+        at: usize,
+        action: Option<&Action<ResponseContent>>,
+    ) -> Result<Step, Nothing> {
+        match action {
+            Some(Action::Send(content)) if is_for_unfiltered(&content.content_filters) => {
+                let items = Arc::clone(items);
+                Ok(Step::Answer(Answering { items, at, answers: Answers::default() }))
+            }
+            Some(Action::Hint) => {
+                tracing::debug!("hint: asking the backend again is not built yet");
+                Err(Nothing::ForThisMode)
+            }
+            _ => Err(Nothing::ForThisMode),
+        }
+    }
+
+    fn stream(action: Option<&Action<StreamContent>>) -> Result<Step, Nothing> {
+        match action {
+            Some(Action::Send(content)) if is_for_unfiltered(&content.content_filters) => {
+                let raw = content.content.clone();
+                let chunk = match raw.is_empty() {
+                    true => Bytes::new(),
+                    false => stream_bytes(StreamFraming::Chunked, &raw),
+                };
+                Ok(Step::Payload { raw, chunk })
+            }
+            Some(Action::Close(_)) => Ok(Step::EndStream),
+            // A hint needs a next link, which no stream has yet.
+            _ => Err(Nothing::ForThisMode),
+        }
+    }
+
+    fn socket(action: Option<&Action<MessageContent>>) -> Result<Step, Nothing> {
+        match action {
+            Some(Action::Send(content)) if is_for_unfiltered(&content.content_filters) => {
+                let Some(frame) = message_frame(&content.message) else {
+                    tracing::debug!("a ping or pong of more than 125 bytes is not sent");
+                    return Err(Nothing::Unsendable);
+                };
+                Ok(Step::Frame(frame))
+            }
+            Some(Action::Close(reason)) => Ok(Step::CloseSocket(close_frame(reason))),
+            Some(Action::Refresh) => Ok(Step::Refresh),
+            _ => Err(Nothing::ForThisMode),
+        }
+    }
+
+    /// The same once more, without a copy; long-polls have theirs where it is.
+    #[must_use]
+    pub fn share(&self) -> Option<Step> {
+        Some(match self {
+            Step::Payload { raw, chunk } => {
+                Step::Payload { raw: raw.clone(), chunk: chunk.clone() }
+            }
+            Step::EndStream => Step::EndStream,
+            Step::Frame(frame) => Step::Frame(frame.clone()),
+            Step::CloseSocket(frame) => Step::CloseSocket(frame.clone()),
+            Step::Refresh => Step::Refresh,
+            Step::Answer(_) => return None,
+        })
+    }
+
+    /// About how much memory it keeps.
+    fn bytes(&self) -> usize {
+        match self {
+            Step::Payload { raw, .. } => 2 * raw.len(),
+            Step::Frame(bytes) | Step::CloseSocket(bytes) => bytes.len(),
+            Step::Answer(answering) => answering.content().map_or(0, content_bytes),
+            Step::EndStream | Step::Refresh => 0,
+        }
+    }
+}
+
+fn content_bytes(content: &ResponseContent) -> usize {
+    /// An operation of a patch, roughly.
+    const OPERATION_BYTES: usize = 100;
+    match &content.body {
+        ResponseBody::Whole(bytes) => bytes.len(),
+        ResponseBody::Patch(operations) => operations.len() * OPERATION_BYTES,
+    }
+}
+
+/// Whether an item is for subscriptions without content filters, which is what all are until
+/// filters are built.
+fn is_for_unfiltered(content_filters: &Option<Vec<Box<str>>>) -> bool {
+    content_filters.as_ref().is_none_or(Vec::is_empty)
+}
+
+/// One item that waits.
+pub struct Parcel {
+    /// Its number among all that was published to this shard.
+    pub order: u64,
+    /// Its number in its list; wraps.
+    pub nth: u32,
+    /// What it does.
+    pub step: Step,
+    _charge: Charge,
+}
+
+/// The items that wait for one list of subscribers.
+pub struct Waiting {
+    parcels: VecDeque<Parcel>,
+    /// Places below it have not had their turn in the present pass. It goes down, so that whoever
+    /// takes over the place of a subscriber that leaves (always the last of the list) either keeps
+    /// its turn or gets a second one, and never loses it.
+    pub cursor: usize,
+    /// With the end of the present pass all have got the parcels up to this one.
+    pass: u32,
+}
+
+impl Waiting {
+    /// A first item for `subscribers` subscribers.
+    #[must_use]
+    pub fn new(first: Parcel, subscribers: usize) -> Waiting {
+        Waiting { pass: first.nth, parcels: VecDeque::from([first]), cursor: subscribers }
+    }
+
+    /// One more item.
+    pub fn push(&mut self, parcel: Parcel) {
+        self.parcels.push_back(parcel);
+    }
+
+    /// The number of the newest parcel.
+    #[must_use]
+    pub fn newest(&self) -> u32 {
+        self.parcels.back().map_or(self.pass, |parcel| parcel.nth)
+    }
+
+    /// All have had their turn: drops what all have, and begins another pass over `subscribers`
+    /// for what has come meanwhile. Whether there is anything.
+    pub fn next_pass(&mut self, subscribers: usize) -> bool {
+        while self.parcels.front().is_some_and(|parcel| !is_after(parcel.nth, self.pass)) {
+            self.parcels.pop_front();
+        }
+        self.pass = self.newest();
+        self.cursor = subscribers;
+        !self.parcels.is_empty() && subscribers > 0
+    }
+
+    /// The parcels for a subscriber that has all up to `upto`.
+    pub fn after(&self, upto: u32) -> impl Iterator<Item = &Parcel> {
+        self.parcels.iter().filter(move |parcel| is_after(parcel.nth, upto))
+    }
+
+    /// The first answer for a long-poll that has all up to `upto`, and its number in the shard.
+    pub fn answer_after(&mut self, upto: u32) -> Option<(u64, &mut Answering)> {
+        self.parcels.iter_mut().find_map(|parcel| match &mut parcel.step {
+            Step::Answer(answering) if is_after(parcel.nth, upto) => {
+                Some((parcel.order, answering))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Whether `a` was numbered after `b`. Numbers wrap; fewer than half of them are ever in use.
+fn is_after(a: u32, b: u32) -> bool {
+    (1..=u32::MAX / 2).contains(&a.wrapping_sub(b))
+}
+
+/// What waits in a whole shard.
+#[derive(Default)]
+pub struct Backlog {
+    items: Cell<usize>,
+    bytes: Cell<usize>,
+    published: Cell<u64>,
+}
+
+impl Backlog {
+    /// How many items wait, and how many bytes they keep.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.items.get(), self.bytes.get())
+    }
+
+    /// Takes an item in, as the `nth` of its list.
+    #[must_use]
+    pub fn parcel(self: &Rc<Backlog>, step: Step, nth: u32) -> Parcel {
+        let bytes = step.bytes();
+        self.items.set(self.items.get() + 1);
+        self.bytes.set(self.bytes.get() + bytes);
+        self.published.set(self.published.get() + 1);
+        let charge = Charge { backlog: Rc::clone(self), bytes };
+        Parcel { order: self.published.get(), nth, step, _charge: charge }
+    }
+}
+
+/// An item's part of the backlog.
+struct Charge {
+    backlog: Rc<Backlog>,
+    bytes: usize,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.backlog.items.set(self.backlog.items.get() - 1);
+        self.backlog.bytes.set(self.backlog.bytes.get() - self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_wrap() {
+        assert!(is_after(1, 0) && is_after(0, u32::MAX) && is_after(5, u32::MAX - 5));
+        assert!(!is_after(0, 0) && !is_after(0, 1) && !is_after(u32::MAX, 0));
+    }
+
+    #[test]
+    fn a_pass_drops_what_all_have() {
+        let backlog = Rc::new(Backlog::default());
+        let parcel = |nth| backlog.parcel(Step::Frame(Bytes::from_static(b"12345")), nth);
+        let mut waiting = Waiting::new(parcel(u32::MAX), 3);
+        waiting.push(parcel(0));
+        assert_eq!(backlog.waiting(), (2, 10));
+        assert_eq!(waiting.after(u32::MAX).count(), 1);
+        waiting.cursor = 0;
+        assert!(waiting.next_pass(2));
+        assert_eq!((waiting.cursor, waiting.newest(), backlog.waiting()), (2, 0, (1, 5)));
+        waiting.cursor = 0;
+        assert!(!waiting.next_pass(2));
+        assert_eq!((waiting.newest(), backlog.waiting()), (0, (0, 0)));
+    }
+}
