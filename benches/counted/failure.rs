@@ -6,6 +6,9 @@ use std::path::PathBuf;
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// This program is not built as `release.toml` says.
+    #[error("this program is not optimized; `make counted` builds and runs it as it has to be")]
+    NotOptimized,
     /// Valgrind cannot be started.
     #[error("valgrind cannot be started ({0}); `make deps` installs it")]
     NoValgrind(io::Error),

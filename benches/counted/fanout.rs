@@ -42,7 +42,7 @@ pub const KINDS: [(&str, Kind); 3] = [
 pub fn publishing(kind: Kind) -> Box<dyn FnMut()> {
     let items: Arc<[Item]> = Arc::from([item()]);
     // Whoever is answered is gone: a channel for the first time, and one for the counted time.
-    let mut registries = vec![subscribed(kind), subscribed(kind)];
+    let mut registries = [subscribed(kind), subscribed(kind)];
     let mut outlet = Counting::default();
     let mut next = 0;
     Box::new(move || {

@@ -71,4 +71,17 @@ mod tests {
             assert!(HostText::new(other).is_none());
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn every_address_is_seen(address: Ipv6Addr) {
+            let text = address.to_string();
+            let long = address.segments().map(|part| format!("{part:04x}")).join(":");
+            let spellings = [text.clone(), format!("[{text}]"), long.clone(), format!("[{long}]")];
+            for spelling in spellings {
+                let read = HostText::new(&spelling).unwrap();
+                proptest::prop_assert_eq!(read.as_str(), &text);
+            }
+        }
+    }
 }

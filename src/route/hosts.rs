@@ -15,7 +15,8 @@ use std::collections::HashMap;
 use super::hash::{Beginnings, Slots, hash, probe, seed};
 use super::host_text::HostText;
 use super::line::Route;
-use super::records::{CLASS_BITS, Host, Length, Path, Paths, has_proto, rule, small, write_owner};
+use super::records::{CLASS_BITS, Host, Length, LengthRecord, Path, Paths};
+use super::records::{has_proto, rule, small, write_owner};
 
 /// What a lookup goes by.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +51,8 @@ pub struct Index {
     pub fallback: Option<u32>,
 }
 
+/// The routes of one host with their numbers.
+type Members<'a> = Vec<(u32, &'a Route)>;
 /// The rules of one host by `path_beg`, the longest first.
 type Rules<'a> = Vec<(&'a str, Vec<u32>)>;
 
@@ -106,10 +109,10 @@ impl Index {
         own.or_else(|| self.fallback.and_then(read))
     }
 
-    fn many(&self, host: (&[u8], u32), lengths: &[[u8; 12]], best: &mut Best<'_>) {
+    fn many(&self, host: (&[u8], u32), lengths: &[LengthRecord], best: &mut Best<'_>) {
         let (records, place) = host;
         let path = best.query.path.as_bytes();
-        let fits = |length: &[u8; 12]| Length::read(length).bytes as usize <= path.len();
+        let fits = |length: &LengthRecord| Length::read(length).bytes as usize <= path.len();
         let Some(fitting) = lengths.get(..lengths.partition_point(fits)) else { return };
         let mut beginnings = Beginnings::new(seed(place), path);
         for length in fitting.iter().rev() {
@@ -160,8 +163,8 @@ impl Best<'_> {
 }
 
 /// The routes by host, in order of appearance, each with its number; `None` is `*`.
-fn gather(routes: &[Route]) -> Vec<(Option<&str>, Vec<(u32, &Route)>)> {
-    let mut groups: Vec<(Option<&str>, Vec<(u32, &Route)>)> = Vec::new();
+fn gather(routes: &[Route]) -> Vec<(Option<&str>, Members<'_>)> {
+    let mut groups: Vec<(Option<&str>, Members<'_>)> = Vec::new();
     let mut known = HashMap::new();
     for (number, route) in (0_u32..).zip(routes) {
         if route.condition.by_id_only {
@@ -181,12 +184,12 @@ fn gather(routes: &[Route]) -> Vec<(Option<&str>, Vec<(u32, &Route)>)> {
 
 /// The rules of one host: paths the longest first, for each those with `proto` first, then those
 /// with `ssl`.
-fn rules(mut members: Vec<(u32, &Route)>) -> Rules<'_> {
-    let path = |route: &'_ Route| route.condition.path_beg.as_deref().unwrap_or("").len();
+fn rules(mut members: Members<'_>) -> Rules<'_> {
     members.sort_by_cached_key(|(_, route)| {
         let condition = &route.condition;
+        let beginning = condition.path_beg.as_deref().unwrap_or("");
         let has = (condition.websocket.is_some(), condition.secure.is_some());
-        (Reverse(path(route)), condition.path_beg.as_deref().unwrap_or(""), Reverse(has))
+        (Reverse(beginning.len()), beginning, Reverse(has))
     });
     let mut rules: Rules<'_> = Vec::new();
     for (number, route) in members {

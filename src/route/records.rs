@@ -20,8 +20,8 @@ const RULES_BITS: u32 = 4;
 const FEW: u32 = 1 << 31;
 /// A host's flag: a rule of it has `proto`.
 const PROTOS: u32 = 1 << 30;
-/// Bytes of a length and its mark.
-const LENGTH_BYTES: usize = 12;
+/// A [`Length`] as it is written.
+pub type LengthRecord = [u8; 12];
 
 /// One host's rules, as read.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,7 @@ pub enum Paths<'a> {
     /// Here, the longest first: so many in these bytes.
     Few(u32, &'a [u8]),
     /// Elsewhere, by hash; these are their [`lengths`](Length).
-    Many(&'a [[u8; LENGTH_BYTES]]),
+    Many(&'a [LengthRecord]),
 }
 
 /// One `path_beg` of a host, as read.
@@ -88,7 +88,7 @@ impl Mark {
 impl Length {
     /// From the bytes of a record.
     #[must_use]
-    pub fn read(record: &[u8; LENGTH_BYTES]) -> Length {
+    pub fn read(record: &LengthRecord) -> Length {
         let [a, b, c, d, mark @ ..] = *record;
         Length { bytes: u32::from_le_bytes([a, b, c, d]), mark: Mark(u64::from_le_bytes(mark)) }
     }
