@@ -3,11 +3,11 @@
 //! Called by `hosts`, which knows where a record begins. All numbers are 32 bits, little-endian
 //! everywhere, because the build script prints the arena as a constant.
 //!
-//! A host: the length of its name; a word with the number of its paths or lengths and two flags; the
-//! name; then either its paths (when they are few), the longest first, or the lengths that its paths
-//! have, ascending, each with a [`Mark`] of their last bytes. A path: a word with its length and the
-//! number of its rules; the rules; the path. Paths that are found by hash have their host's place
-//! before them.
+//! A host: the length of its name; a word with the number of its paths or lengths and two flags;
+//! the name; then either its paths (when they are few), the longest first, or the lengths that its
+//! paths have, ascending, each with a [`Mark`] of their last bytes. A path: a word with its length
+//! and the number of its rules; the rules; the path. Paths that are found by hash have their host's
+//! place before them.
 
 /// A rule: a route's number above its class, see [`suits`].
 type Rule = [u8; 4];
@@ -62,8 +62,8 @@ pub struct Length {
 }
 
 /// A set of bytes, which may also hold others: a bit for each byte, and the upper case of a letter
-/// has that of the lower case. Most beginnings of a request's path are no `path_beg` because they do
-/// not end as one does (with a slash, say); that is told here without looking any up.
+/// has that of the lower case. Most beginnings of a request's path are no `path_beg` because they
+/// do not end as one does (with a slash, say); that is told here without looking any up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark(u64);
 
