@@ -52,6 +52,16 @@ pub enum LogFormat {
     Json,
 }
 
+/// What becomes of clients beyond `--client-maxconn`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AtCapacity {
+    /// They wait in the kernel's queue until somebody leaves, as with Pushpin.
+    Wait,
+    /// They are answered 503 at once; with TLS they are closed before the handshake.
+    #[value(name = "503")]
+    Refuse,
+}
+
 /// Flags of `run`.
 #[derive(Args, Debug)]
 pub struct RunArgs {
@@ -120,6 +130,39 @@ pub struct RunArgs {
     /// Client connections at once; further ones wait in the kernel.
     #[arg(long, env = "LINCHPIN_CLIENT_MAXCONN", default_value_t = 50_000, value_name = "N")]
     client_maxconn: usize,
+
+    /// What becomes of further ones.
+    #[arg(long, env = "LINCHPIN_AT_CAPACITY", default_value = "wait", value_name = "WHAT")]
+    at_capacity: AtCapacity,
+
+    /// Connections that may wait in the kernel until they are accepted, for each thread and port.
+    /// The system's bound is net.core.somaxconn (4096 unless raised): more than that has no effect.
+    #[arg(
+        long,
+        env = "LINCHPIN_BACKLOG",
+        default_value_t = limits::BACKLOG_DEFAULT,
+        value_name = "N"
+    )]
+    backlog: u32,
+
+    /// Clients at once that have not finished their TLS handshake and sent a whole first request
+    /// head. At the bound accepting pauses; the oldest of them goes once it had a second.
+    #[arg(
+        long,
+        env = "LINCHPIN_HANDSHAKES_MAX",
+        default_value_t = limits::HANDSHAKES_MAX,
+        value_name = "N"
+    )]
+    handshakes_max: usize,
+
+    /// How many milliseconds a client may take from connecting to a whole first request head.
+    #[arg(
+        long,
+        env = "LINCHPIN_HANDSHAKE_TIMEOUT",
+        default_value_t = limits::HANDSHAKE_MS_DEFAULT,
+        value_name = "MS"
+    )]
+    handshake_timeout: u64,
 
     /// Largest request head, in bytes; a larger one is answered 431.
     #[arg(
@@ -221,6 +264,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
     let https = args.https_port.as_deref().map(|text| address("--https-port", text));
     for (flag, value, least) in [
         ("--client-maxconn", args.client_maxconn, 1),
+        ("--handshakes-max", args.handshakes_max, 1),
         ("--client-buffer-size", args.client_buffer_size, 256),
         ("--outbox-bytes", args.outbox_bytes, 1024),
         ("--control-body-bytes", args.control_body_bytes, 1),
@@ -252,6 +296,10 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         sig_iss: args.sig_iss.clone(),
         debug: args.debug,
         connections_max: args.client_maxconn,
+        refuse_at_capacity: args.at_capacity == AtCapacity::Refuse,
+        backlog: args.backlog,
+        handshakes_max: args.handshakes_max,
+        handshake_ms: args.handshake_timeout,
         head_bytes_max: args.client_buffer_size,
         request_body_bytes_max: match args.request_body_bytes {
             0 => u64::MAX,

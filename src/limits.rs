@@ -15,12 +15,31 @@ pub const BODY_PREFETCH_BYTES_MAX: usize = 10_000;
 pub const REQUEST_BODY_BYTES_MAX: u64 = 0;
 /// Default limit of a request head from a client, in bytes (option `client_buffer_size`).
 pub const REQUEST_HEAD_BYTES_MAX: usize = 8192;
-/// Most header fields of a request from a client.
-pub const REQUEST_HEADERS_MAX: usize = 100;
 /// Limit of a backend's response head, in bytes.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// A client that is silent between requests, or has not completed a head, is closed after this.
 pub const CLIENT_IDLE_MS: u64 = 60_000;
+/// Default bound of the way from accept to a whole first request head, TLS handshake included
+/// (option `--handshake-timeout`).
+pub const HANDSHAKE_MS_DEFAULT: u64 = 10_000;
+/// Default number of clients on that way at once, over all shards (option `--handshakes-max`).
+pub const HANDSHAKES_MAX: usize = 4096;
+/// At that number, the oldest of them makes room for a new client once it is as old as this.
+pub const HANDSHAKE_GRACE_MS: u64 = 1_000;
+/// Default number of connections that may wait in the kernel for each listening socket (option
+/// `--backlog`).
+pub const BACKLOG_DEFAULT: u32 = 4096;
+/// Connections accepted at once before everybody else of the shard has a turn.
+pub const ACCEPTS_AT_ONCE: usize = 32;
+/// First and longest pause after an accept that failed, in milliseconds.
+pub const ACCEPT_BACK_OFF_MS: (u64, u64) = (5, 1000);
+/// Connections that one shard serves at once, neither held nor idle, before it is a storm: after it
+/// memory is given back.
+pub const STORM_CONNECTIONS: usize = 128;
+/// A client that is refused is read from for so long, so that its answer is not lost.
+pub const REFUSAL_LINGER_MS: u64 = 1_000;
+/// Refused clients of one shard that are read from at once; further ones are only answered.
+pub const REFUSALS_MAX: usize = 64;
 /// A backend that makes no progress is given up after this (specification, routing 3.14).
 pub const BACKEND_PROGRESS_MS: u64 = 1_800_000;
 /// A pooled backend connection is closed after this long without use.
@@ -96,6 +115,8 @@ const _: () = {
     // One response of a WebSocket-over-HTTP backend may exceed the outbox: it waits for the client.
     assert!(EVENTS_QUEUE_BYTES_MAX <= EVENTS_RESPONSE_BYTES_MAX);
     assert!(HOLD_TIMEOUT_S_MIN <= HOLD_TIMEOUT_S_DEFAULT);
+    // Who has not begun yet is waited for less long than who has.
+    assert!(HANDSHAKE_MS_DEFAULT < CLIENT_IDLE_MS && HANDSHAKE_GRACE_MS < HANDSHAKE_MS_DEFAULT);
     // A pooled connection is given up before a backend with the usual 60 s closes it under us.
     assert!(BACKEND_IDLE_MS < 60_000);
 };

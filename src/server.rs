@@ -42,7 +42,7 @@ struct Bound {
 
 /// Each held connection is a descriptor, and the usual soft limit is 1024: asks for as many as are
 /// allowed.
-fn raise_descriptor_limit() {
+fn raise_descriptor_limit(connections_max: usize) {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     let before = limit.current;
@@ -51,12 +51,18 @@ fn raise_descriptor_limit() {
         Ok(()) => tracing::debug!(?before, now = ?limit.current, "limit of descriptors"),
         Err(error) => tracing::warn!(%error, ?before, "the limit of descriptors stays"),
     }
+    let now = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if now < connections_max as u64 {
+        tracing::info!(
+            "the limit of descriptors ({now}) is below --client-maxconn ({connections_max})"
+        );
+    }
 }
 
 /// Serves until it is told to stop.
 #[must_use]
 pub fn run(settings: Settings) -> ExitCode {
-    raise_descriptor_limit();
+    raise_descriptor_limit(settings.connections_max);
     let mut problems = Vec::new();
     let table = table(&settings, &mut problems);
     let bound = bind(&settings, &mut problems);
@@ -109,7 +115,7 @@ fn table(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<Table>>
 
 fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Bound> {
     let mut at = |address: SocketAddr, count: usize, what: &str| {
-        listen::bind(address, count)
+        listen::bind(address, count, settings.backlog)
             .map_err(|error| {
                 let text = format!("cannot listen on {address}: {error}");
                 problems.push(Problem::of(what, text));

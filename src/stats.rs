@@ -105,6 +105,12 @@ counters! {
     publishes_invalid,
     /// Accepts that failed (out of descriptors, for example).
     accept_failures,
+    /// Clients that were refused because there was no room, or no descriptor.
+    clients_refused,
+    /// Clients closed because they did not finish their handshake and first request head in time.
+    handshakes_timed_out,
+    /// Clients closed in their handshake to make room for others.
+    handshakes_dropped,
 }
 
 #[cfg(test)]

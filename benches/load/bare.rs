@@ -5,7 +5,7 @@
 //! It speaks no more HTTP than its own client needs.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use memchr::memmem;
 use rustix::buffer::spare_capacity;
@@ -39,7 +39,7 @@ struct Bare {
 }
 
 /// Serves until the process is ended.
-pub fn serve(transport: Transport, http: u16, control: u16) -> Result<(), Failure> {
+pub fn serve(transport: Transport, http: SocketAddr, control: SocketAddr) -> Result<(), Failure> {
     let epoll = epoll::create(CreateFlags::CLOEXEC).during(|| "creating an epoll".to_owned())?;
     let listener = listen(http)?;
     let control = listen(control)?;
@@ -72,9 +72,8 @@ pub fn serve(transport: Transport, http: u16, control: u16) -> Result<(), Failur
     }
 }
 
-fn listen(port: u16) -> Result<TcpListener, Failure> {
-    let listener = TcpListener::bind(("127.0.0.1", port))
-        .during(|| format!("listening on 127.0.0.1:{port}"))?;
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).during(|| format!("listening on {address}"))?;
     listener.set_nonblocking(true).during(|| "setting up a listener".to_owned())?;
     Ok(listener)
 }
@@ -90,7 +89,11 @@ fn accept(listener: &TcpListener) -> Result<Option<TcpStream>, Failure> {
         Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
         Err(error) => return Err(error).during(|| "accepting".to_owned()),
     };
-    socket.set_nonblocking(true).during(|| "setting up a connection".to_owned())?;
+    // Like every server here, it does not let a message wait for the last one's acknowledgement.
+    socket
+        .set_nodelay(true)
+        .and_then(|()| socket.set_nonblocking(true))
+        .during(|| "setting up a connection".to_owned())?;
     Ok(Some(socket))
 }
 

@@ -4,8 +4,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
-use rustix::event::epoll;
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::fd::OwnedFd;
 
 use crate::failure::{Context, Failure, excerpt};
@@ -33,22 +34,14 @@ impl Control {
         !self.waiting
     }
 
-    /// Sends one request with this body.
-    pub fn send(&mut self, epoll: &OwnedFd, body: &[u8]) -> Result<(), Failure> {
-        let mut request = format!(
-            "POST /publish/ HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n",
-            self.address,
-            body.len()
-        )
-        .into_bytes();
-        request.extend_from_slice(body);
+    /// Sends one request.
+    pub fn send(&mut self, epoll: &OwnedFd, request: &[u8]) -> Result<(), Failure> {
         let mut socket = match self.socket.take() {
             Some(socket) => socket,
             None => self.connect(epoll)?,
         };
         // One message fits the socket's buffer, so this neither blocks nor stops half-way.
-        socket.write_all(&request).during(|| "sending to the control API".to_owned())?;
+        socket.write_all(request).during(|| "sending to the control API".to_owned())?;
         self.socket = Some(socket);
         self.waiting = true;
         Ok(())
@@ -66,7 +59,26 @@ impl Control {
         Ok(socket)
     }
 
-    /// Reads what came; an answer that is not 200 is an error.
+    /// Waits for the answer.
+    pub fn wait(&mut self, patience: Duration) -> Result<(), Failure> {
+        let until = Instant::now() + patience;
+        while self.waiting {
+            let left = until.saturating_duration_since(Instant::now());
+            let Some(socket) = self.socket.as_ref().filter(|_| !left.is_zero()) else {
+                return Err(Failure::Control("did not answer".to_owned()));
+            };
+            let timeout = Timespec { tv_sec: 1, tv_nsec: 0 };
+            let mut ready = [PollFd::new(socket, PollFlags::IN)];
+            match poll(&mut ready, Some(&timeout)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error).during(|| "waiting for an answer".to_owned()),
+            }
+            self.readable()?;
+        }
+        Ok(())
+    }
+
+    /// Reads what came; an answer that is not 200, 201 or 202 is an error.
     pub fn readable(&mut self) -> Result<(), Failure> {
         let Some(socket) = &mut self.socket else { return Ok(()) };
         let mut buffer = [0; 4096];
@@ -82,7 +94,7 @@ impl Control {
             }
             Err(_) => true,
         };
-        let whole = response(&self.answer, "HTTP/1.1 200 ").map_err(|_| {
+        let whole = response(&self.answer, "HTTP/1.1 20").map_err(|_| {
             Failure::Control(format!("refused a message: {}", excerpt(&self.answer)))
         })?;
         let closes = match &whole {

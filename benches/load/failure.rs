@@ -48,6 +48,9 @@ pub enum Failure {
     /// The control API refused a message or broke off.
     #[error("control API: {0}")]
     Control(String),
+    /// A client in a process of its own could not do its part.
+    #[error("a client in a process of its own: {0}")]
+    Delegate(String),
     /// Nothing moved any more.
     #[error("nothing moved for {seconds} s: {waiting}")]
     Stalled {

@@ -23,10 +23,18 @@ impl Histogram {
 
     /// Counts one duration.
     pub fn record(&mut self, taken: Duration) {
+        self.record_many(taken, 1);
+    }
+
+    /// Counts the same duration `times` times.
+    pub fn record_many(&mut self, taken: Duration, times: u64) {
+        if times == 0 {
+            return;
+        }
         let micros = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX);
         let bucket = bucket_of(micros).min(BUCKETS - 1);
-        self.buckets[bucket] += 1;
-        self.count += 1;
+        self.buckets[bucket] += times;
+        self.count += times;
         self.longest = self.longest.max(micros);
     }
 

@@ -32,11 +32,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// For `subscribers` that each get every message, of `size` bytes.
-    pub fn new(subscribers: usize, size: usize) -> Ledger {
+    /// For messages of `size` bytes; nobody is there yet.
+    pub fn new(size: usize) -> Ledger {
         let now = Instant::now();
         Ledger {
-            subscribers,
+            subscribers: 0,
             size: size.max(SHORTEST),
             epoch: now,
             outstanding: VecDeque::new(),
@@ -45,6 +45,30 @@ impl Ledger {
             latency: Histogram::new(),
             last: now,
         }
+    }
+
+    /// From now on there are so many subscribers that each get every message.
+    pub fn serve(&mut self, subscribers: usize) {
+        self.subscribers = subscribers;
+    }
+
+    /// Counts what is still missing as if it came at `now`, and returns how much that is: what
+    /// a server owes when it is given up. Nothing can be received after that.
+    pub fn write_off(&mut self, now: Instant) -> u64 {
+        let mut owed = 0;
+        for sent in self.outstanding.drain(..) {
+            let age = now.saturating_duration_since(sent.at);
+            self.latency.record_many(age, sent.missing as u64);
+            owed += sent.missing as u64;
+        }
+        owed
+    }
+
+    /// Counts a message that could not even be published, due at `at`, as [`Ledger::write_off`]
+    /// does.
+    pub fn write_off_unsent(&mut self, at: Instant, now: Instant) -> u64 {
+        self.latency.record_many(now.saturating_duration_since(at), self.subscribers as u64);
+        self.subscribers as u64
     }
 
     /// Begins to count anew; the numbering goes on.
@@ -125,7 +149,8 @@ mod tests {
     #[test]
     fn tells_gaps_repeats_and_damage() {
         let now = Instant::now();
-        let mut ledger = Ledger::new(2, 100);
+        let mut ledger = Ledger::new(100);
+        ledger.serve(2);
         let first = ledger.publish(now).to_vec();
         let second = ledger.publish(now).to_vec();
         let (mut a, mut b) = (0, 0);
@@ -145,5 +170,19 @@ mod tests {
         assert_eq!(ledger.receive(&mut b, &second, now), Ok(()));
         assert_eq!(ledger.outstanding(), 0);
         assert!(ledger.receive(&mut b, &second, now).is_err());
+    }
+
+    #[test]
+    fn what_is_given_up_counts_with_its_age() {
+        let at = Instant::now();
+        let mut ledger = Ledger::new(100);
+        ledger.serve(3);
+        let first = ledger.publish(at).to_vec();
+        ledger.publish(at);
+        assert_eq!(ledger.receive(&mut 0, &first, at), Ok(()));
+        let later = at + std::time::Duration::from_secs(2);
+        assert_eq!(ledger.write_off(later), 5);
+        assert_eq!(ledger.write_off_unsent(at, later), 3);
+        assert_eq!((ledger.latency.quantile(0.1), ledger.latency.quantile(0.5)), (0, 2_000_000));
     }
 }

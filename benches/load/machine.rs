@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -17,10 +18,15 @@ pub fn raise_file_limit() -> Result<u64, Failure> {
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// The cores that this process may use.
+/// The cores that this process may use: those that it had when this was first asked, however it
+/// has pinned itself since.
 pub fn cores() -> Vec<usize> {
-    let Ok(allowed) = sched_getaffinity(None) else { return Vec::new() };
-    (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect()
+    static ALL: OnceLock<Vec<usize>> = OnceLock::new();
+    let look = || {
+        let Ok(allowed) = sched_getaffinity(None) else { return Vec::new() };
+        (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect()
+    };
+    ALL.get_or_init(look).clone()
 }
 
 /// Keeps the calling thread, and what it starts from now on, on these cores.
@@ -92,6 +98,41 @@ pub fn memory(processes: &[u32]) -> Result<u64, Failure> {
     Ok(kilobytes * 1024)
 }
 
+/// What the system says of its memory, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// What could still be had without swapping.
+    pub available: u64,
+    /// What the kernel keeps in its caches of objects: sockets, files, watches.
+    pub slab: u64,
+    /// What TCP keeps in buffers.
+    pub tcp: u64,
+}
+
+/// Reads `/proc/meminfo` and `/proc/net/sockstat`.
+pub fn system_memory() -> Result<Memory, Failure> {
+    let read = |path: &str| fs::read_to_string(path).during(|| format!("reading {path}"));
+    let meminfo = read("/proc/meminfo")?;
+    let sockstat = read("/proc/net/sockstat")?;
+    let pages = after(&sockstat, "TCP:", "mem").unwrap_or(0);
+    Ok(Memory {
+        available: after(&meminfo, "MemAvailable:", "").unwrap_or(0) * 1024,
+        slab: after(&meminfo, "Slab:", "").unwrap_or(0) * 1024,
+        tcp: pages * rustix::param::page_size() as u64,
+    })
+}
+
+/// The number that follows the word `key` in the line that begins with `line`; the first one of
+/// it if there is no such word.
+fn after(text: &str, line: &str, key: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|found| found.strip_prefix(line))?;
+    let mut words = rest.split_ascii_whitespace();
+    if !key.is_empty() {
+        words.find(|word| *word == key)?;
+    }
+    words.next()?.parse().ok()
+}
+
 /// Whether every thread of these processes sleeps: none runs, none waits for a core.
 pub fn all_asleep(processes: &[u32]) -> Result<bool, Failure> {
     for pid in processes {
@@ -124,5 +165,14 @@ mod tests {
         assert!(cpu_seconds(&me).is_ok());
         assert!(family(me[0]).contains(&me[0]));
         assert!(cpu_seconds(&[u32::MAX]).is_err());
+    }
+
+    #[test]
+    fn finds_numbers_in_what_the_system_says() {
+        let sockstat = "sockets: used 9\nTCP: inuse 4 orphan 0 tw 7 alloc 5 mem 3\nUDP: mem 1\n";
+        assert_eq!(after(sockstat, "TCP:", "mem"), Some(3));
+        assert_eq!(after("MemAvailable:   12 kB\n", "MemAvailable:", ""), Some(12));
+        assert_eq!(after(sockstat, "UDPLITE:", "mem"), None);
+        assert!(system_memory().is_ok_and(|memory| memory.available > 0 && memory.slab > 0));
     }
 }

@@ -32,15 +32,15 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// Connects and asks; the answer comes later.
+    /// Connects and asks; the answer comes later. `greeted`: no greeting is to be expected.
     pub fn connect(
         address: SocketAddr,
         transport: Transport,
         request: &[u8],
+        greeted: bool,
     ) -> io::Result<Subscriber> {
         let socket = open(address, request)?;
         let headed = transport == Transport::Longpoll;
-        let greeted = transport != Transport::Stream;
         let (kept, content) = (Vec::new(), Vec::new());
         Ok(Subscriber { socket, kept, content, headed, greeted, next: 0, closed_at: None })
     }
@@ -88,6 +88,18 @@ impl Subscriber {
                 }
                 Unit::Content(content) if transport == Transport::Stream => {
                     self.stream_content(content, &mut progress, ledger, now)?;
+                }
+                // A server that is behind may send a message in several frames.
+                Unit::Part { content, last } => {
+                    self.content.extend_from_slice(content);
+                    if last {
+                        let message = std::mem::take(&mut self.content);
+                        ledger.receive(&mut self.next, &message, now)?;
+                    }
+                }
+                Unit::Content(content) if !self.content.is_empty() => {
+                    let got = excerpt(content);
+                    return Err(Fault::Protocol { what: "a message within another", got });
                 }
                 Unit::Content(content) => {
                     ledger.receive(&mut self.next, content, now)?;

@@ -3,7 +3,6 @@
 //! nothing of rates and reports.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -14,13 +13,14 @@ use crate::control::{Control, TOKEN};
 use crate::failure::{Context, Failure, Fault};
 use crate::ledger::Ledger;
 use crate::machine;
-use crate::peer::{Peer, Server};
+use crate::peer::Site;
 use crate::subscriber::Subscriber;
 use crate::transport::Transport;
 
 /// Without any event for this long a run is given up.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// Connections that are being opened at once: less than any server's listen backlog.
+/// Connections that are being opened at once, unless told otherwise: less than any server's
+/// listen backlog.
 const OPENING: usize = 64;
 /// Between two looks at whether the server's threads sleep.
 const LOOK: Duration = Duration::from_millis(1);
@@ -31,65 +31,80 @@ pub struct Swarm {
     events: Vec<epoll::Event>,
     buffer: Vec<u8>,
     transport: Transport,
-    http: SocketAddr,
+    channel: String,
+    site: Site,
     request: Vec<u8>,
     subscribers: Vec<Subscriber>,
     opened: usize,
+    /// Connections that are being opened at once.
+    pub opening: usize,
     control: Control,
     /// Connections that the server closed between two long-polls, opened anew.
     pub reconnects: u64,
     /// Who has which message.
     pub ledger: Ledger,
-    /// Looked at to tell whether the server rests.
-    processes: Vec<u32>,
-    calm: Duration,
-    /// The bare loop is sent the bytes for the subscribers themselves instead of an item.
-    bare: bool,
 }
 
 impl Swarm {
-    /// Connects `count` subscribers to `server` and returns when all are held.
+    /// Connects `count` subscribers of `channel` to the server at `site` and returns when all
+    /// are held.
     pub fn connect(
-        server: &Server,
+        site: &Site,
         transport: Transport,
+        channel: &str,
         count: usize,
         size: usize,
     ) -> Result<Swarm, Failure> {
-        let http = server.http;
+        let dialect = site.peer.dialect();
         let mut swarm = Swarm {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)
                 .during(|| "creating an epoll".to_owned())?,
             events: Vec::with_capacity(1024),
             buffer: vec![0; 64 * 1024],
             transport,
-            http,
-            request: transport.request(&http.to_string()),
+            channel: channel.to_owned(),
+            request: dialect.request(transport, &site.http.to_string(), channel),
             subscribers: Vec::with_capacity(count),
             opened: 0,
-            control: Control::new(server.control),
+            opening: OPENING,
+            control: Control::new(site.control),
             reconnects: 0,
-            ledger: Ledger::new(count, size),
-            processes: server.processes.clone(),
-            calm: server.calm(),
-            bare: server.peer == Peer::Bare,
+            ledger: Ledger::new(size),
+            site: site.clone(),
         };
-        while swarm.subscribers.len() < count {
-            let last = swarm.subscribers.len() + 1 == count;
-            swarm.add()?;
-            if last || swarm.subscribers.len().is_multiple_of(OPENING) {
-                swarm.all_held()?;
+        swarm.grow(count)?;
+        Ok(swarm)
+    }
+
+    /// Connects more, up to `count` in all, and returns when all are held. Only before the first
+    /// message.
+    pub fn grow(&mut self, count: usize) -> Result<(), Failure> {
+        while self.subscribers.len() < count {
+            self.add()?;
+            let number = self.subscribers.len();
+            if number == count || number.is_multiple_of(self.opening) {
+                self.all_open()?;
             }
-            if swarm.subscribers.len() == 1 {
-                swarm.quiet(server.settling(transport))?;
+            // What shows nothing when it is held must not fill the listen backlog.
+            let unseen =
+                self.transport == Transport::Longpoll && number.is_multiple_of(self.opening);
+            if number == count || unseen {
+                self.rest()?;
+            }
+            if number == 1 {
+                self.quiet(self.site.settling(self.transport))?;
             }
         }
-        Ok(swarm)
+        self.ledger.serve(self.subscribers.len());
+        Ok(())
     }
 
     fn add(&mut self) -> Result<(), Failure> {
         let number = self.subscribers.len();
-        let subscriber = Subscriber::connect(self.http, self.transport, &self.request)
-            .during(|| format!("connecting subscriber {number} to {}", self.http))?;
+        let greeted = !self.site.peer.dialect().greets(self.transport);
+        let subscriber =
+            Subscriber::connect(self.site.http, self.transport, &self.request, greeted)
+                .during(|| format!("connecting subscriber {number} to {}", self.site.http))?;
         self.subscribers.push(subscriber);
         self.watch(number)
     }
@@ -101,9 +116,9 @@ impl Swarm {
             .during(|| format!("watching subscriber {number}"))
     }
 
-    /// A long-poll shows nothing when it is held, and a stream or WebSocket may show its start
-    /// before it is subscribed; so in the end the server's rest decides.
-    fn all_held(&mut self) -> Result<(), Failure> {
+    /// A stream or WebSocket may show its start before it is subscribed, and a long-poll shows
+    /// nothing; so in the end the server's rest decides.
+    fn all_open(&mut self) -> Result<(), Failure> {
         let mut moved = Instant::now();
         while self.transport != Transport::Longpoll && self.opened < self.subscribers.len() {
             if self.poll(Duration::from_secs(1))? {
@@ -112,7 +127,7 @@ impl Swarm {
             let open = format!("{} of {} are held", self.opened, self.subscribers.len());
             stalled(moved, || open)?;
         }
-        self.rest().map(|_| ())
+        Ok(())
     }
 
     /// Reads whatever comes for this long.
@@ -175,7 +190,7 @@ impl Swarm {
         let Some(subscriber) = self.subscribers.get_mut(number) else { return Ok(()) };
         let again = self.transport == Transport::Longpoll
             && subscriber
-                .reconnect(self.http, &self.request)
+                .reconnect(self.site.http, &self.request)
                 .during(|| format!("connecting subscriber {number} again"))?;
         if !again {
             let fault = Fault::Closed { expected: subscriber.next() };
@@ -193,9 +208,37 @@ impl Swarm {
     /// Publishes the next message; its latency counts from `at`.
     pub fn publish(&mut self, at: Instant) -> Result<(), Failure> {
         let payload = self.ledger.publish(at);
-        let body =
-            if self.bare { self.transport.wire(payload) } else { self.transport.item(payload) };
-        self.control.send(&self.epoll, &body)
+        let host = self.site.control.to_string();
+        let dialect = self.site.peer.dialect();
+        let request = dialect.publication(self.transport, &host, &self.channel, payload);
+        self.control.send(&self.epoll, &request)
+    }
+
+    /// Publishes the next message and waits until the control API has answered, but reads
+    /// nothing of what subscribers get.
+    pub fn publish_unread(&mut self) -> Result<(), Failure> {
+        self.publish(Instant::now())?;
+        self.control.wait(PATIENCE)
+    }
+
+    /// Waits until the server has nothing left to do, but reads nothing of what subscribers get;
+    /// looks every `look`. Returns the moment at which its rest began.
+    pub fn rest_unread(&self, look: Duration) -> Result<Instant, Failure> {
+        let began = Instant::now();
+        let mut since = None;
+        loop {
+            let now = Instant::now();
+            if machine::all_asleep(&self.site.processes)? {
+                let start = *since.get_or_insert(now);
+                if now.duration_since(start) >= self.site.calm() {
+                    return Ok(start);
+                }
+            } else {
+                since = None;
+                stalled(began, || "waiting for the server to come to rest".to_owned())?;
+            }
+            std::thread::sleep(look);
+        }
     }
 
     /// Reads until every subscriber has every message and the control API has answered.
@@ -218,13 +261,13 @@ impl Swarm {
         loop {
             let arrived = self.poll(Duration::ZERO)?;
             let now = Instant::now();
-            if arrived || !machine::all_asleep(&self.processes)? {
+            if arrived || !machine::all_asleep(&self.site.processes)? {
                 since = None;
                 stalled(began, || "waiting for the server to come to rest".to_owned())?;
                 continue;
             }
             let start = *since.get_or_insert(now);
-            if now.duration_since(start) >= self.calm {
+            if now.duration_since(start) >= self.site.calm() {
                 return Ok(start);
             }
             std::thread::sleep(LOOK);

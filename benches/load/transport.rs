@@ -1,22 +1,19 @@
-//! The three ways a subscriber waits, as bytes: what it asks, what publishes to it, and how what
+//! The three ways a subscriber waits, as bytes: how a message is wrapped for it, and how what
 //! arrives is cut into messages. Pure: knows no socket, no clock and no server.
 
 use clap::ValueEnum;
 use memchr::memmem;
-use serde::Serialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::{Fault, excerpt};
 
-/// The channel that every subscriber of a run is on.
-pub const CHANNEL: &str = "load";
 /// What the `test` target says at the start of a stream.
 pub const GREETING: &[u8] = b"[stream opened]\n";
 /// More than this without a complete unit is not a server of this test.
 const LONGEST_UNIT: usize = 1 << 20;
 
 /// How a subscriber is connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// An endless chunked HTTP response.
@@ -34,6 +31,13 @@ pub enum Unit<'a> {
     Head,
     /// Content: of a chunk, of a response or of a frame.
     Content(&'a [u8]),
+    /// One of several frames that make a message.
+    Part {
+        /// What it adds.
+        content: &'a [u8],
+        /// Whether it is the last one.
+        last: bool,
+    },
     /// Something that carries no message (a WebSocket ping or pong).
     Nothing,
 }
@@ -49,31 +53,6 @@ impl Transport {
             Transport::Longpoll => "long-poll",
             Transport::Websocket => "WebSocket",
         }
-    }
-
-    /// The request that subscribes.
-    pub fn request(self, host: &str) -> Vec<u8> {
-        let (path, more) = match self {
-            Transport::Stream => ("stream", ""),
-            Transport::Longpoll => ("response", ""),
-            Transport::Websocket => (
-                "ws",
-                "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
-            ),
-        };
-        format!("GET /{path}?channel={CHANNEL} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n").into_bytes()
-    }
-
-    /// The body of `POST /publish/` that sends `payload` to all subscribers.
-    pub fn item(self, payload: &[u8]) -> Vec<u8> {
-        let text = String::from_utf8_lossy(payload);
-        let formats = match self {
-            Transport::Stream => json!({"http-stream": {"content": text}}),
-            Transport::Longpoll => json!({"http-response": {"body": text}}),
-            Transport::Websocket => json!({"ws-message": {"content": text}}),
-        };
-        json!({"items": [{"channel": CHANNEL, "formats": formats}]}).to_string().into_bytes()
     }
 
     /// The bytes that carry `payload` to one subscriber: what the bare loop writes.
@@ -214,6 +193,8 @@ fn frame(bytes: &[u8]) -> Result<Option<(Unit<'_>, usize)>, Fault> {
     let Some(content) = bytes.get(start..end) else { return Ok(None) };
     match first {
         0x81 => Ok(Some((Unit::Content(content), end))),
+        0x01 | 0x00 => Ok(Some((Unit::Part { content, last: false }, end))),
+        0x80 => Ok(Some((Unit::Part { content, last: true }, end))),
         0x89 | 0x8a => Ok(Some((Unit::Nothing, end))),
         0x88 => Err(protocol("the server closed the WebSocket", content)),
         _ => Err(protocol("an unexpected frame", bytes)),
@@ -248,6 +229,8 @@ mod tests {
         assert!(Transport::Stream.unit(false, b"HTTP/1.1 502 Bad Gateway\r\n").is_err());
         assert!(Transport::Longpoll.unit(true, b"HTTP/1.1 200 OK\r\n\r\n").is_err());
         assert!(Transport::Websocket.unit(true, &[0x88, 2, 3, 232]).is_err());
+        let part = Unit::Part { content: b"x", last: false };
+        assert_eq!(Transport::Websocket.unit(true, &[0x01, 1, b'x']), Ok(Some((part, 3))));
         assert_eq!(Transport::Websocket.unit(true, &[0x89, 0]), Ok(Some((Unit::Nothing, 2))));
     }
 }

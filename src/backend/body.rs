@@ -1,48 +1,174 @@
 //! Bodies towards and from a backend.
 
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
-use super::error::{Error, Stage};
-use super::lease::Lease;
-use super::link::Link;
-pub use super::upload::{BodyError, RequestBody, UploadFailed};
+use super::connection::Connection;
+use super::error::{Error, Kind, Stage};
+use super::head::Length;
+use super::outbound::{Outbound, OutboundError};
+use super::pool::Pool;
+pub use super::upload::{BodyError, RequestBody};
+use crate::wire::framing::unchunk::{Piece, Unchunk};
 
 /// A backend's response body, as it comes; trailers are left out (specification, routing 3.11).
 ///
-/// It holds the connection: read to its end, the connection is kept for the next request; dropped
-/// before, the connection is closed at once. An error is an [`Error`] with `Stage::Body`: the body
-/// is not whole, and whoever relays it must not end it as if it were.
+/// It holds the connection and drives it: read to its end, the connection is kept for the next
+/// request; dropped before, the connection is closed at once. Its bytes are shares of the buffer
+/// that they were read into. An error is an [`Error`] with `Stage::Body`: the body is not whole,
+/// and whoever relays it must not end it as if it were.
 pub struct AnswerBody {
-    incoming: Incoming,
-    link: Rc<Link>,
-    lease: Option<Lease>,
+    connection: Option<Box<Connection>>,
+    coming: Coming,
+    /// What is still to be sent of the request: backends may answer before its end.
+    request: Option<Box<Outbound>>,
+    persistent: bool,
+    pool: Weak<Pool>,
+}
+
+/// What of a body is still to come.
+enum Coming {
+    Bytes(u64),
+    Chunks(Unchunk),
+    All,
+    Nothing,
 }
 
 impl AnswerBody {
-    /// The body of a response that came over `lease`'s connection.
+    /// The body of a response whose head has been taken off `connection`.
     #[must_use]
-    pub fn new(incoming: Incoming, lease: Lease) -> AnswerBody {
-        let mut body = AnswerBody { incoming, link: Rc::clone(lease.link()), lease: Some(lease) };
+    pub fn new(
+        connection: Box<Connection>,
+        length: Length,
+        persistent: bool,
+        request: Option<Box<Outbound>>,
+        pool: &Rc<Pool>,
+    ) -> AnswerBody {
+        let coming = match length {
+            Length::Exact(0) => Coming::Nothing,
+            Length::Exact(bytes) => Coming::Bytes(bytes),
+            Length::Chunked => Coming::Chunks(Unchunk::default()),
+            Length::UntilClose => Coming::All,
+        };
+        let connection = Some(connection);
+        let mut body =
+            AnswerBody { connection, coming, request, persistent, pool: Rc::downgrade(pool) };
         body.finish_if_ended();
         body
     }
 
-    fn finish_if_ended(&mut self) {
-        if self.incoming.is_end_stream() {
-            self.finish();
+    /// The bytes that are here; `None` when more must be read.
+    fn next(&mut self, read: &mut BytesMut) -> Result<Option<Bytes>, Error> {
+        let bytes = match &mut self.coming {
+            Coming::Nothing => return Ok(None),
+            Coming::Bytes(left) => {
+                let length = read.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left = left.saturating_sub(length as u64);
+                let bytes = read.split_to(length).freeze();
+                if *left == 0 {
+                    self.coming = Coming::Nothing;
+                }
+                bytes
+            }
+            Coming::All => read.split().freeze(),
+            Coming::Chunks(chunks) => match chunks.next(read) {
+                Ok(Piece::Data(bytes)) => bytes,
+                Ok(Piece::Wanting) => Bytes::new(),
+                Ok(Piece::End) => {
+                    self.coming = Coming::Nothing;
+                    Bytes::new()
+                }
+                Err(kind) => {
+                    let detail = format!("not a chunked body: {kind:?}");
+                    return Err(Error::new(Stage::Body, Kind::Malformed, detail));
+                }
+            },
+        };
+        Ok((!bytes.is_empty()).then_some(bytes))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        let Some(mut connection) = self.connection.take() else { return Poll::Ready(None) };
+        let polled = self.poll_on(cx, &mut connection);
+        if !matches!(polled, Poll::Ready(Some(Err(_)))) {
+            self.connection = Some(connection);
+            self.finish_if_ended();
+        }
+        polled
+    }
+
+    fn poll_on(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
+        if let Some(request) = &mut self.request {
+            match request.poll(cx, connection) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.request = None,
+                // The backend need not read what it has answered.
+                Poll::Ready(Err(OutboundError::Connection(_))) => {
+                    self.request = None;
+                    self.persistent = false;
+                }
+                Poll::Ready(Err(OutboundError::Body(error))) => {
+                    let detail = error.to_string();
+                    return Poll::Ready(Some(Err(Error::new(Stage::Body, Kind::Upload, detail))));
+                }
+            }
+        }
+        loop {
+            if let Some(bytes) = self.next(&mut connection.read).transpose() {
+                return Poll::Ready(Some(bytes));
+            }
+            if matches!(self.coming, Coming::Nothing) {
+                return Poll::Ready(None);
+            }
+            match ready!(connection.poll_fill(cx)) {
+                Ok(0) if matches!(self.coming, Coming::All) => self.coming = Coming::Nothing,
+                Ok(0) => {
+                    let detail = "closed within the body";
+                    return Poll::Ready(Some(Err(Error::new(Stage::Body, Kind::Closed, detail))));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    return Poll::Ready(Some(Err(Error::from_io(&error, Stage::Body))));
+                }
+            }
         }
     }
 
-    fn finish(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.finish();
+    fn finish_if_ended(&mut self) {
+        if matches!(self.coming, Coming::Nothing)
+            && let Some(connection) = self.connection.take()
+            && let Some(pool) = self.pool.upgrade()
+            && self.persistent
+        {
+            match self.request.take() {
+                None => pool.put(connection),
+                // As long as the backend reads, the client is let finish.
+                Some(request) => {
+                    tokio::task::spawn_local(finish(*request, connection, pool));
+                }
+            }
         }
+    }
+}
+
+/// Sends the rest of a request that has been answered.
+async fn finish(mut request: Outbound, mut connection: Box<Connection>, pool: Rc<Pool>) {
+    let sent = std::future::poll_fn(|cx| {
+        if connection.link().is_timed_out() {
+            return Poll::Ready(false);
+        }
+        request.poll(cx, &mut connection).map(|sent| sent.is_ok())
+    });
+    if sent.await {
+        pool.put(connection);
     }
 }
 
@@ -54,32 +180,19 @@ impl Body for AnswerBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        loop {
-            match ready!(Pin::new(&mut this.incoming).poll_frame(cx)) {
-                Some(Ok(frame)) if frame.is_data() => {
-                    this.finish_if_ended();
-                    return Poll::Ready(Some(Ok(frame)));
-                }
-                Some(Ok(_trailers)) => {}
-                Some(Err(error)) => {
-                    this.lease = None;
-                    let error = Error::from_hyper(&error, Stage::Body, this.link.timed_out.get());
-                    return Poll::Ready(Some(Err(Box::new(error))));
-                }
-                None => {
-                    this.finish();
-                    return Poll::Ready(None);
-                }
-            }
-        }
+        let polled = self.get_mut().poll_next(cx);
+        polled.map(|next| next.map(|bytes| bytes.map(Frame::data).map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        matches!(self.coming, Coming::Nothing)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match self.coming {
+            Coming::Bytes(left) => SizeHint::with_exact(left),
+            Coming::Nothing => SizeHint::with_exact(0),
+            Coming::Chunks(_) | Coming::All => SizeHint::default(),
+        }
     }
 }

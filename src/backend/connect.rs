@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -22,7 +23,7 @@ use crate::tls::ClientTls;
 const ADDRESSES_MAX: usize = 16;
 
 /// Where connections lead: requests with equal destinations share a pool.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// A name or an address (IPv6 with or without brackets).
     pub host: String,
@@ -32,6 +33,53 @@ pub struct Destination {
     pub tls: Option<ServerTls>,
     /// Refuse private and local addresses.
     pub untrusted: bool,
+}
+
+/// A [`Destination`] that is only looked for: with parts of somebody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct To<'a> {
+    /// See [`Destination::host`].
+    pub host: &'a str,
+    /// The TCP port.
+    pub port: u16,
+    /// See [`ServerTls`]: the name, and whether any certificate is accepted.
+    pub tls: Option<(&'a str, bool)>,
+    /// Refuse private and local addresses.
+    pub untrusted: bool,
+}
+
+impl To<'_> {
+    /// The same, to be kept.
+    #[must_use]
+    pub fn to_destination(&self) -> Destination {
+        Destination {
+            host: self.host.to_owned(),
+            port: self.port,
+            tls: self.tls.map(|(name, insecure)| ServerTls { name: name.to_owned(), insecure }),
+            untrusted: self.untrusted,
+        }
+    }
+}
+
+impl Destination {
+    /// The same, to be looked for.
+    #[must_use]
+    pub fn as_to(&self) -> To<'_> {
+        let tls = self.tls.as_ref().map(|tls| (&*tls.name, tls.insecure));
+        To { host: &self.host, port: self.port, tls, untrusted: self.untrusted }
+    }
+}
+
+impl std::hash::Hash for Destination {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.as_to().hash(state);
+    }
+}
+
+impl hashbrown::Equivalent<Rc<Destination>> for To<'_> {
+    fn equivalent(&self, key: &Rc<Destination>) -> bool {
+        *self == key.as_to()
+    }
 }
 
 /// TLS towards a backend.

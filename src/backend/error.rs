@@ -5,8 +5,6 @@
 
 use std::io;
 
-use super::upload::UploadFailed;
-
 /// How far a request had come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -78,44 +76,20 @@ impl Error {
             || (self.stage == Stage::Head && self.kind == Kind::TimedOut)
     }
 
-    /// What hyper's error means at `stage` (`Head` or `Body`); `timed_out` says that the connection
-    /// was dropped for its silence, which hyper cannot know.
+    /// What an error of a connection in use means.
     #[must_use]
-    pub fn from_hyper(error: &hyper::Error, stage: Stage, timed_out: bool) -> Error {
-        let detail = words(error);
-        if timed_out {
-            return Error::new(stage, Kind::TimedOut, "the backend made no progress");
-        }
-        let mut cause = std::error::Error::source(error);
-        while let Some(inner) = cause {
-            if inner.is::<UploadFailed>() {
-                return Error::new(Stage::Send, Kind::Upload, detail);
+    pub fn from_io(error: &io::Error, stage: Stage) -> Error {
+        match error.kind() {
+            io::ErrorKind::TimedOut => {
+                Error::new(stage, Kind::TimedOut, "the backend made no progress")
             }
-            if let Some(io) = inner.downcast_ref::<io::Error>()
-                && matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
-            {
-                return Error::new(stage, Kind::Malformed, detail);
+            // TLS that is none.
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+                Error::new(stage, Kind::Malformed, error.to_string())
             }
-            cause = inner.source();
+            _ => Error::new(stage, Kind::Closed, error.to_string()),
         }
-        if error.is_parse() {
-            // a head over its limit included
-            return Error::new(stage, Kind::Malformed, detail);
-        }
-        Error::new(stage, Kind::Closed, detail)
     }
-}
-
-/// An error's words with those of its causes, which hyper leaves out of its own.
-fn words(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,34 +1,40 @@
 //! Requests to backends: connect, pool, exchange. The roof, [`Backend`], is a shard's handle;
 //! `proxy` holds it, and tries a route's targets in order with it. Knows nothing of GRIP or of
 //! routes.
+//!
+//! A request over a pooled connection costs one write and one read, no task and no timer. It
+//! allocates its head, its `Talk`, one buffer to read into (shared with the response's fields and
+//! body, which are cut out of it) and the map of the fields. A large body's bytes are those that
+//! the system put into the buffer: they are not copied.
 
 pub mod body;
 pub mod builtin;
 pub mod connect;
-pub mod drive;
+pub mod connection;
 pub mod error;
-pub mod http;
-pub mod lease;
-pub mod link;
+pub mod exchange;
+pub mod head;
+pub mod outbound;
 pub mod policy;
 pub mod pool;
 #[cfg(test)]
 mod tests;
 pub mod upload;
 
+use std::future::Future;
 use std::rc::Rc;
 
-use ::http::{Request, Response};
+use http::{Request, Response};
 
 use crate::limits;
 use crate::tls::ClientTls;
 use body::{AnswerBody, RequestBody};
-use connect::Destination;
-use drive::{Drive, Wire};
+use connect::{Destination, To};
+use connection::Connection;
 use error::Error;
-use http::{Opened, Speech};
-use lease::Lease;
-use link::{Link, Sender, Watched};
+use exchange::{Failed, Opened, Talk};
+use head::RequestHead;
+use outbound::Outbound;
 use pool::Pool;
 
 /// What can be set of the way to backends.
@@ -71,7 +77,7 @@ pub struct Backend(Rc<Inner>);
 /// A connection that is ready for one request. Dropping it closes the connection.
 pub struct Ready {
     backend: Backend,
-    lease: Lease,
+    connection: Box<Connection>,
     reused: bool,
 }
 
@@ -79,19 +85,23 @@ impl Backend {
     /// A way to backends with an empty pool.
     #[must_use]
     pub fn new(settings: Settings, tls: ClientTls) -> Backend {
-        let pool = Rc::new(Pool::new(settings.idle_ms, settings.idle_connections_max));
+        let (idle_ms, progress_ms) = (settings.idle_ms, settings.progress_ms);
+        let pool = Rc::new(Pool::new(idle_ms, progress_ms, settings.idle_connections_max));
         Backend(Rc::new(Inner { settings, tls, pool }))
     }
 
-    /// A pooled connection, or a new one. All that lets the next target be tried without harm fails
-    /// here, while the caller still has its request (and a streamed body is untouched).
-    pub async fn ready(&self, to: &Destination) -> Result<Ready, Error> {
-        if let Some((sender, link)) = self.0.pool.take(to) {
-            let lease = Lease::new(sender, link, Rc::downgrade(&self.0.pool));
-            return Ok(Ready { backend: self.clone(), lease, reused: true });
-        }
-        let lease = self.fresh(Rc::new(to.clone())).await?;
-        Ok(Ready { backend: self.clone(), lease, reused: false })
+    /// A pooled connection, if there is one.
+    #[must_use]
+    pub fn pooled(&self, to: To<'_>) -> Option<Ready> {
+        let connection = self.0.pool.take(&to)?;
+        Some(Ready { backend: self.clone(), connection, reused: true })
+    }
+
+    /// A new connection. All that lets the next target be tried without harm fails here, while the
+    /// caller still has its request (and a streamed body is untouched).
+    pub async fn fresh(&self, to: To<'_>) -> Result<Ready, Error> {
+        let connection = self.open(Rc::new(to.to_destination())).await?;
+        Ok(Ready { backend: self.clone(), connection, reused: false })
     }
 
     /// Sends a request; gives the head, its body to be read. Dropping the future, or the body
@@ -101,7 +111,12 @@ impl Backend {
         to: &Destination,
         request: Request<RequestBody>,
     ) -> Result<Response<AnswerBody>, Error> {
-        self.ready(to).await?.send(request).await
+        let head = RequestHead::of(&request);
+        let ready = match self.pooled(to.as_to()) {
+            Some(ready) => ready,
+            None => self.fresh(to.as_to()).await?,
+        };
+        ready.send(head, request.into_body()).await
     }
 
     /// Sends a WebSocket handshake over a connection of its own. `request` has all its headers.
@@ -110,8 +125,10 @@ impl Backend {
         to: &Destination,
         request: Request<RequestBody>,
     ) -> Result<Opened, Error> {
-        let (sender, wire, link) = self.open(Rc::new(to.clone())).await?;
-        http::upgrade(sender, wire, link, &self.0.pool, request, self.speech()).await
+        let connection = self.open(Rc::new(to.clone())).await?;
+        let outbound = Outbound::new(RequestHead::of(&request), request.into_body());
+        let talk = Talk::new(connection, outbound, self.head_bytes_max());
+        exchange::upgrade(talk, &self.0.pool).await
     }
 
     /// Connections that wait in the pool.
@@ -120,25 +137,15 @@ impl Backend {
         self.0.pool.len()
     }
 
-    fn speech(&self) -> Speech {
-        Speech {
-            response_head_bytes_max: self.0.settings.response_head_bytes_max,
-            progress_ms: self.0.settings.progress_ms,
-        }
+    fn head_bytes_max(&self) -> usize {
+        self.0.settings.response_head_bytes_max
     }
 
-    async fn open(&self, to: Rc<Destination>) -> Result<(Sender, Wire, Rc<Link>), Error> {
+    async fn open(&self, to: Rc<Destination>) -> Result<Box<Connection>, Error> {
         let io = connect::connect(&to, &self.0.tls, self.0.settings.connect_ms).await?;
-        let link = Link::new(to);
-        let (sender, wire) =
-            http::speak(Watched { io, link: Rc::clone(&link) }, self.speech()).await?;
-        Ok((sender, wire, link))
-    }
-
-    async fn fresh(&self, to: Rc<Destination>) -> Result<Lease, Error> {
-        let (sender, wire, link) = self.open(to).await?;
-        Drive::start(wire, &link, &self.0.pool, self.0.settings.progress_ms);
-        Ok(Lease::new(sender, link, Rc::downgrade(&self.0.pool)))
+        let connection = Connection::new(io, to);
+        self.0.pool.watch(connection.link());
+        Ok(connection)
     }
 }
 
@@ -149,43 +156,51 @@ impl Ready {
         self.reused
     }
 
-    /// Sends the request. If a pooled connection turns out closed before anything of a response
-    /// came, it is sent once more over a fresh one, if it was never written or its body can be
-    /// replayed (specification, routing 11).
-    pub async fn send(
+    /// Sends the request; its head is whole and framed by `body`. If a pooled connection turns out
+    /// closed before anything of a response came, it is sent once more over a fresh one, if it was
+    /// never written or its body can be replayed (specification, routing 11).
+    pub fn send(
         self,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<AnswerBody>, Error> {
-        http::frame(&mut request);
-        let copy = if self.reused { copy(&request) } else { None };
-        let to = Rc::clone(&self.lease.link().destination);
-        let failed = match http::exchange(self.lease, request, self.reused).await {
-            Ok(response) => return Ok(response),
-            Err(failed) => failed,
-        };
-        let written = failed.unsent.is_none();
-        let again = match (self.reused, failed.unsent, failed.silent) {
-            (true, Some(request), _) => request,
-            (true, None, true) => copy.ok_or(failed.error.clone())?,
-            _ => return Err(failed.error),
-        };
-        let lease = match self.backend.fresh(to).await {
-            Ok(lease) => lease,
-            // The backend may have seen the request: the fresh connection's error would say that
-            // the next target may be tried.
-            Err(_) if written => return Err(failed.error),
-            Err(error) => return Err(error),
-        };
-        http::exchange(lease, again, false).await.map_err(|failed| failed.error)
+        head: RequestHead,
+        body: RequestBody,
+    ) -> impl Future<Output = Result<Response<AnswerBody>, Error>> {
+        let Ready { backend, connection, reused } = self;
+        let replay = if reused { body.replay() } else { None };
+        let talk = Talk::new(connection, Outbound::new(head, body), backend.head_bytes_max());
+        async move {
+            match exchange::exchange(talk, &backend.0.pool).await {
+                Ok(response) => Ok(response),
+                // Boxed: what is rare makes the future of every request no larger.
+                Err(failed) => Box::pin(backend.again(failed, reused, replay)).await,
+            }
+        }
     }
 }
 
-/// The same request once more, if its body can be replayed.
-fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    let mut again = Request::new(request.body().replay()?);
-    *again.method_mut() = request.method().clone();
-    *again.uri_mut() = request.uri().clone();
-    *again.headers_mut() = request.headers().clone();
-    *again.extensions_mut() = request.extensions().clone();
-    Some(again)
+impl Backend {
+    /// Sends a request once more, if that does no harm.
+    async fn again(
+        self,
+        failed: Box<Failed>,
+        reused: bool,
+        replay: Option<RequestBody>,
+    ) -> Result<Response<AnswerBody>, Error> {
+        let Failed { mut error, destination, request, silent } = *failed;
+        error.reused = reused;
+        let written = !request.is_untouched();
+        let again = match (reused && silent, written, replay) {
+            (true, false, _) => request,
+            (true, true, Some(body)) => request.again(body),
+            _ => return Err(error),
+        };
+        let connection = match self.open(destination).await {
+            Ok(connection) => connection,
+            // The backend may have seen the request: the fresh connection's error would say that
+            // the next target may be tried.
+            Err(_) if written => return Err(error),
+            Err(fresh) => return Err(fresh),
+        };
+        let talk = Talk::new(connection, again, self.head_bytes_max());
+        exchange::exchange(talk, &self.0.pool).await.map_err(|failed| failed.error)
+    }
 }

@@ -1,6 +1,6 @@
 //! What is sent to a backend as a request's body.
 //!
-//! Made by `proxy`, consumed by hyper inside `exchange`. Knows nothing of connections.
+//! Made by `proxy`, consumed by `outbound`. Knows nothing of connections.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,13 +8,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// An error of a body's source, as hyper wants it.
+/// An error of a body's source.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The source of a streamed request body failed: the client's side is at fault, not the backend's.
-#[derive(Debug, thiserror::Error)]
-#[error("the request's body failed: {0}")]
-pub struct UploadFailed(pub BodyError);
 
 /// What is sent to a backend.
 pub enum RequestBody {
@@ -51,11 +46,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             RequestBody::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            // Wrapped, so that its error is told from the backend's in what hyper reports.
-            RequestBody::Streamed(body) => body
-                .as_mut()
-                .poll_frame(cx)
-                .map(|frame| frame.map(|f| f.map_err(|e| Box::new(UploadFailed(e)) as BodyError))),
+            RequestBody::Streamed(body) => body.as_mut().poll_frame(cx),
         }
     }
 

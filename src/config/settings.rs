@@ -72,6 +72,14 @@ pub struct Settings {
     pub debug: bool,
     /// Client connections at once, over all threads.
     pub connections_max: usize,
+    /// Further ones are answered 503 instead of being left to wait in the kernel.
+    pub refuse_at_capacity: bool,
+    /// Connections that may wait in the kernel, for each thread and port.
+    pub backlog: u32,
+    /// Clients at once that have not sent their first request head, over all threads.
+    pub handshakes_max: usize,
+    /// How long a client may take to its first whole request head, in milliseconds.
+    pub handshake_ms: u64,
     /// Largest request head, in bytes.
     pub head_bytes_max: usize,
     /// Largest request body, in bytes.
@@ -100,6 +108,9 @@ impl Settings {
     pub fn for_shards(&self, client_tls: ClientTls) -> shard::Settings {
         shard::Settings {
             connections_max: self.connections_max.div_ceil(self.workers.max(1)),
+            refuse_at_capacity: self.refuse_at_capacity,
+            handshakes_max: self.handshakes_max.div_ceil(self.workers.max(1)),
+            handshake_ms: self.handshake_ms,
             drain_ms: self.drain_ms,
             http: http::Settings { head_bytes_max: self.head_bytes_max, ..Default::default() },
             hub: registry::Settings {

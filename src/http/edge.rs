@@ -54,7 +54,12 @@ impl<S> Edge<S> {
         if fresh.is_empty() {
             return true; // the end of the stream
         }
-        let Err(violation) = self.guard.feed(fresh) else { return true };
+        let fed = self.guard.feed(fresh);
+        let spelled = self.guard.spelled();
+        if !spelled.is_empty() {
+            self.state.set_spellings(spelled);
+        }
+        let Err(violation) = fed else { return true };
         let offset = violation.offset.min(fresh.len());
         self.retained.extend_from_slice(&fresh[offset..]);
         self.state.set_violation(Doubt {

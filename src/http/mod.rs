@@ -8,29 +8,31 @@
 
 pub mod edge;
 pub mod park;
+mod patience;
+pub mod spelling;
 pub mod state;
 pub mod tracked;
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 pub use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::limits;
+use crate::wire::names::Spelling;
 use edge::Edge;
 use park::Handoff;
+use patience::Patience;
 use state::EdgeState;
-use tracked::{Busy, Tracked};
+use tracked::{Busy, Serving};
 
 /// Errors of bodies, as hyper wants them.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -73,60 +75,61 @@ pub enum Ended<S, W> {
 /// Serves requests on one connection until it ends.
 ///
 /// `read_ahead` are bytes that were read from `stream` before. `stop` resolves when the connection
-/// is to end after the request in flight, if there is one.
+/// is to end after the request in flight, if there is one; `stopping` says whether it would.
+/// `respond` is given each request, and how its header names were written unless that is as usual.
+///
+/// A request costs the two system calls that read and write it, and beside what hyper allocates for
+/// its head one allocation, the future that answers it.
 pub async fn serve<S, W, F, Fut, B>(
     stream: S,
     read_ahead: Bytes,
     settings: &Settings,
     handoff: Handoff<W>,
-    stop: impl Future<Output = ()>,
+    (stop, stopping): (impl Future<Output = ()>, impl Fn() -> bool),
     respond: F,
 ) -> Ended<S, W>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     W: 'static,
-    F: Fn(Request<Incoming>) -> Fut + Unpin,
-    Fut: Future<Output = Result<Response<B>, Infallible>>,
-    B: Body<Data = Bytes, Error = BodyError> + 'static,
+    F: Fn(Request<Incoming>, Option<Spelling>) -> Fut + Unpin,
+    Fut: Future<Output = Response<B>>,
+    B: Body<Data = Bytes, Error = BodyError> + Unpin + 'static,
 {
     let state = Rc::new(EdgeState::new());
     let edge = Edge::new(stream, read_ahead, settings.head_bytes_max, state.clone());
     let service = {
         let state = state.clone();
         hyper::service::service_fn(move |request: Request<Incoming>| {
-            let answer = respond(request);
-            let busy = Busy::begin(state.clone());
-            // Boxed: the dispatcher wants the future unpinned, and a small connection is worth more
-            // than one allocation a request.
-            Box::pin(async move {
-                let response = answer.await?;
-                Ok::<_, Infallible>(response.map(|body| Tracked::new(body, busy)))
-            })
+            let spelling = state.begin();
+            Serving::new(respond(request, spelling), Busy::new(state.clone()))
         })
     };
+    // 100 header fields are hyper's own limit and the guard's. Said aloud, it would cost hyper two
+    // kilobytes to fill for each head.
     let mut connection = http1::Builder::new()
         .auto_date_header(false)
         .title_case_headers(true)
-        .preserve_header_case(true)
         .half_close(false)
         .max_buf_size(settings.head_bytes_max.max(8192) * 2)
-        .max_headers(limits::REQUEST_HEADERS_MAX)
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(settings.idle_ms))
         .serve_connection(TokioIo::new(edge), service);
 
     let mut stop = pin!(stop);
-    let mut stopping = false;
+    let (mut asked, mut stopped) = (false, false);
+    // One timer a connection, armed again only when it has rung: hyper arms one for each request.
+    let mut patience = Patience::new(settings.idle_ms);
     let outcome = poll_fn(|cx| {
-        if !stopping && stop.as_mut().poll(cx).is_ready() {
-            stopping = true;
+        // Asked once, to be woken by it, and then only when it is known to be ready.
+        if (!asked || (stopping() && !stopped)) && stop.as_mut().poll(cx).is_ready() {
+            stopped = true;
             std::pin::Pin::new(&mut connection).graceful_shutdown();
         }
+        asked = true;
         match connection.poll_without_shutdown(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Outcome::Done),
             Poll::Ready(Err(error)) => Poll::Ready(Outcome::Failed(error)),
             Poll::Pending if handoff.is_due(state.is_flushed(), cx) => Poll::Ready(Outcome::Parted),
             Poll::Pending if state.is_to_be_refused() => Poll::Ready(Outcome::Doubtful),
+            Poll::Pending if patience.poll_over(&state, cx) => Poll::Ready(Outcome::Silent),
             Poll::Pending => Poll::Pending,
         }
     })
@@ -138,6 +141,7 @@ where
             tracing::debug!(%error, "connection ended");
             if error.is_parse() { Ended::Malformed } else { Ended::Closed { unclaimed: wish } }
         }
+        Outcome::Silent => Ended::Closed { unclaimed: wish },
         Outcome::Done | Outcome::Parted => {
             let parts = connection.into_parts();
             let (stream, unread) = parts.io.into_inner().into_parts();
@@ -187,6 +191,7 @@ enum Outcome {
     Failed(hyper::Error),
     Parted,
     Doubtful,
+    Silent,
 }
 
 /// Both, copied: even empty, what hyper read ahead would keep its whole read buffer alive.

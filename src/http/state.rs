@@ -5,13 +5,19 @@ use std::cell::{Cell, RefCell};
 
 use bytes::{Bytes, BytesMut};
 
+use crate::clock::{self, Tick};
 use crate::wire::http1::{self, Version};
+use crate::wire::names::Spelling;
 
 /// What `serve` knows of the stream while hyper has it.
 #[derive(Default)]
 pub struct EdgeState {
     flushed: Cell<bool>,
     requests: Cell<u32>,
+    /// Requests that have begun, and the spellings of those that are to begin, by their number.
+    begun: Cell<u64>,
+    spellings: RefCell<Vec<(u64, Spelling)>>,
+    idle_since: Cell<Tick>,
     written: Cell<bool>,
     doubt: RefCell<Option<Doubt>>,
 }
@@ -28,7 +34,11 @@ pub(super) struct Doubt {
 
 impl EdgeState {
     pub(super) fn new() -> EdgeState {
-        EdgeState { flushed: Cell::new(true), ..EdgeState::default() }
+        EdgeState {
+            flushed: Cell::new(true),
+            idle_since: Cell::new(clock::now()),
+            ..EdgeState::default()
+        }
     }
 
     /// Whether the kernel has taken all that hyper has written.
@@ -67,15 +77,31 @@ impl EdgeState {
         }
     }
 
-    /// A request begins.
-    pub(super) fn begin(&self) {
+    /// A request begins; how its header names are spelled, if not as usual.
+    pub(super) fn begin(&self) -> Option<Spelling> {
         self.requests.set(self.requests.get() + 1);
         self.written.set(false);
+        let number = self.begun.get();
+        self.begun.set(number + 1);
+        let mut spellings = self.spellings.borrow_mut();
+        let place = spellings.iter().position(|(of, _)| *of == number)?;
+        Some(spellings.remove(place).1)
+    }
+
+    /// Heads have passed that are spelled so, by their number on this connection.
+    pub(super) fn set_spellings(&self, spelled: &mut Vec<(u64, Spelling)>) {
+        self.spellings.borrow_mut().append(spelled);
     }
 
     /// A request is over.
     pub(super) fn end(&self) {
         self.requests.set(self.requests.get().saturating_sub(1));
+        self.idle_since.set(clock::now());
+    }
+
+    /// Since when no request is in flight; `None` while one is.
+    pub(super) fn idle_since(&self) -> Option<Tick> {
+        (self.requests.get() == 0).then(|| self.idle_since.get())
     }
 
     /// The answer to what must not be served.

@@ -111,9 +111,9 @@ fn decide(sockets: &Rc<Sockets>, origin: &Rc<Origin>, opening: Opening) -> Attem
     let mut accepted = accepted;
     let head = std::mem::replace(&mut accepted.response, http::Response::new(()));
     let relayed = std::mem::take(&mut accepted.negotiated.relayed);
-    let mut response = switching(&origin.context, head, relayed);
+    let mut response = switching(&origin.context(), head, relayed);
     // The backend's reason phrase belongs to its 200.
     response.extensions_mut().clear();
-    sockets.add_over_http(lease.id(), Rc::clone(origin), accepted);
+    sockets.add_over_http(lease.id(), origin, accepted);
     Attempt::Decided(Outcome::Accepted { response, onward: Onward::Park(lease) })
 }

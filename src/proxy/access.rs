@@ -21,8 +21,10 @@ enum End {
     Accepted,
 }
 
-/// The line of one request.
-pub struct Access {
+/// The line of one request. Boxed: it travels with every answer, and mostly there is none.
+pub struct Access(Box<Line>);
+
+struct Line {
     method: Method,
     uri: String,
     target: Option<String>,
@@ -37,7 +39,7 @@ pub struct Access {
 impl Access {
     /// Begins a line; `None` when nobody would see it, so that it costs nothing.
     #[must_use]
-    pub fn begin(context: &Context, started: Tick, json: bool) -> Option<Access> {
+    pub fn begin(context: &Context, json: bool) -> Option<Access> {
         if !tracing::enabled!(target: TARGET, tracing::Level::INFO) {
             return None;
         }
@@ -52,49 +54,51 @@ impl Access {
             uri.push('?');
             uri.push_str(query);
         }
-        Some(Access {
+        Some(Access(Box::new(Line {
             method: context.method.clone(),
             uri,
             target: None,
             route: None,
             json,
-            started,
+            started: clock::now(),
             status: Cell::new(0),
             bytes: Cell::new(0),
             end: Cell::new(End::Open),
-        })
+        })))
     }
 
     /// The route's explicit id.
     pub fn set_route(&mut self, id: Option<&str>) {
-        self.route = id.map(str::to_owned);
+        self.0.route = id.map(str::to_owned);
     }
 
     /// The target that was tried last.
     pub fn set_target(&mut self, target: String) {
-        self.target = Some(target);
+        self.0.target = Some(target);
     }
 
     /// The status that is sent.
     pub fn set_status(&self, status: u16) {
-        self.status.set(status);
+        self.0.status.set(status);
     }
 
     /// So many bytes of the body went to the client.
     pub fn count(&self, bytes: usize) {
-        self.bytes.set(self.bytes.get() + bytes as u64);
+        self.0.bytes.set(self.0.bytes.get() + bytes as u64);
     }
 
     /// The answer is whole.
     pub fn complete(&self) {
-        self.end.set(End::Complete);
+        self.0.end.set(End::Complete);
     }
 
     /// The request is held.
     pub fn accepted(&self) {
-        self.end.set(End::Accepted);
+        self.0.end.set(End::Accepted);
     }
+}
 
+impl Line {
     fn outcome(&self) -> String {
         match self.end.get() {
             End::Open => "error".to_owned(),
@@ -104,7 +108,7 @@ impl Access {
     }
 }
 
-impl Drop for Access {
+impl Drop for Line {
     fn drop(&mut self) {
         let ms = clock::now().ms_since(self.started);
         let arrow = if self.target.is_some() { " -> " } else { "" };

@@ -100,8 +100,9 @@ pub struct Conversation {
     /// At most one event a request.
     one_event: bool,
     queue: Queue,
-    close: Close,
-    flight: Option<Flight>,
+    /// What follows is there for a moment in most conversations' lives, so it is boxed.
+    close: Option<Box<(u16, Bytes)>>,
+    flight: Option<Box<Flight>>,
     interval_s: Option<u32>,
     /// A request is due although there may be nothing to tell.
     due: bool,
@@ -139,7 +140,7 @@ impl Conversation {
             State::BackendClosed => self.state = State::Answering,
             _ => return,
         }
-        self.close = close;
+        self.close = close.map(Box::new);
     }
 
     /// The client's connection ended, or was ended because the client broke the protocol.
@@ -207,7 +208,7 @@ impl Conversation {
     /// Whether the request in flight has no meaning any more, so that it need not be sent again.
     #[must_use]
     pub fn is_moot(&self) -> bool {
-        self.state == State::Gone && self.flight.is_some_and(|flight| !flight.disconnect)
+        self.state == State::Gone && self.flight.as_ref().is_some_and(|flight| !flight.disconnect)
     }
 
     /// Whether `begin` has a request.
@@ -238,9 +239,9 @@ impl Conversation {
         if disconnect {
             events::encode(&Event::Disconnect, &mut body);
         } else if close {
-            events::encode(&Event::Close(self.close.clone()), &mut body);
+            events::encode(&Event::Close(self.close.as_deref().cloned()), &mut body);
         }
-        self.flight = Some(Flight { offer, close, disconnect });
+        self.flight = Some(Box::new(Flight { offer, close, disconnect }));
         Some(Request { body: body.freeze(), replayed_bytes: offer.replayed_bytes })
     }
 
@@ -261,7 +262,7 @@ impl Conversation {
             }
             return Reply::nothing();
         }
-        let Some(close_told) = self.accept(flight, answer.accepted_bytes) else {
+        let Some(close_told) = self.accept(*flight, answer.accepted_bytes) else {
             return self.broken(Vec::new());
         };
         match (self.state, end) {
@@ -315,7 +316,7 @@ impl Conversation {
     /// Takes off the queue what the backend took; whether that includes the CLOSE. `None` when the
     /// backend's count makes no sense, or leaves nothing to go on with.
     fn accept(&mut self, flight: Flight, accepted: Option<u64>) -> Option<bool> {
-        let close_bytes = match &self.close {
+        let close_bytes = match self.close.as_deref() {
             Some((_, reason)) if flight.close => 2 + reason.len(),
             _ => 0,
         };

@@ -5,7 +5,6 @@
 //! when the conversation wants a request, and the task ends when it wants no more.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -47,7 +46,7 @@ pub struct Link {
     /// The client's session; stale once the client has ended.
     pub id: SessionId,
     /// What its requests have in common.
-    pub origin: Rc<Origin>,
+    pub origin: Origin,
     /// The prefix of ordinary messages, when GRIP is spoken.
     pub prefix: Option<Box<[u8]>>,
     /// What is to be said.
@@ -109,7 +108,7 @@ async fn exchange(shared: &Shared, link: &Link, request: &Request) -> Option<Rep
         if !error.backend().is_some_and(may_retry) || retries == limits::EVENTS_RETRIES_MAX {
             return fail(link, &error);
         }
-        tracing::debug!("{}: retry after: {error}", rules::uri(&link.origin.context));
+        tracing::debug!("{}: retry after: {error}", rules::uri(&link.origin.context()));
         let delay_ms = (1000 << retries) + fastrand::u64(0..=999);
         retries += 1;
         shared.stats.events_retries.inc();
@@ -146,7 +145,7 @@ async fn receive(link: &Link, response: http::Response<AnswerBody>) -> Option<Re
 }
 
 fn fail(link: &Link, why: &dyn std::fmt::Display) -> Option<Reply> {
-    let uri = rules::uri(&link.origin.context);
+    let uri = rules::uri(&link.origin.context());
     if !link.conversation.borrow_mut().failed() {
         tracing::debug!("{uri}: {why}");
         return None;
@@ -202,8 +201,9 @@ async fn message(shared: &Shared, link: &Link, opcode: Opcode, content: Bytes) -
         Verdict::Relay(skip) => Some(server_frame(opcode, content.get(skip..)?)),
         Verdict::Drop => None,
         Verdict::Control(skip) => {
-            let Origin { context, route, .. } = &*link.origin;
-            let subject = Subject { hub: &shared.hub, id: link.id, context, route };
+            let context = &link.origin.context();
+            let subject =
+                Subject { hub: &shared.hub, id: link.id, context, route: &link.origin.route };
             match rules::carry_out(subject, content.get(skip..)?, clock::now()) {
                 Consequence::None => {}
                 Consequence::Detach => {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::http::Incoming;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Response, header};
 
 use super::access::Access;
 use super::answer::Answer;
@@ -13,18 +13,21 @@ use super::body::Body;
 use super::context::{Context, RouteRef};
 use super::failure::Failure;
 use super::fields;
+use super::heading::Heading;
 use super::hold::{self, Collected, Origin};
 use super::onward::Onward;
-use super::outgoing::{self, Kind, Outgoing};
+use super::outgoing;
 use super::shared::Shared;
 use super::upload::{Rest, Upload, UploadError};
 use crate::backend::body::RequestBody;
-use crate::backend::{builtin, error};
+use crate::backend::head::RequestHead;
+use crate::backend::{Ready, builtin, error};
 use crate::grip::headers;
 use crate::http::park::Handoff;
 use crate::limits::ACCEPT_REQUEST_BODY_BYTES_MAX;
 use crate::route::target::{Address, Target};
 use crate::wire::http1::Version;
+use crate::wire::names::Spelling;
 
 /// A plain request and all that its answer needs.
 pub struct Exchange {
@@ -36,8 +39,8 @@ pub struct Exchange {
     pub route: RouteRef,
     /// The client's connection.
     pub handoff: Handoff<Onward>,
-    /// What hyper keeps beside the request (the case of its header names).
-    pub extensions: http::Extensions,
+    /// How the client wrote the names of its header fields, if not as usual.
+    pub spelling: Option<Spelling>,
 }
 
 impl Exchange {
@@ -46,7 +49,7 @@ impl Exchange {
     }
 
     /// Answers the request; `None` when it is held and its service is to wait for ever.
-    pub async fn run(self, body: Incoming, mut access: Option<Access>) -> Option<Response<Body>> {
+    pub async fn run(&self, body: Incoming, mut access: Option<Access>) -> Option<Response<Body>> {
         let debug = self.debug();
         match self.attempt(body, &mut access).await {
             Ok(answer) => answer,
@@ -55,18 +58,24 @@ impl Exchange {
     }
 
     async fn attempt(
-        self,
+        &self,
         body: Incoming,
         access: &mut Option<Access>,
     ) -> Result<Option<Response<Body>>, Failure> {
         self.forbid_events()?;
         let limit = self.shared.settings.request_body_bytes_max;
-        let upload =
-            Upload::gather(body, limit).await.map_err(|error| self.body_failure(&error))?;
+        let upload = match http_body::Body::is_end_stream(&body) {
+            true => Upload::Whole(Bytes::new()),
+            // Boxed: a future holds room for all that it may ever wait for.
+            false => Box::pin(Upload::gather(body, limit))
+                .await
+                .map_err(|error| self.body_failure(&error))?,
+        };
         let (target, answer) = self.ask(&upload, access).await?;
         let grip = !self.route.options.no_grip && !self.context.trusted;
         if grip && headers::is_instruction(answer.headers()) {
-            return self.instructed(target, answer, &upload, access).await;
+            // Boxed: what is rarer makes the future of every request no larger.
+            return Box::pin(self.instructed(target, answer, &upload, access)).await;
         }
         Ok(Some(self.relay(answer, access.take())))
     }
@@ -83,12 +92,14 @@ impl Exchange {
 
     /// A client must not speak to a WebSocket-over-HTTP backend as if it were us.
     fn forbid_events(&self) -> Result<(), Failure> {
-        let over_http = self.route.targets.iter().any(|target| target.over_http);
+        if !self.route.targets.iter().any(|target| target.over_http) {
+            return Ok(());
+        }
         let events = self.context.headers.get(CONTENT_TYPE).is_some_and(|value| {
             let kind = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
             kind.trim_ascii() == b"application/websocket-events"
         });
-        if over_http && events && !self.context.trusted {
+        if events && !self.context.trusted {
             return Err(Failure::EventsForbidden);
         }
         Ok(())
@@ -105,8 +116,16 @@ impl Exchange {
             if let Some(access) = access {
                 access.set_target(target.to_string());
             }
-            let error = match self.ask_one(target, upload).await? {
-                Ok(answer) => return Ok((index, answer)),
+            let Some(body) = upload.request_body() else { return Err(Failure::Backend) };
+            if target.address == Address::Test {
+                return Ok((index, self.ask_builtin(&body)));
+            }
+            let asked = match self.connect(target, &body).await? {
+                Ok((ready, head)) => ready.send(head, body).await,
+                Err(error) => Err(error),
+            };
+            let error = match asked {
+                Ok(answer) => return Ok((index, answer.map(Answer::Backend))),
                 Err(error) => error,
             };
             if upload.is_too_large() {
@@ -128,31 +147,32 @@ impl Exchange {
         Err(Failure::NoTarget(tried))
     }
 
-    /// Asks one target. The outer error ends the request, the inner one is of this target.
-    async fn ask_one(
+    /// A connection to a target, and what is to be written first. It comes before the request: a
+    /// body that streams is still untouched when it fails. The outer error ends the request, the
+    /// inner one is of this target.
+    async fn connect(
         &self,
         target: &Target,
-        upload: &Upload<Incoming>,
-    ) -> Result<Result<Response<Answer>, error::Error>, Failure> {
-        let Some(body) = upload.request_body() else { return Err(Failure::Backend) };
-        if target.address == Address::Test {
-            return Ok(Ok(self.ask_builtin(&body)));
-        }
-        let outgoing =
-            outgoing::request(&self.shared, &self.context, &self.route, target, Kind::Http);
-        let Outgoing { destination, request } = outgoing.map_err(|error| {
+        body: &RequestBody,
+    ) -> Result<Result<(Ready, RequestHead), error::Error>, Failure> {
+        let (host, port) = outgoing::url_host(&self.context, &self.route, target);
+        let heading = Heading {
+            context: &self.context,
+            spelling: self.spelling.as_ref(),
+            route: &self.route,
+        };
+        let head = heading.write(&self.shared, (&host, port), body);
+        let made = head.and_then(|head| Ok((head, outgoing::destination(target, &host)?)));
+        let (head, to) = made.map_err(|error| {
             tracing::error!(target = %target, %error, "the request cannot be put to this target");
             Failure::Backend
         })?;
-        let (mut parts, ()) = request.into_parts();
-        parts.extensions.extend(self.extensions.clone());
-        // Connecting comes first: a body that streams is still untouched when that fails.
-        let ready = match self.shared.backend.ready(&destination).await {
-            Ok(ready) => ready,
-            Err(error) => return Ok(Err(error)),
-        };
-        let answer = ready.send(Request::from_parts(parts, body)).await;
-        Ok(answer.map(|answer| answer.map(Answer::Backend)))
+        if let Some(ready) = self.shared.backend.pooled(to) {
+            return Ok(Ok((ready, head)));
+        }
+        // Boxed: what is rarer makes the future of every request no larger.
+        let ready = Box::pin(self.shared.backend.fresh(to)).await;
+        Ok(ready.map(|ready| (ready, head)))
     }
 
     fn ask_builtin(&self, body: &RequestBody) -> Response<Answer> {
@@ -178,7 +198,7 @@ impl Exchange {
     }
 
     async fn instructed(
-        self,
+        &self,
         target: usize,
         answer: Response<Answer>,
         upload: &Upload<Incoming>,
@@ -192,11 +212,11 @@ impl Exchange {
         let reason = crate::http::reason(&answer);
         let (parts, body) = answer.into_parts();
         let origin = Origin {
-            shared: self.shared,
-            context: self.context,
-            route: self.route,
+            shared: Rc::clone(&self.shared),
+            context: self.context.clone(),
+            route: self.route.clone(),
             target,
-            handoff: self.handoff,
+            handoff: self.handoff.clone(),
         };
         let read = |bytes: Bytes| {
             headers::instruction(parts.status.as_u16(), reason.as_deref(), &parts.headers, bytes)
@@ -221,14 +241,14 @@ impl Exchange {
     /// A plain answer, on its way to the client.
     fn relay(&self, answer: Response<Answer>, access: Option<Access>) -> Response<Body> {
         let (mut parts, body) = answer.into_parts();
-        parts.headers = fields::response_headers(parts.status, &parts.headers);
+        parts.headers = fields::response_headers(parts.status, parts.headers);
         let status = parts.status.as_u16();
         if let Some(access) = &access {
             access.set_status(status);
         }
         let empty = self.context.method == http::Method::HEAD || matches!(status, 204 | 304);
-        let known = parts.headers.contains_key(header::CONTENT_LENGTH)
-            || http_body::Body::size_hint(&body).exact().is_some();
+        let known = http_body::Body::size_hint(&body).exact().is_some()
+            || parts.headers.contains_key(header::CONTENT_LENGTH);
         if !empty && !known && self.context.version == Version::Http11 {
             // As existing clients see it: the head names the framing that hyper will choose.
             let value = HeaderValue::from_static("Transfer-Encoding");

@@ -2,33 +2,50 @@
 //!
 //! Used by `outgoing` for requests and by the relaying of responses. Pure.
 
+use std::borrow::Cow;
+
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
+use smallvec::SmallVec;
 
 /// `Keep-Alive`, which the `http` crate does not name.
 pub const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
+/// So many fields need no allocation.
+const FIELDS: usize = 16;
+
+/// A field: borrowed from the client's request, or made here.
+pub type Field<'a> = (Cow<'a, HeaderName>, Cow<'a, HeaderValue>);
+
 /// Header fields in order, duplicates included. (`HeaderMap::remove` would change the order.)
 #[derive(Clone, Debug, Default)]
-pub struct Fields(Vec<(HeaderName, HeaderValue)>);
+pub struct Fields<'a>(SmallVec<[Field<'a>; FIELDS]>);
 
-impl Fields {
-    /// A copy of `headers`; values of one name stand together.
-    #[must_use]
-    pub fn from_map(headers: &HeaderMap) -> Fields {
-        Fields(headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+impl<'a> Fields<'a> {
+    /// Adds those of `headers`; values of one name stand together.
+    pub fn read(&mut self, headers: &'a HeaderMap) {
+        let fields = headers.iter();
+        self.0.extend(fields.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))));
     }
 
     /// Adds one at the end.
     pub fn add(&mut self, name: HeaderName, value: HeaderValue) {
-        self.0.push((name, value));
+        self.0.push((Cow::Owned(name), Cow::Owned(value)));
+    }
+
+    /// Adds one of those that were there at the end.
+    pub fn put_back(&mut self, name: HeaderName, value: Cow<'a, HeaderValue>) {
+        self.0.push((Cow::Owned(name), value));
     }
 
     /// Keeps those of whose name `keep` says so.
     pub fn keep(&mut self, keep: impl Fn(&HeaderName) -> bool) {
-        self.0.retain(|(name, _)| keep(name));
+        // Moving what is kept costs more than looking twice.
+        if !self.0.iter().all(|(name, _)| keep(name)) {
+            self.0.retain(|(name, _)| keep(name));
+        }
     }
 
     /// Removes all of that name.
@@ -37,10 +54,13 @@ impl Fields {
     }
 
     /// Removes all of that name and gives their values.
-    pub fn take(&mut self, name: &HeaderName) -> Vec<HeaderValue> {
+    pub fn take(&mut self, name: &HeaderName) -> Vec<Cow<'a, HeaderValue>> {
         let mut taken = Vec::new();
+        if self.0.iter().all(|(other, _)| **other != *name) {
+            return taken;
+        }
         self.0.retain(|(other, value)| {
-            let found = other == name;
+            let found = **other == *name;
             if found {
                 taken.push(value.clone());
             }
@@ -50,7 +70,7 @@ impl Fields {
     }
 
     /// Names and values in order.
-    pub fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+    pub fn iter(&self) -> impl Iterator<Item = &Field<'a>> {
         self.0.iter()
     }
 
@@ -58,7 +78,7 @@ impl Fields {
     pub fn append_to(self, headers: &mut HeaderMap) {
         for (name, value) in self.0 {
             // Full only beyond 24,000 fields; heads are limited to a hundred.
-            let _ = headers.try_append(name, value);
+            let _ = headers.try_append(name.into_owned(), value.into_owned());
         }
     }
 }
@@ -76,6 +96,8 @@ pub fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
     headers
         .get_all(CONNECTION)
         .iter()
+        // What it usually says names no field that is passed on.
+        .filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"keep-alive"))
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .filter(|name| !kept(name))
@@ -85,23 +107,26 @@ pub fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
 /// A response's header fields as a client gets them (specification, routing 3.11), in their order.
 ///
 /// `Content-Encoding` stays, because bodies are not decoded. A length that stands beside a transfer
-/// coding, or where there is no body (1xx, 204, 304), goes.
+/// coding, or where there is no body (1xx, 204, 304), goes. Most responses stay as they are:
+/// `backend` leaves out what the connection itself says.
 #[must_use]
-pub fn response_headers(status: StatusCode, headers: &HeaderMap) -> HeaderMap {
-    let named = connection_names(headers);
+pub fn response_headers(status: StatusCode, headers: HeaderMap) -> HeaderMap {
     let bodyless = status.is_informational()
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED;
-    let no_length = bodyless || headers.contains_key(TRANSFER_ENCODING);
-    let mut fields = Fields::from_map(headers);
-    fields.keep(|name| {
-        name != CONNECTION
-            && *name != KEEP_ALIVE
-            && name != TRANSFER_ENCODING
-            && !(no_length && name == CONTENT_LENGTH)
-            && !named.contains(name)
-    });
+    let own =
+        |name: &HeaderName| matches!(*name, CONNECTION | TRANSFER_ENCODING) || *name == KEEP_ALIVE;
+    if !bodyless && !headers.keys().any(own) {
+        return headers;
+    }
+    let encoded = headers.contains_key(TRANSFER_ENCODING);
+    let named = connection_names(&headers);
     let mut kept = HeaderMap::with_capacity(headers.len());
+    let mut fields = Fields::default();
+    fields.read(&headers);
+    fields.keep(|name| {
+        !own(name) && !((bodyless || encoded) && name == CONTENT_LENGTH) && !named.contains(name)
+    });
     fields.append_to(&mut kept);
     kept
 }
@@ -123,7 +148,7 @@ mod tests {
 
     fn relayed(status: u16, fields: &[(&str, &str)]) -> Vec<(String, String)> {
         let status = StatusCode::from_u16(status).unwrap();
-        response_headers(status, &map(fields))
+        response_headers(status, map(fields))
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
             .collect()

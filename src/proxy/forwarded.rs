@@ -12,7 +12,7 @@ const PROTOCOL: HeaderName = HeaderName::from_static("x-forwarded-protocol");
 
 /// Says whether the client's connection is secure, as `set_x_forwarded_protocol=proto-only` does:
 /// what the client itself says is removed in any case.
-pub fn protocol(fields: &mut Fields, secure: bool, websocket: bool) {
+pub fn protocol(fields: &mut Fields<'_>, secure: bool, websocket: bool) {
     fields.keep(|name| *name != PROTO && *name != PROTOCOL);
     if secure {
         let scheme = if websocket { "wss" } else { "https" };
@@ -22,7 +22,7 @@ pub fn protocol(fields: &mut Fields, secure: bool, websocket: bool) {
 
 /// Applies the empty rule to `X-Forwarded-For`: nothing is added or cut, but all values are folded
 /// into one field at the end.
-pub fn folded_for(fields: &mut Fields) {
+pub fn folded_for(fields: &mut Fields<'_>) {
     let values = fields.take(&FOR);
     let mut folded: Vec<u8> = Vec::new();
     for part in values.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')) {
@@ -45,7 +45,7 @@ pub fn folded_for(fields: &mut Fields) {
 mod tests {
     use super::*;
 
-    fn fields(list: &[(&'static str, &'static str)]) -> Fields {
+    fn fields(list: &[(&'static str, &'static str)]) -> Fields<'static> {
         let mut fields = Fields::default();
         for (name, value) in list {
             fields.add(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -53,7 +53,7 @@ mod tests {
         fields
     }
 
-    fn shown(fields: &Fields) -> Vec<String> {
+    fn shown(fields: &Fields<'_>) -> Vec<String> {
         fields.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap())).collect()
     }
 

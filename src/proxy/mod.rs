@@ -18,7 +18,9 @@ pub mod exchange;
 pub mod failure;
 pub mod fields;
 pub mod forwarded;
+pub mod heading;
 pub mod hold;
+pub mod kept;
 pub mod offer;
 pub mod onward;
 pub mod opening;
@@ -35,16 +37,19 @@ pub mod upgrade;
 pub mod upload;
 
 use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version, header};
 
-use crate::clock;
 use crate::http::Incoming;
 use crate::http::park::Handoff;
 use crate::route::{Query, Table};
+use crate::wire::names::Spelling;
 use access::Access;
 use answer::Answer;
 use body::Body;
@@ -56,6 +61,22 @@ use request::{Client, HeadError};
 use shared::Shared;
 use sockets::Sockets;
 use upgrade::{Failed, Outcome, Rejection, Via};
+
+/// How a request goes on.
+enum Begun {
+    /// It is answered.
+    Answered(Box<Response<Body>>),
+    /// It asks for a WebSocket.
+    Socket(Pin<Box<dyn Future<Output = Response<Body>>>>),
+    /// Its route's targets are asked.
+    Exchange(Box<Exchange>, Option<Access>),
+}
+
+impl Begun {
+    fn answered(response: Response<Body>) -> Begun {
+        Begun::Answered(Box::new(response))
+    }
+}
 
 /// A shard's proxy.
 pub struct Proxy {
@@ -85,53 +106,72 @@ impl Proxy {
 
     /// Answers one request. Waits for ever when the request is held: whoever takes the connection
     /// over drops this.
-    pub async fn respond(
-        &self,
+    pub fn respond(
+        self: Rc<Self>,
         client: Client,
         request: Request<Incoming>,
+        spelling: Option<Spelling>,
         handoff: Handoff<Onward>,
-    ) -> Response<Body> {
-        self.shared.stats.requests_received.inc();
-        let started = clock::now();
+    ) -> impl Future<Output = Response<Body>> {
         let (parts, body) = request.into_parts();
-        let read =
-            request::context(client, &parts.method, &parts.uri, parts.version, parts.headers);
+        // Done before there is a future, and boxed: what a future holds is moved about.
+        let begun = self.begin(client, parts, spelling, handoff);
+        async move {
+            match begun {
+                Begun::Answered(response) => *response,
+                Begun::Socket(answer) => answer.await,
+                Begun::Exchange(exchange, access) => match exchange.run(body, access).await {
+                    Some(response) => response,
+                    None => std::future::pending().await,
+                },
+            }
+        }
+    }
+
+    /// Looks at a request's head, and says how it goes on.
+    fn begin(
+        self: Rc<Self>,
+        client: Client,
+        parts: Parts,
+        spelling: Option<Spelling>,
+        handoff: Handoff<Onward>,
+    ) -> Begun {
+        self.shared.stats.requests_received.inc();
+        let version = parts.version;
+        let read = request::context(client, &parts.method, &parts.uri, version, parts.headers);
         let context = match read {
             Ok(context) => context,
             Err(HeadError::Connect) => {
                 let failure = Failure::NotImplemented(HeadError::Connect.to_string());
-                return failed(&failure, false, None);
+                return Begun::answered(failed(&failure, false, None));
             }
             Err(error) => {
                 self.shared.stats.requests_malformed.inc();
-                return failed(&Failure::BadHead(error.to_string()), false, None);
+                return Begun::answered(failed(&Failure::BadHead(error.to_string()), false, None));
             }
         };
-        let mut access = Access::begin(&context, started, self.shared.settings.json_log);
-        if context.websocket && !is_handshake(&context, parts.version) {
+        let mut access = Access::begin(&context, self.shared.settings.json_log);
+        if context.websocket && !is_handshake(&context, version) {
             self.shared.stats.requests_malformed.inc();
-            return self.refuse_socket(&Failure::BadHandshake, false, access);
+            return Begun::answered(self.refuse_socket(&Failure::BadHandshake, false, access));
         }
         let Some(route) = self.route(&context) else {
             let debug = self.shared.settings.debug;
-            if context.websocket {
-                return self.refuse_socket(&Failure::NoRoute, debug, access);
-            }
-            return failed(&Failure::NoRoute, debug, access);
+            return Begun::answered(match context.websocket {
+                true => self.refuse_socket(&Failure::NoRoute, debug, access),
+                false => failed(&Failure::NoRoute, debug, access),
+            });
         };
         if let Some(access) = &mut access {
             access.set_route(route.options.id.as_deref());
         }
         if context.websocket {
-            return self.open_socket(context, route, handoff, access).await;
+            let opening = async move { self.open_socket(context, route, handoff, access).await };
+            return Begun::Socket(Box::pin(opening));
         }
         let shared = self.shared.clone();
-        let extensions = parts.extensions;
-        let exchange = Exchange { shared, context, route, handoff, extensions };
-        match exchange.run(body, access).await {
-            Some(response) => response,
-            None => std::future::pending().await,
-        }
+        let exchange = Exchange { shared, context, route, handoff, spelling };
+        Begun::Exchange(Box::new(exchange), access)
     }
 
     fn route(&self, context: &Context) -> Option<RouteRef> {

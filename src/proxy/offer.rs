@@ -12,9 +12,14 @@ use crate::grip::events::{self, Event};
 use crate::grip::message::{Message, MessageKind};
 use crate::limits;
 
-/// See the module.
+/// See the module. Nothing but a pointer while it is empty.
 #[derive(Debug, Default)]
 pub struct Queue {
+    waiting: Option<Box<Waiting>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
     messages: VecDeque<Message>,
     bytes: usize,
     /// Messages at the front that the backend left with us.
@@ -37,57 +42,62 @@ pub struct Offer {
 impl Queue {
     /// Queues a message.
     pub fn push(&mut self, message: Message) {
-        self.bytes += message.content.len();
-        self.messages.push_back(message);
+        let waiting = self.waiting.get_or_insert_default();
+        waiting.bytes += message.content.len();
+        waiting.messages.push_back(message);
     }
 
     /// Whether more must not come in.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.bytes >= limits::EVENTS_QUEUE_BYTES_MAX
+        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes) >= limits::EVENTS_QUEUE_BYTES_MAX
     }
 
     /// Whether there is something that the backend has not been offered. What it left with us is by
     /// itself no reason for a request.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        self.messages.len() > self.kept
+        self.waiting.as_ref().is_some_and(|waiting| waiting.messages.len() > waiting.kept)
     }
 
     /// Encodes at most `messages_max` messages.
     pub fn offer(&self, messages_max: usize, out: &mut BytesMut) -> Offer {
-        let messages = self.messages.len().min(messages_max);
+        let Some(waiting) = &self.waiting else {
+            return Offer { messages: 0, bytes: 0, whole: true, replayed_bytes: 0 };
+        };
+        let messages = waiting.messages.len().min(messages_max);
         let (mut bytes, mut replayed_bytes) = (0, 0);
-        for (place, message) in self.messages.iter().take(messages).enumerate() {
+        for (place, message) in waiting.messages.iter().take(messages).enumerate() {
             bytes += message.content.len();
-            if place < self.kept {
+            if place < waiting.kept {
                 replayed_bytes += message.content.len();
             }
             events::encode(&event(message), out);
         }
-        Offer { messages, bytes, whole: messages == self.messages.len(), replayed_bytes }
+        Offer { messages, bytes, whole: messages == waiting.messages.len(), replayed_bytes }
     }
 
     /// The backend took `bytes` of what it was offered: what is left of a message keeps its kind,
     /// and empty messages go with the bytes before them.
     pub fn took(&mut self, offer: Offer, bytes: usize) {
+        let Some(waiting) = &mut self.waiting else { return };
         let mut left = bytes.min(offer.bytes);
         let mut messages = offer.messages;
         while messages > 0
-            && let Some(front) = self.messages.front_mut()
+            && let Some(front) = waiting.messages.front_mut()
         {
             if front.content.len() > left {
                 front.content.advance(left);
-                self.bytes -= left;
+                waiting.bytes -= left;
                 break;
             }
             left -= front.content.len();
-            self.bytes -= front.content.len();
-            self.messages.pop_front();
+            waiting.bytes -= front.content.len();
+            waiting.messages.pop_front();
             messages -= 1;
         }
-        self.kept = messages;
-        if self.messages.is_empty() {
+        waiting.kept = messages;
+        if waiting.messages.is_empty() {
             self.clear();
         }
     }
@@ -145,7 +155,7 @@ mod tests {
                 queue.took(offer, taken);
             }
             prop_assert_eq!(heard, contents.concat());
-            prop_assert_eq!((queue.messages.len(), queue.bytes, queue.kept), (0, 0, 0));
+            prop_assert!(queue.waiting.is_none());
         }
     }
 }

@@ -99,7 +99,7 @@ pub async fn open(shared: &Shared, origin: &Rc<Origin>, left: impl Future<Output
             },
             Verdict::Accepted => {
                 let negotiated =
-                    match rules::negotiate(&origin.context, &origin.route, &head.headers) {
+                    match rules::negotiate(&origin.context(), &origin.route, &head.headers) {
                         Ok(negotiated) => negotiated,
                         Err(error) => return Opening::Failed(error.to_string()),
                     };

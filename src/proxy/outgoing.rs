@@ -13,13 +13,14 @@ use http::header::{
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use smallvec::SmallVec;
 
 use super::context::Context;
 use super::fields::{self, Fields, KEEP_ALIVE};
 use super::forwarded;
 use super::shared::{Settings, Shared};
 use super::signing::Keys;
-use crate::backend::connect::{Destination, ServerTls};
+use crate::backend::connect::{Destination, To};
 use crate::clock;
 use crate::route::Route;
 use crate::route::target::{Address, Target};
@@ -92,6 +93,7 @@ fn build(
     kind: Kind,
 ) -> Result<Outgoing, OutgoingError> {
     let (host, port) = url_host(context, route, target);
+    let authority = authority(&host, port)?;
     let mut request = Request::new(());
     *request.method_mut() = match kind {
         Kind::Http => context.method.clone(),
@@ -99,37 +101,50 @@ fn build(
         Kind::OverHttp => Method::POST,
     };
     *request.uri_mut() = uri(context, route)?;
-    let authority = match port {
-        Some(port) => HeaderValue::from_str(&format!("{host}:{port}")),
-        None => HeaderValue::from_str(&host),
-    };
-    let authority = authority.map_err(|_| OutgoingError::Host(host.clone().into_owned()))?;
-    let fields = pipeline(settings, keys, context, route, kind);
+    let mut fields = Fields::default();
+    pipeline(&mut fields, settings, keys, context, route, kind);
     let mut headers = HeaderMap::with_capacity(context.headers.len() + 8);
-    headers.append(HOST, authority);
+    if let Ok(authority) = HeaderValue::from_bytes(&authority) {
+        headers.append(HOST, authority);
+    }
     fields.append_to(&mut headers);
     *request.headers_mut() = headers;
-    Ok(Outgoing { destination: destination(target, &host)?, request })
+    Ok(Outgoing { destination: destination(target, &host)?.to_destination(), request })
 }
 
-fn destination(target: &Target, url_host: &str) -> Result<Destination, OutgoingError> {
+/// The host and port of a URL as `Host` has them.
+pub(super) fn authority(
+    host: &str,
+    port: Option<u16>,
+) -> Result<SmallVec<[u8; 64]>, OutgoingError> {
+    if !host.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err(OutgoingError::Host(host.to_owned()));
+    }
+    let mut authority = SmallVec::from_slice(host.as_bytes());
+    if let Some(port) = port {
+        authority.push(b':');
+        authority.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
+    }
+    Ok(authority)
+}
+
+/// Where a target leads. `url_host` is [`url_host`]'s.
+pub(super) fn destination<'a>(
+    target: &'a Target,
+    url_host: &'a str,
+) -> Result<To<'a>, OutgoingError> {
     let Address::Tcp(host, port) = &target.address else { return Err(OutgoingError::BuiltIn) };
     let tls = target.tls.then(|| {
         let name = if target.trust_connect_host { host } else { url_host };
         let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
-        ServerTls { name: bare.to_owned(), insecure: target.insecure }
+        (bare, target.insecure)
     });
-    Ok(Destination {
-        host: host.clone().into_owned(),
-        port: *port,
-        tls,
-        untrusted: target.untrusted,
-    })
+    Ok(To { host, port: *port, tls, untrusted: target.untrusted })
 }
 
 /// Host and port of the URL towards the target: the client's, the route's `as_host` or the target's
 /// `host`, the last one given; lower case, the port only if it is not the backend scheme's default.
-fn url_host<'a>(
+pub(super) fn url_host<'a>(
     context: &'a Context,
     route: &'a Route,
     target: &'a Target,
@@ -181,7 +196,7 @@ pub fn path<'a>(context: &'a Context, route: &Route) -> Cow<'a, str> {
     Cow::Owned([slash, front, rest].concat())
 }
 
-fn uri(context: &Context, route: &Route) -> Result<Uri, OutgoingError> {
+pub(super) fn uri(context: &Context, route: &Route) -> Result<Uri, OutgoingError> {
     let path = path(context, route);
     let text = match &context.query {
         Some(query) => [&*path, "?", query].concat(),
@@ -192,33 +207,25 @@ fn uri(context: &Context, route: &Route) -> Result<Uri, OutgoingError> {
 }
 
 /// The header fields but for `Host`, by the steps of the specification (routing 3.5).
-fn pipeline(
+pub(super) fn pipeline<'a>(
+    fields: &mut Fields<'a>,
     settings: &Settings,
     keys: &Keys,
-    context: &Context,
+    context: &'a Context,
     route: &Route,
     kind: Kind,
-) -> Fields {
+) {
     let options = &route.options;
     let named = fields::connection_names(&context.headers);
-    let mut fields = Fields::from_map(&context.headers);
-    set_route_headers(&mut fields, route);
+    fields.read(&context.headers);
+    set_route_headers(fields, route);
     if !options.orig_headers {
         fields.keep(|name| !name.as_str().starts_with(ORIGINAL));
     } else if !context.trusted {
-        mark_originals(&mut fields);
+        mark_originals(fields);
     }
     let length = fields.take(&CONTENT_LENGTH).into_iter().next();
-    let hop = [
-        HOST,
-        CONNECTION,
-        KEEP_ALIVE,
-        ACCEPT_ENCODING,
-        CONTENT_ENCODING,
-        TRANSFER_ENCODING,
-        EXPECT,
-    ];
-    fields.keep(|name| !hop.contains(name) && !named.contains(name));
+    fields.keep(|name| !is_of_the_hop(name) && !named.contains(name));
     if !context.trusted {
         fields.keep(|name| !name.as_str().starts_with("grip-"));
         if !options.no_grip {
@@ -228,18 +235,25 @@ fn pipeline(
             fields.add(GRIP_FEATURE, HeaderValue::from_static(FEATURES));
         }
     }
-    forwarded::protocol(&mut fields, context.secure, kind != Kind::Http);
-    forwarded::folded_for(&mut fields);
+    forwarded::protocol(fields, context.secure, kind != Kind::Http);
+    forwarded::folded_for(fields);
     match (kind, length) {
-        (Kind::Http, Some(length)) => fields.add(CONTENT_LENGTH, length),
+        (Kind::Http, Some(length)) => fields.put_back(CONTENT_LENGTH, length),
         (Kind::Http, None) => {}
-        _ => for_socket(&mut fields, kind, options.no_grip),
+        _ => for_socket(fields, kind, options.no_grip),
     }
-    fields
+}
+
+/// What concerns this connection only, and what we say ourselves.
+fn is_of_the_hop(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        HOST | CONNECTION | ACCEPT_ENCODING | CONTENT_ENCODING | TRANSFER_ENCODING | EXPECT
+    ) || *name == KEEP_ALIVE
 }
 
 /// The route's `header` options, last to first.
-fn set_route_headers(fields: &mut Fields, route: &Route) {
+fn set_route_headers(fields: &mut Fields<'_>, route: &Route) {
     for (name, value) in route.options.headers.iter().rev() {
         let name = HeaderName::from_bytes(name.as_bytes());
         let parsed = HeaderValue::from_str(value);
@@ -255,13 +269,13 @@ fn set_route_headers(fields: &mut Fields, route: &Route) {
 }
 
 /// Appends a marked copy of every field; those that are marked already move there as they are.
-fn mark_originals(fields: &mut Fields) {
+fn mark_originals(fields: &mut Fields<'_>) {
     let mut marked = Vec::new();
     for (name, value) in fields.iter() {
         if name.as_str().starts_with(ORIGINAL) {
-            marked.push((name.clone(), value.clone()));
+            marked.push((name.clone().into_owned(), value.clone().into_owned()));
         } else if let Ok(name) = HeaderName::try_from(format!("{ORIGINAL}{name}")) {
-            marked.push((name, value.clone()));
+            marked.push((name, value.clone().into_owned()));
         }
     }
     fields.keep(|name| !name.as_str().starts_with(ORIGINAL));
@@ -274,6 +288,9 @@ fn mark_originals(fields: &mut Fields) {
 fn sign(settings: &Settings, keys: &Keys, route: &Route) -> Option<HeaderValue> {
     let issuer = route.options.sig_iss.as_deref().unwrap_or(&settings.sig_iss);
     let candidates = [route.options.sig_key.as_deref(), settings.sig_key.as_deref()];
+    if candidates == [None, None] {
+        return None;
+    }
     match keys.token(issuer, candidates.into_iter().flatten(), clock::unix_seconds()) {
         Ok(token) => token,
         Err(error) => {
@@ -284,7 +301,7 @@ fn sign(settings: &Settings, keys: &Keys, route: &Route) -> Option<HeaderValue> 
 }
 
 /// What a WebSocket client says of its own connection does not concern the backend.
-fn for_socket(fields: &mut Fields, kind: Kind, no_grip: bool) {
+fn for_socket(fields: &mut Fields<'_>, kind: Kind, no_grip: bool) {
     fields.remove(&SEC_WEBSOCKET_EXTENSIONS);
     fields.remove(&UPGRADE);
     match kind {

@@ -4,6 +4,7 @@
 //! target, its id, its metadata. Used by `opening` for the first request and by `courier` for all
 //! others; it knows neither what is said nor what becomes of it.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use bytes::{Bytes, BytesMut};
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 use super::context::{Context, RouteRef};
 use super::conversation::{Answer, Request};
+use super::kept::{Alike, Kept};
 use super::outgoing;
 use super::shared::Shared;
 use crate::backend::body::{AnswerBody, RequestBody};
@@ -54,22 +56,52 @@ impl PostError {
 
 /// What the requests of one client connection have in common.
 pub struct Origin {
-    /// The client's handshake.
-    pub context: Context,
+    handshake: Handshake,
     /// Its route.
     pub route: RouteRef,
     /// Which of the route's targets.
     target: usize,
     connection_id: Uuid,
-    /// `Meta-*`, in the order in which they were set.
-    meta: RefCell<Vec<(HeaderName, HeaderValue)>>,
+    /// `Meta-*`, in the order in which they were set. Most backends set none.
+    meta: RefCell<Option<Box<Meta>>>,
+}
+
+type Meta = Vec<(HeaderName, HeaderValue)>;
+
+/// The client's handshake.
+enum Handshake {
+    /// As it came, until the backend has decided.
+    Fresh(Box<Context>),
+    Kept(Kept),
 }
 
 impl Origin {
     /// The origin of one client connection at the route's target number `target`.
     #[must_use]
     pub fn new(context: Context, route: RouteRef, target: usize, connection_id: Uuid) -> Origin {
-        Origin { context, route, target, connection_id, meta: RefCell::default() }
+        let handshake = Handshake::Fresh(Box::new(context));
+        Origin { handshake, route, target, connection_id, meta: RefCell::default() }
+    }
+
+    /// The same for the rest of the connection's life, as small as can be.
+    #[must_use]
+    pub fn keep(&self, alike: &Alike) -> Origin {
+        Origin {
+            handshake: Handshake::Kept(Kept::new(&self.context(), alike)),
+            route: self.route.clone(),
+            target: self.target,
+            connection_id: self.connection_id,
+            meta: RefCell::new(self.meta.borrow().clone()),
+        }
+    }
+
+    /// The client's handshake; for the time of a request.
+    #[must_use]
+    pub fn context(&self) -> Cow<'_, Context> {
+        match &self.handshake {
+            Handshake::Fresh(context) => Cow::Borrowed(context),
+            Handshake::Kept(kept) => Cow::Owned(kept.context()),
+        }
     }
 
     /// Where the requests go. `None` only for a number that the route does not have.
@@ -86,7 +118,7 @@ impl Origin {
         request: &Request,
     ) -> Result<http::Response<AnswerBody>, PostError> {
         let kind = outgoing::Kind::OverHttp;
-        let outgoing = outgoing::request(shared, &self.context, &self.route, target, kind)?;
+        let outgoing = outgoing::request(shared, &self.context(), &self.route, target, kind)?;
         let mut head = outgoing.request;
         *head.method_mut() = Method::POST;
         self.dress(head.headers_mut(), request);
@@ -119,7 +151,7 @@ impl Origin {
         if request.replayed_bytes > 0 {
             headers.insert(BYTES_REPLAYED, HeaderValue::from(request.replayed_bytes));
         }
-        for (name, value) in self.meta.borrow().iter() {
+        for (name, value) in self.meta.borrow().iter().flat_map(|meta| meta.iter()) {
             headers.insert(name.clone(), value.clone());
         }
     }
@@ -156,18 +188,22 @@ fn interval_s(value: &HeaderValue) -> Option<u32> {
 }
 
 /// `Set-Meta-NAME`: sets, or with an empty value removes; what is set again moves to the end.
-fn remember(meta: &mut Vec<(HeaderName, HeaderValue)>, headers: &HeaderMap) {
+fn remember(all: &mut Option<Box<Meta>>, headers: &HeaderMap) {
     for (name, value) in headers {
         let Some(name) = name.as_str().strip_prefix("set-") else { continue };
         if !name.starts_with("meta-") || name == "meta-" {
             continue;
         }
+        let meta = all.get_or_insert_default();
         meta.retain(|(known, _)| known.as_str() != name);
-        if value.is_empty() {
-            continue;
+        // A copy: the value may be a part of the backend's much larger response head.
+        let value = Some(value).filter(|value| !value.is_empty());
+        let value = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
+        if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
+            meta.push((name, value));
         }
-        if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
-            meta.push((name, value.clone()));
+        if meta.is_empty() {
+            *all = None;
         }
     }
 }
@@ -247,14 +283,17 @@ mod tests {
 
     #[test]
     fn metadata_is_kept_in_the_order_in_which_it_was_set() {
-        let mut meta = Vec::new();
+        let mut meta = None;
         let mut set = |lines: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for &(name, value) in lines {
                 headers.append(name, HeaderValue::from_static(value));
             }
             remember(&mut meta, &headers);
-            let texts = meta.iter().map(|(n, v)| format!("{n}={}", v.to_str().unwrap()));
+            let texts = meta
+                .iter()
+                .flat_map(|meta| meta.iter())
+                .map(|(n, v)| format!("{n}={}", v.to_str().unwrap()));
             texts.collect::<Vec<_>>()
         };
         assert_eq!(set(&[("set-meta-a", "1"), ("set-meta-b", "2")]), ["meta-a=1", "meta-b=2"]);

@@ -16,7 +16,7 @@ use super::rules;
 use super::shared::Shared;
 use super::upgrade::{Attempt, Failed, Outcome, Rejection, lease, rejected, switching};
 use crate::backend::body::RequestBody;
-use crate::backend::http::Opened;
+use crate::backend::exchange::Opened;
 use crate::listen::stream::Stream;
 use crate::route::target::Target;
 use crate::ws::handshake;

@@ -5,7 +5,7 @@
 //! (dot segments, backslashes, an unusual host) goes through the URL parser.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 use http::header::{HOST, UPGRADE};
@@ -93,7 +93,12 @@ fn host(given: &str, default_port: u16) -> Result<Rc<str>, HeadError> {
         Some(_) => return Err(HeadError::Host),
     };
     let ends_in_digit = name.bytes().last().is_some_and(|b| b.is_ascii_digit());
-    let name = if !name.is_empty() && name.bytes().all(plain) && !ends_in_digit {
+    // std reads an IPv4 address only in the spelling that URLs give it.
+    let usual = match ends_in_digit {
+        true => name.parse::<Ipv4Addr>().is_ok(),
+        false => !name.is_empty() && name.bytes().all(plain),
+    };
+    let name = if usual {
         Cow::Borrowed(name)
     } else {
         // What ends in a digit may be an IPv4 address in one of its many spellings.
@@ -103,6 +108,7 @@ fn host(given: &str, default_port: u16) -> Result<Rc<str>, HeadError> {
         })
     };
     Ok(match port.filter(|port| *port != default_port) {
+        Some(_) if usual && !given.contains(":0") => given.into(),
         Some(port) => format!("{name}:{port}").into(),
         None => Rc::from(&*name),
     })
@@ -159,6 +165,9 @@ mod tests {
         assert_eq!(host_of("A.com:80"), "a.com");
         assert_eq!(host_of("a.com:8080"), "a.com:8080");
         assert_eq!(host_of("127.0.0.1:7999"), "127.0.0.1:7999");
+        assert_eq!(host_of("127.1:7999"), "127.0.0.1:7999");
+        assert_eq!(host_of("127.0.0.01:080"), "127.0.0.1");
+        assert_eq!(host_of("a.com:08080"), "a.com:8080");
         assert_eq!(host_of("[::1]:7999"), "[::1]:7999");
         assert_eq!(host_of("[::1]"), "[::1]");
         assert_eq!(&*read("/", &[]).unwrap().host, "localhost");

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::conversation::{Conversation, Reply, opening_reply};
 use super::courier::{self, Client, Link, finish};
 use super::echo::{Echo, Progress, count};
+use super::kept::Alike;
 use super::opening::Accepted;
 use super::over_http::Origin;
 use super::rules;
@@ -42,6 +43,8 @@ pub enum Flow {
 pub struct Sockets {
     shared: Rc<Shared>,
     entries: RefCell<HashMap<SessionId, Entry, ahash::RandomState>>,
+    /// What their handshakes have alike.
+    alike: Alike,
     this: Weak<Sockets>,
 }
 
@@ -55,7 +58,12 @@ impl Sockets {
     /// A shard that has none yet.
     #[must_use]
     pub fn new(shared: Rc<Shared>) -> Rc<Sockets> {
-        Rc::new_cyclic(|this| Sockets { shared, entries: RefCell::default(), this: this.clone() })
+        Rc::new_cyclic(|this| Sockets {
+            shared,
+            entries: RefCell::default(),
+            alike: Alike::default(),
+            this: this.clone(),
+        })
     }
 
     /// The shard's company.
@@ -147,13 +155,13 @@ impl Sockets {
     }
 
     /// Takes up a client that its backend has accepted, and gives it what came with the acceptance.
-    pub(super) fn add_over_http(&self, id: SessionId, origin: Rc<Origin>, accepted: Accepted) {
+    pub(super) fn add_over_http(&self, id: SessionId, origin: &Origin, accepted: Accepted) {
         let one_event = origin.target().is_some_and(|target| target.one_event);
         let mut conversation = Conversation::new(one_event, accepted.interval_s);
         let first = opening_reply(&mut conversation, accepted.events);
         let link = Rc::new(Link {
             id,
-            origin,
+            origin: origin.keep(&self.alike),
             prefix: accepted.negotiated.prefix,
             conversation: RefCell::new(conversation),
             incoming: RefCell::new(Messages::new(Sender::Client)),
@@ -244,7 +252,7 @@ impl Sockets {
     /// The client broke the protocol: it is told why, and its backend that it is gone.
     fn broke(&self, link: &Link, violation: Violation) -> Flow {
         count(&self.shared, violation);
-        tracing::info!("{}: client dropped: {violation}", rules::uri(&link.origin.context));
+        tracing::info!("{}: client dropped: {violation}", rules::uri(&link.origin.context()));
         link.conversation.borrow_mut().client_gone();
         let awaited = link.client.get() == Client::Awaited;
         self.end(link);

@@ -3,6 +3,8 @@
 //! A task while the connection is served; a connection that is parked has none, and gets a new one
 //! here when it has a next request.
 
+use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,8 +13,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::client;
+use super::starting::Start;
 use super::state::{Shard, Ticket};
-use crate::clock;
 use crate::http::park::Handoff;
 use crate::http::{self, Ended, Incoming};
 use crate::hub::slab::SessionId;
@@ -20,8 +22,22 @@ use crate::listen::stream::{Socket, Stream};
 use crate::proxy::onward::Onward;
 use crate::proxy::request::Client;
 
-/// Serves a connection from its first byte. The ticket counts it until it ends or is parked.
-pub async fn run(shard: Rc<Shard>, socket: Socket, tls: Option<Arc<ServerConfig>>, ticket: Ticket) {
+/// A client that was just accepted.
+pub struct Newcomer {
+    /// Its connection.
+    pub socket: Socket,
+    /// Where it comes from.
+    pub peer: IpAddr,
+    /// TLS is spoken, so configured.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Lives until it has sent its first request head.
+    pub start: Start,
+}
+
+/// Serves a connection from its first byte. The ticket counts it until it ends or is parked. Its
+/// time-out is the business of `starting` until the first request head has come.
+pub async fn run(shard: Rc<Shard>, client: Newcomer, ticket: Ticket) {
+    let Newcomer { socket, peer, tls, start } = client;
     let stream = match tls {
         None => Stream::Plain(socket),
         Some(config) => match handshake(&shard, socket, config).await {
@@ -29,11 +45,12 @@ pub async fn run(shard: Rc<Shard>, socket: Socket, tls: Option<Arc<ServerConfig>
             None => return,
         },
     };
-    serve(shard, stream, Bytes::new(), ticket).await;
+    converse(shard, stream, Bytes::new(), ticket, Some(peer), Some(start)).await;
 }
 
 async fn handshake(shard: &Rc<Shard>, socket: Socket, config: Arc<ServerConfig>) -> Option<Stream> {
-    let handshake = TlsAcceptor::from(config).accept(socket);
+    // Boxed: every connection's task would have room for it otherwise.
+    let handshake = Box::pin(TlsAcceptor::from(config).accept(socket));
     tokio::select! {
         done = handshake => match done {
             Ok(stream) => Some(Stream::Tls(Box::new(stream))),
@@ -42,24 +59,37 @@ async fn handshake(shard: &Rc<Shard>, socket: Socket, config: Arc<ServerConfig>)
                 None
             }
         },
-        () = clock::sleep_ms(shard.settings.http.idle_ms) => None,
         () = shard.stopped() => None,
     }
 }
 
-/// Serves the requests of a connection until it ends or somebody else takes it over.
+/// Serves the next requests of a connection that was parked.
 pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes, ticket: Ticket) {
-    let client = Client { peer: stream.socket().peer(), secure: stream.is_tls() };
+    let peer = stream.socket().peer();
+    converse(shard, stream, read_ahead, ticket, peer, None).await;
+}
+
+/// Serves the requests of a connection until it ends or somebody else takes it over.
+async fn converse(
+    shard: Rc<Shard>,
+    stream: Stream,
+    read_ahead: Bytes,
+    ticket: Ticket,
+    peer: Option<IpAddr>,
+    start: Option<Start>,
+) {
+    let client = Client { peer, secure: stream.is_tls() };
     let handoff = Handoff::default();
     let respond = {
         let (proxy, handoff) = (shard.proxy.clone(), handoff.clone());
-        move |request: ::http::Request<Incoming>| {
-            let (proxy, handoff) = (proxy.clone(), handoff.clone());
-            async move { Ok(proxy.respond(client, request, handoff).await) }
+        let start = Cell::new(start);
+        move |request: ::http::Request<Incoming>, spelling| {
+            drop(start.take());
+            Rc::clone(&proxy).respond(client, request, spelling, handoff.clone())
         }
     };
     let ended = {
-        let stop = shard.stopped();
+        let stop = (shard.stopped(), || shard.is_stopping());
         http::serve(stream, read_ahead, &shard.settings.http, handoff, stop, respond).await
     };
     match ended {

@@ -5,11 +5,14 @@
 //! then does what follows from it (notices of the lot, effects of the hub), and sleeps until the
 //! next deadline unless there is more to deliver.
 
+pub mod accept;
 pub mod client;
 pub mod connection;
 pub mod mailbox;
 pub mod parked;
+pub mod starting;
 pub mod state;
+pub mod thrift;
 
 use std::io;
 use std::rc::Rc;
@@ -24,6 +27,7 @@ use crate::parking::poll::Poll;
 use crate::route::Table;
 use crate::tls::certificates::Certificates;
 use crate::tls::server::ServerTls;
+use accept::Door;
 use mailbox::{Command, Inbox};
 use state::{Settings, Shard};
 
@@ -59,9 +63,12 @@ async fn serve(start: Start) -> io::Result<()> {
         let port = bound.local_addr()?.port();
         let tls = certificates.map(|found| ServerTls::new(found, port)).transpose();
         let tls = tls.map_err(io::Error::other)?;
-        let listener = Listener::new(bound, shard.stats.clone())?;
-        accepting.push(tokio::task::spawn_local(accept(shard.clone(), listener, tls)));
+        let door = Door::new(shard.clone(), Listener::new(bound)?, tls);
+        accepting.push(tokio::task::spawn_local(door.run()));
     }
+    let starting = shard.starting.clone();
+    accepting.push(tokio::task::spawn_local(async move { starting.watch().await }));
+    accepting.push(tokio::task::spawn_local(thrift::run(shard.clone())));
     let mut ready = Vec::new();
     let mut scratch = vec![0; parked::READ_BYTES_MAX];
     let mut deadline: Option<Tick> = None;
@@ -112,16 +119,5 @@ async fn serve(start: Start) -> io::Result<()> {
         if end.is_some_and(|end| now >= end || shard.is_empty()) {
             return Ok(());
         }
-    }
-}
-
-async fn accept(shard: Rc<Shard>, listener: Listener, tls: Option<ServerTls>) {
-    loop {
-        shard.room().await;
-        let socket = listener.accept().await;
-        // Counted from here on: the task itself runs only later.
-        let ticket = shard.ticket();
-        let config = tls.as_ref().map(|tls| tls.config(clock::now().0));
-        tokio::task::spawn_local(connection::run(shard.clone(), socket, config, ticket));
     }
 }

@@ -11,10 +11,12 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::mailbox::Command;
+use super::starting::Starting;
 use crate::backend::{self, Backend};
 use crate::clock::{self, Tick};
 use crate::http;
 use crate::hub::{Hub, registry};
+use crate::limits;
 use crate::parking::poll::Poll;
 use crate::parking::{self, Lot};
 use crate::proxy::shared::{self, Shared};
@@ -28,6 +30,12 @@ use crate::tls::client::ClientTls;
 pub struct Settings {
     /// Client connections of one shard; at the cap further ones wait in the kernel.
     pub connections_max: usize,
+    /// At the cap further ones are refused instead.
+    pub refuse_at_capacity: bool,
+    /// Clients of one shard at once that have not sent their first request head.
+    pub handshakes_max: usize,
+    /// How long a client may take to its first whole request head, in milliseconds.
+    pub handshake_ms: u64,
     /// Stopping: what is in flight gets this long.
     pub drain_ms: u64,
     /// Of the HTTP side.
@@ -54,10 +62,13 @@ pub struct Shard {
     pub proxy: Rc<Proxy>,
     /// The counters.
     pub stats: Rc<Stats>,
+    /// Clients that have not asked for anything yet.
+    pub starting: Rc<Starting>,
     /// The rest.
     pub settings: Settings,
     serving: Cell<usize>,
     gate: Notify,
+    storm: Notify,
     bell: Rc<Notify>,
     stop: Rc<Notify>,
     stopping: Cell<bool>,
@@ -85,14 +96,17 @@ impl Shard {
             settings: settings.proxy.clone(),
             keys: signing::Keys::new(PathBuf::new()),
         });
+        let starting = Starting::new(settings.handshakes_max, settings.handshake_ms, stats.clone());
         Shard {
             hub,
             lot,
             proxy: Rc::new(Proxy::new(shared, table)),
             stats,
+            starting,
             settings,
             serving: Cell::new(0),
             gate: Notify::new(),
+            storm: Notify::new(),
             bell: ring,
             stop: Rc::new(Notify::new()),
             stopping: Cell::new(false),
@@ -154,11 +168,31 @@ impl Shard {
         self.serving.get() + self.lot.borrow().parked()
     }
 
+    /// How many connections are served: neither parked nor gone.
+    pub(super) fn serving(&self) -> usize {
+        self.serving.get()
+    }
+
+    /// Waits until so many connections are served at once that it is a storm.
+    pub(super) async fn storm(&self) {
+        self.storm.notified().await;
+    }
+
+    /// Whether no further connection may come in.
+    pub(super) fn is_full(&self) -> bool {
+        self.connections() >= self.settings.connections_max
+    }
+
     /// Waits until another connection may come in.
     pub(super) async fn room(&self) {
-        while self.connections() >= self.settings.connections_max {
-            self.gate.notified().await;
+        while self.is_full() {
+            self.left().await;
         }
+    }
+
+    /// Waits until a connection leaves.
+    pub(super) async fn left(&self) {
+        self.gate.notified().await;
     }
 
     /// Whether nobody is connected.
@@ -169,12 +203,16 @@ impl Shard {
     /// A connection is being served while the ticket lives.
     pub fn ticket(self: &Rc<Shard>) -> Ticket {
         self.serving.set(self.serving.get() + 1);
+        if self.serving.get() == limits::STORM_CONNECTIONS {
+            self.storm.notify_one();
+        }
         Ticket(self.clone())
     }
 
     /// A held connection has ended: another one may come in.
     pub fn made_room(&self) {
-        self.gate.notify_one();
+        // All listeners: the one that is told alone may have nobody waiting.
+        self.gate.notify_waiters();
         if self.stopping.get() {
             // The loop ends when nobody is left, and sleeps meanwhile.
             self.bell.notify_one();

@@ -4,6 +4,7 @@
 pub mod frame;
 pub mod framing;
 pub mod http1;
+pub mod names;
 pub mod params;
 pub mod text;
 pub mod tnet;

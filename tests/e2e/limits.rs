@@ -1,20 +1,6 @@
-//! What happens at the bounds: connections, subscriptions, request bodies, what a client is owed.
+//! What happens at the bounds: subscriptions, request bodies, what a client is owed.
 
 use super::harness::{Answer, Backend, Client, Publisher, Server};
-
-#[tokio::test]
-async fn beyond_the_last_connection_clients_wait() {
-    let routes = ["* test".to_owned()];
-    let server = Server::start_with(&routes, &["--workers", "1", "--client-maxconn", "2"]);
-    let mut first = Client::get(server.http, "/stream").await;
-    first.head().await;
-    let mut second = Client::get(server.http, "/stream").await;
-    second.head().await;
-    let mut third = Client::get(server.http, "/").await;
-    assert!(!third.hears().await, "the third was not to be served yet");
-    drop(first);
-    assert_eq!(third.response().await.1, "Hello from the linchpin test handler!\n");
-}
 
 #[tokio::test]
 async fn only_the_first_channels_are_subscribed() {

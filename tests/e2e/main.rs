@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod accepting;
 mod binary;
 mod control;
 mod headers;

@@ -29,6 +29,10 @@ struct Secure {
 
 /// A server with certificates for one name, a wildcard, and any other name.
 fn start(route: &str, backend: Backend) -> Secure {
+    start_with(route, backend, &[])
+}
+
+fn start_with(route: &str, backend: Backend, more: &[&str]) -> Secure {
     let folder = tempfile::tempdir().expect("a folder");
     let mut roots = rustls::RootCertStore::empty();
     for (file, names) in [
@@ -40,7 +44,7 @@ fn start(route: &str, backend: Backend) -> Secure {
         roots.add(made).expect("a root");
     }
     let certs = folder.path().to_string_lossy().into_owned();
-    let arguments = ["--https-port", "0", "--certs", &certs];
+    let arguments = [&["--https-port", "0", "--certs", &certs], more].concat();
     let server = Server::start_with(&[route.to_owned()], &arguments);
     Secure { server, backend, roots, _folder: folder }
 }
@@ -147,4 +151,34 @@ async fn plain_http_on_the_tls_port_is_closed() {
     let mut client = Client::get(address, "/").await;
     let rest = client.rest().await;
     assert!(!rest.starts_with(b"HTTP/1.1 200"), "{:?}", String::from_utf8_lossy(&rest));
+}
+
+#[tokio::test]
+async fn silent_clients_do_not_keep_handshakes_out() {
+    let limits = ["--workers", "1", "--handshakes-max", "3"];
+    let mut secure = start_with("* test", Backend::manual(), &limits);
+    let address = secure.server.https.expect("it serves TLS");
+    let mut silent = Vec::new();
+    for _ in 0..6 {
+        silent.push(Client::connect(address).await);
+    }
+    let stream = secure.connect("one.example").await.expect("a handshake");
+    let mut client = Client::over(stream);
+    client.send("GET / HTTP/1.1\r\nHost: one.example\r\n\r\n").await;
+    assert_eq!(client.response().await.1, "Hello from the linchpin test handler!\n");
+    for mut client in silent.drain(..3) {
+        client.expect_closed().await;
+    }
+    assert!(secure.server.counted("handshakes_dropped") >= 3);
+}
+
+#[tokio::test]
+async fn at_capacity_a_tls_client_is_closed() {
+    let limits = ["--workers", "1", "--client-maxconn", "1", "--at-capacity", "503"];
+    let mut secure = start_with("* test", Backend::manual(), &limits);
+    let mut client = Client::over(secure.connect("one.example").await.expect("a handshake"));
+    client.send("GET /stream HTTP/1.1\r\nHost: one.example\r\n\r\n").await;
+    client.head().await;
+    assert!(secure.connect("one.example").await.is_err());
+    assert_eq!(secure.server.counted("clients_refused"), 1);
 }

@@ -177,6 +177,15 @@ impl Name {
         self.length = self.length.saturating_add(1);
     }
 
+    /// Adds characters.
+    pub(super) fn add(&mut self, part: &[u8]) {
+        let room = self.bytes.get_mut(self.length..).unwrap_or_default();
+        for (place, byte) in room.iter_mut().zip(part) {
+            *place = byte.to_ascii_lowercase();
+        }
+        self.length = self.length.saturating_add(part.len());
+    }
+
     /// Whether this is the whole of the name, given in lower case.
     pub(super) fn is(&self, name: &[u8]) -> bool {
         self.bytes.get(..self.length) == Some(name)

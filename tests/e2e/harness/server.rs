@@ -118,8 +118,39 @@ impl Server {
 
     /// Asks the process to stop, as an init system does.
     pub fn terminate(&self) {
-        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a child has an id");
-        kill_process(pid, Signal::TERM).expect("the child is there");
+        kill_process(self.pid(), Signal::TERM).expect("the child is there");
+    }
+
+    /// From now on the process may have so many descriptors.
+    pub fn limit_descriptors(&self, count: u64) {
+        use rustix::process::{Resource, Rlimit, prlimit};
+        let limit = Rlimit { current: Some(count), maximum: Some(count) };
+        prlimit(Some(self.pid()), Resource::Nofile, limit).expect("a lower limit");
+    }
+
+    /// User and system time that the process has used.
+    pub fn cpu_time(&self) -> Duration {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(path).expect("the child is there");
+        // After the name, which is in brackets: utime and stime are the fields 14 and 15.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks = fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+        let per_second = rustix::param::clock_ticks_per_second();
+        Duration::from_millis(ticks.sum::<u64>() * 1000 / per_second)
+    }
+
+    /// Stops the process; how often it counted what has this name.
+    pub fn counted(&mut self, name: &str) -> u64 {
+        self.terminate();
+        let line = self.wait_for_line("counters:");
+        let mut words = line.split_whitespace().filter_map(|word| word.split_once('='));
+        words
+            .find(|(each, _)| *each == name)
+            .map_or(0, |(_, count)| count.parse().expect("a count"))
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed()).expect("a child has an id")
     }
 
     /// Waits until the process has ended and gives its exit code.

@@ -1,0 +1,161 @@
+//! One connection to a backend, driven by whoever uses it: no task and no timer of its own.
+//!
+//! A request's future (`exchange`) and then its answer's body (`body`) read and write it; between
+//! requests it lies in the pool without a buffer. What must happen while nothing happens (silence,
+//! idleness) is seen to by the pool's keeper, through the [`Link`].
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::connect::{BackendStream, Destination};
+use crate::clock::{self, Tick};
+
+/// Read at once at first, and at most. What fills its buffer makes the next one larger.
+const READ_BYTES: (usize, usize) = (4 * 1024, 128 * 1024);
+
+/// What the keeper knows of a connection in use.
+pub struct Link {
+    /// Where it leads.
+    pub destination: Rc<Destination>,
+    /// When bytes last went either way, or when it was last taken into use.
+    pub progress: Cell<Tick>,
+    /// A request uses it: silence counts.
+    pub busy: Cell<bool>,
+    /// It was given up for its silence.
+    timed_out: Cell<bool>,
+    user: RefCell<Option<Waker>>,
+}
+
+impl Link {
+    /// Gives the connection up for its silence.
+    pub fn time_out(&self) {
+        self.timed_out.set(true);
+        if let Some(user) = self.user.take() {
+            user.wake();
+        }
+    }
+
+    /// Whether it was given up for its silence.
+    #[must_use]
+    pub fn is_timed_out(&self) -> bool {
+        self.timed_out.get()
+    }
+
+    /// Who is to be woken then.
+    fn attend(&self, cx: &Context<'_>) {
+        let mut user = self.user.borrow_mut();
+        if !user.as_ref().is_some_and(|user| user.will_wake(cx.waker())) {
+            *user = Some(cx.waker().clone());
+        }
+    }
+}
+
+/// See the module. Dropping it closes it.
+pub struct Connection {
+    io: BackendStream,
+    /// What has been read and not been used.
+    pub read: BytesMut,
+    read_bytes: usize,
+    link: Rc<Link>,
+}
+
+impl Connection {
+    /// A connection that was just made.
+    #[must_use]
+    pub fn new(io: BackendStream, destination: Rc<Destination>) -> Box<Connection> {
+        let link = Rc::new(Link {
+            destination,
+            progress: Cell::new(clock::now()),
+            busy: Cell::new(true),
+            timed_out: Cell::new(false),
+            user: RefCell::new(None),
+        });
+        Box::new(Connection { io, read: BytesMut::new(), read_bytes: READ_BYTES.0, link })
+    }
+
+    /// What the keeper knows of it.
+    #[must_use]
+    pub fn link(&self) -> &Rc<Link> {
+        &self.link
+    }
+
+    /// Takes it into use.
+    pub fn begin(&self, now: Tick) {
+        self.link.busy.set(true);
+        self.link.progress.set(now);
+    }
+
+    /// Puts it out of use: it keeps no buffer and wakes nobody.
+    pub fn rest(&mut self) {
+        self.read = BytesMut::new();
+        self.read_bytes = READ_BYTES.0;
+        self.link.busy.set(false);
+        self.link.user.take();
+    }
+
+    /// Whether an idle connection is of no more use: the backend closed it, or said something that
+    /// nobody had asked for. Costs no system call while nothing has come.
+    pub fn is_stale(&mut self) -> bool {
+        let mut scratch = [0_u8; 1];
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut into = ReadBuf::new(&mut scratch);
+        Pin::new(&mut self.io).poll_read(&mut cx, &mut into).is_ready()
+    }
+
+    /// Reads once; 0 is the end.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.link.attend(cx);
+        if self.link.is_timed_out() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if self.read.capacity().saturating_sub(self.read.len()) < self.read_bytes / 2 {
+            self.read.reserve(self.read_bytes);
+        }
+        let room = self.read.capacity().saturating_sub(self.read.len());
+        let read = ready!(pin!(self.io.read_buf(&mut self.read)).poll(cx))?;
+        if read >= room {
+            self.read_bytes = self.read_bytes.saturating_mul(2).min(READ_BYTES.1);
+        }
+        self.link.progress.set(clock::now());
+        Poll::Ready(Ok(read))
+    }
+
+    /// Writes some of these.
+    pub fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.link.attend(cx);
+        let written = ready!(match pieces {
+            [piece] => Pin::new(&mut self.io).poll_write(cx, piece),
+            pieces => Pin::new(&mut self.io).poll_write_vectored(cx, pieces),
+        })?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    /// Says that bytes have gone out, where that takes long enough to matter.
+    pub fn progressed(&self) {
+        self.link.progress.set(clock::now());
+    }
+
+    /// Gives what was written to the system, where something lies between (TLS).
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    /// The stream, and what was read from it ahead.
+    #[must_use]
+    pub fn into_parts(self) -> (BackendStream, Bytes) {
+        (self.io, self.read.freeze())
+    }
+}

@@ -1,0 +1,169 @@
+//! One exchange, or one WebSocket handshake, over one connection.
+//!
+//! Called by the roof only. Knows connections, not where they come from.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use super::body::AnswerBody;
+use super::connect::{BackendStream, Destination};
+use super::connection::Connection;
+use super::error::{Error, Kind, Stage};
+use super::head::{self, ResponseHead};
+use super::outbound::{Outbound, OutboundError};
+use super::pool::Pool;
+
+/// How a backend answered a WebSocket handshake.
+pub enum Opened {
+    /// 101: the connection is no longer HTTP. The accept value is not checked here.
+    Switched {
+        /// Status and headers.
+        response: Response<()>,
+        /// The connection.
+        io: BackendStream,
+        /// What the backend sent right after the head.
+        read_ahead: Bytes,
+    },
+    /// Any other answer.
+    Answered(Response<AnswerBody>),
+}
+
+/// An exchange that failed.
+pub struct Failed {
+    /// Why.
+    pub error: Error,
+    /// Where the connection led.
+    pub destination: Rc<Destination>,
+    /// The request as far as it had come.
+    pub request: Outbound,
+    /// Not a byte of a response came, and the connection was closed.
+    pub silent: bool,
+}
+
+/// Sends a request; the response's body takes the connection on.
+pub async fn exchange(
+    mut talk: Box<Talk>,
+    pool: &Rc<Pool>,
+) -> Result<Response<AnswerBody>, Box<Failed>> {
+    match poll_fn(|cx| talk.poll(cx)).await {
+        Ok(head) if head.response.status() != StatusCode::SWITCHING_PROTOCOLS => {
+            Ok(talk.answer(head, pool))
+        }
+        Ok(_) => Err(Box::new(talk.failed(Error::new(
+            Stage::Head,
+            Kind::Malformed,
+            "switches protocols without being asked",
+        )))),
+        Err(error) => Err(Box::new(talk.failed(error))),
+    }
+}
+
+/// Sends a WebSocket handshake and waits for the answer.
+pub async fn upgrade(mut talk: Box<Talk>, pool: &Rc<Pool>) -> Result<Opened, Error> {
+    let head = poll_fn(|cx| talk.poll(cx)).await?;
+    if head.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Opened::Answered(talk.answer(head, pool)));
+    }
+    let (io, read_ahead) = talk.connection.into_parts();
+    Ok(Opened::Switched { response: head.response, io, read_ahead })
+}
+
+/// A request under way. Boxed: whoever waits for it is moved about.
+pub struct Talk {
+    connection: Box<Connection>,
+    request: Outbound,
+    sent: bool,
+    /// The connection did not take all of the request; the backend may have answered all the same.
+    broken: Option<Error>,
+    /// Anything has come.
+    heard: bool,
+    /// Bytes at the front of what was read that do not end a head.
+    seen: usize,
+    limit_bytes: usize,
+}
+
+impl Talk {
+    /// A request that is to be sent over `connection`; its response's head may have so many bytes.
+    #[must_use]
+    pub fn new(connection: Box<Connection>, request: Outbound, limit_bytes: usize) -> Box<Talk> {
+        let (sent, heard, broken) = (false, false, None);
+        Box::new(Talk { connection, request, sent, broken, heard, seen: 0, limit_bytes })
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
+        if !self.sent {
+            match self.request.poll(cx, &mut self.connection) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.sent = true,
+                Poll::Ready(Err(OutboundError::Connection(error))) => {
+                    self.sent = true;
+                    self.broken = Some(Error::from_io(&error, Stage::Head));
+                }
+                Poll::Ready(Err(OutboundError::Body(error))) => {
+                    let detail = format!("the request's body failed: {error}");
+                    return Poll::Ready(Err(Error::new(Stage::Send, Kind::Upload, detail)));
+                }
+            }
+        }
+        loop {
+            match self.connection.poll_fill(cx) {
+                // What it has closed without a word it will not answer.
+                Poll::Pending => match self.broken.take() {
+                    Some(error) => return Poll::Ready(Err(error)),
+                    None => return Poll::Pending,
+                },
+                Poll::Ready(Ok(0)) => {
+                    let closed = Error::new(Stage::Head, Kind::Closed, "closed before the answer");
+                    return Poll::Ready(Err(self.broken.take().unwrap_or(closed)));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(Error::from_io(&error, Stage::Head)));
+                }
+            }
+            self.heard = true;
+            match self.read() {
+                Ok(None) => {}
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Err(error) => {
+                    let error = Error::new(Stage::Head, Kind::Malformed, error.to_string());
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+    }
+
+    /// The head, if it is there. 1xx are skipped.
+    fn read(&mut self) -> Result<Option<ResponseHead>, head::HeadError> {
+        while !self.connection.read.is_empty() {
+            let (read, method) = (&mut self.connection.read, self.request.method());
+            let Some(head) = head::response(read, self.seen, method, self.limit_bytes)? else {
+                self.seen = self.connection.read.len();
+                return Ok(None);
+            };
+            let status = head.response.status();
+            if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+                return Ok(Some(head));
+            }
+            self.seen = 0;
+        }
+        Ok(None)
+    }
+
+    fn answer(self, head: ResponseHead, pool: &Rc<Pool>) -> Response<AnswerBody> {
+        let persistent = head.persistent && self.broken.is_none();
+        let request = (!self.sent).then(|| Box::new(self.request));
+        let body = AnswerBody::new(self.connection, head.length, persistent, request, pool);
+        head.response.map(|()| body)
+    }
+
+    fn failed(self, error: Error) -> Failed {
+        let silent = error.kind == Kind::Closed && !self.heard;
+        let destination = Rc::clone(&self.connection.link().destination);
+        Failed { error, destination, request: self.request, silent }
+    }
+}

@@ -1,0 +1,346 @@
+//! Heads on the wire: a request's on its way out, a response's on its way in. Pure.
+//!
+//! Used by `exchange`; `proxy` makes the requests. What a response's head says of the connection
+//! is obeyed here and left out: `Connection` that only says whether it persists, `Keep-Alive`, and
+//! the transfer coding, which is taken off.
+
+use std::mem::MaybeUninit;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use smallvec::SmallVec;
+
+use super::upload::RequestBody;
+use crate::http::spelling;
+use crate::wire::names;
+
+/// Most header fields of a response.
+const HEADERS_MAX: usize = 100;
+
+/// A request's head as it is written, but for its framing.
+#[derive(Clone, Debug)]
+pub struct RequestHead {
+    method: Method,
+    bytes: Vec<u8>,
+}
+
+impl RequestHead {
+    /// A head with its request line. Path and query are what a request line may have.
+    #[must_use]
+    pub fn new(method: Method, path: &str, query: Option<&str>) -> RequestHead {
+        let mut bytes = Vec::with_capacity(512);
+        bytes.extend_from_slice(method.as_str().as_bytes());
+        bytes.push(b' ');
+        bytes.extend_from_slice(path.as_bytes());
+        if let Some(query) = query {
+            bytes.push(b'?');
+            bytes.extend_from_slice(query.as_bytes());
+        }
+        bytes.extend_from_slice(b" HTTP/1.1\r\n");
+        RequestHead { method, bytes }
+    }
+
+    /// The head of `request`, framed by its body; names as they are usually written.
+    #[must_use]
+    pub fn of(request: &Request<RequestBody>) -> RequestHead {
+        let uri = request.uri();
+        let path = if uri.path().is_empty() { "/" } else { uri.path() };
+        let mut head = RequestHead::new(request.method().clone(), path, uri.query());
+        for (name, value) in request.headers() {
+            if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
+                head.field(name, value.as_bytes(), None);
+            }
+        }
+        head.frame(request.body(), request.headers().get(CONTENT_LENGTH), None);
+        head
+    }
+
+    /// Adds a field; `spelled` is how its name is written if not as usual.
+    pub fn field(&mut self, name: &HeaderName, value: &[u8], spelled: Option<&[u8]>) {
+        self.name(name, spelled);
+        self.value(value);
+    }
+
+    fn name(&mut self, name: &HeaderName, spelled: Option<&[u8]>) {
+        match spelled {
+            Some(spelled) => self.bytes.extend_from_slice(spelled),
+            None => names::put_usual(&mut self.bytes, name.as_str()),
+        }
+    }
+
+    fn value(&mut self, value: &[u8]) {
+        self.bytes.extend_from_slice(if value.is_empty() { b":" } else { b": " });
+        self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    /// Frames the body (specification, routing 3.8): its own length if it is known, else chunks. A
+    /// `given` length that says otherwise is corrected: the body is what is sent. Ends the head.
+    pub fn frame(
+        &mut self,
+        body: &RequestBody,
+        given: Option<&HeaderValue>,
+        spelled: Option<&[u8]>,
+    ) {
+        let ended = body.is_end_stream();
+        let bodyless = matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        match if ended { Some(0) } else { body.size_hint().exact() } {
+            Some(length) => {
+                let right = |value: &&HeaderValue| {
+                    std::str::from_utf8(value.as_bytes())
+                        .is_ok_and(|text| text.parse() == Ok(length))
+                };
+                if let Some(given) = given.filter(right) {
+                    self.field(&CONTENT_LENGTH, given.as_bytes(), spelled);
+                } else if length > 0 || !bodyless {
+                    self.name(&CONTENT_LENGTH, spelled);
+                    self.value(itoa::Buffer::new().format(length).as_bytes());
+                }
+            }
+            None => {
+                let chunked = b"Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n";
+                self.bytes.extend_from_slice(chunked);
+            }
+        }
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    /// Adds what is to leave with the head: the size of the body's first chunk.
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// How long a response's body is (RFC 9112, 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// So many bytes.
+    Exact(u64),
+    /// Until the last chunk.
+    Chunked,
+    /// Until the connection ends.
+    UntilClose,
+}
+
+/// A response's head as it was read.
+#[derive(Debug)]
+pub struct ResponseHead {
+    /// Status, version, header fields, and how hyper is to write their names.
+    pub response: Response<()>,
+    /// How its body is framed.
+    pub length: Length,
+    /// The connection may be used again after the body.
+    pub persistent: bool,
+}
+
+/// Why bytes are not a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// They are not HTTP/1.
+    #[error("not the head of a response: {0}")]
+    Syntax(httparse::Error),
+    /// The fields that say where the body ends are in doubt.
+    #[error("the response's framing is in doubt")]
+    Framing,
+    /// It is over the limit.
+    #[error("the response's head is too large")]
+    TooLarge,
+}
+
+/// Takes a head off the front of `bytes`; `None` if it is not whole yet. Of the first `seen` bytes
+/// it is known that they do not end one. 1xx are heads of their own, without a body.
+///
+/// # Errors
+/// See [`HeadError`].
+pub fn response(
+    bytes: &mut BytesMut,
+    seen: usize,
+    method: &Method,
+    limit_bytes: usize,
+) -> Result<Option<ResponseHead>, HeadError> {
+    if seen > 0 && !ends(bytes, seen) {
+        return if bytes.len() > limit_bytes { Err(HeadError::TooLarge) } else { Ok(None) };
+    }
+    let mut fields = Fields::default();
+    let mut room = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut parsed = httparse::Response::new(&mut []);
+    let status = httparse::ParserConfig::default()
+        .parse_response_with_uninit_headers(&mut parsed, bytes, &mut room)
+        .map_err(HeadError::Syntax)?;
+    let httparse::Status::Complete(length) = status else {
+        return if bytes.len() > limit_bytes { Err(HeadError::TooLarge) } else { Ok(None) };
+    };
+    if length > limit_bytes {
+        return Err(HeadError::TooLarge);
+    }
+    let code = parsed.code.unwrap_or_default();
+    let status =
+        StatusCode::from_u16(code).map_err(|_| HeadError::Syntax(httparse::Error::Status))?;
+    let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+    let begin = bytes.as_ptr() as usize;
+    // An empty part may stand nowhere.
+    let at = |part: &[u8]| match part.len() {
+        0 => 0,
+        _ => (part.as_ptr() as usize).saturating_sub(begin),
+    };
+    let reason = parsed.reason.map(str::as_bytes).unwrap_or_default();
+    let reason = (status.canonical_reason().map(str::as_bytes) != Some(reason))
+        .then(|| Bytes::copy_from_slice(reason));
+    // Where they stand: they are cut out of the shared bytes below.
+    let places: SmallVec<[(usize, usize, usize, usize); 24]> = parsed
+        .headers
+        .iter()
+        .map(|field| {
+            (at(field.name.as_bytes()), field.name.len(), at(field.value), field.value.len())
+        })
+        .collect();
+    let head = bytes.split_to(length).freeze();
+    let mut headers = HeaderMap::with_capacity(places.len());
+    for (name, name_length, value, value_length) in &places {
+        let name = head.slice(*name..name + name_length);
+        let value = head.slice(*value..value + value_length);
+        fields.take(name, value, &mut headers)?;
+    }
+    if fields.encoded {
+        // It lies, or is of no use.
+        headers.remove(CONTENT_LENGTH);
+    }
+    let (length, persistent) = fields.framing(status, version, method)?;
+    let mut response = Response::new(());
+    if fields.unusual {
+        let mut all: SmallVec<[u8; 512]> = SmallVec::new();
+        for (name, length, ..) in &places {
+            all.extend_from_slice(head.get(*name..=name + length).unwrap_or_default());
+        }
+        *response.extensions_mut() = spelling::for_hyper(&all);
+    }
+    *response.status_mut() = status;
+    *response.version_mut() = version;
+    *response.headers_mut() = headers;
+    if let Some(reason) = reason {
+        crate::http::set_reason(&mut response, &reason);
+    }
+    Ok(Some(ResponseHead { response, length, persistent }))
+}
+
+/// Whether a head may end within what follows the first `seen` bytes.
+fn ends(bytes: &[u8], seen: usize) -> bool {
+    let fresh = bytes.get(seen.saturating_sub(3)..).unwrap_or_default();
+    memchr::memchr_iter(b'\n', fresh).any(|at| {
+        matches!(fresh.get(at.saturating_add(1)..), Some([b'\n', ..] | [b'\r', b'\n', ..]))
+    })
+}
+
+/// What the fields of a head say of its body and of the connection.
+#[derive(Default)]
+struct Fields {
+    length: Option<u64>,
+    encoded: bool,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    unusual: bool,
+}
+
+impl Fields {
+    /// Takes one field in, and keeps it if it is not only the connection's.
+    fn take(
+        &mut self,
+        name: Bytes,
+        value: Bytes,
+        headers: &mut HeaderMap,
+    ) -> Result<(), HeadError> {
+        self.unusual |= !names::is_usual(&name);
+        let syntax = |_| HeadError::Syntax(httparse::Error::HeaderName);
+        let name = HeaderName::from_bytes(&name).map_err(syntax)?;
+        if name == CONNECTION {
+            if self.connection(&value) {
+                return Ok(());
+            }
+        } else if name == CONTENT_LENGTH {
+            self.content_length(&value)?;
+        } else if name == TRANSFER_ENCODING {
+            // Only the last coding frames the body.
+            let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+            self.encoded = true;
+            self.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            return Ok(());
+        } else if name == KEEP_ALIVE {
+            return Ok(());
+        }
+        let value = HeaderValue::from_maybe_shared(value)
+            .map_err(|_| HeadError::Syntax(httparse::Error::HeaderValue))?;
+        // Full only beyond 24,000 fields.
+        let _ = headers.try_append(name, value);
+        Ok(())
+    }
+
+    /// Reads a `Connection`; whether it says nothing beyond this connection's persistence.
+    fn connection(&mut self, value: &[u8]) -> bool {
+        let mut only = true;
+        for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else {
+                only = false;
+            }
+        }
+        only
+    }
+
+    fn content_length(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        for text in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+            let number = std::str::from_utf8(text).ok().filter(|_| digits);
+            let number = number.and_then(|text| text.parse().ok()).ok_or(HeadError::Framing)?;
+            if self.length.is_some_and(|other| other != number) {
+                return Err(HeadError::Framing);
+            }
+            self.length = Some(number);
+        }
+        Ok(())
+    }
+
+    fn framing(
+        &self,
+        status: StatusCode,
+        version: Version,
+        method: &Method,
+    ) -> Result<(Length, bool), HeadError> {
+        let http10 = version == Version::HTTP_10;
+        let persistent = !self.close && (!http10 || self.keep_alive);
+        let bodyless = status.is_informational()
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED
+            || *method == Method::HEAD;
+        Ok(match (self.encoded, self.length) {
+            _ if bodyless => (Length::Exact(0), persistent),
+            (true, _) if http10 => return Err(HeadError::Framing),
+            // A length beside a coding: whoever sends that may be wrong about where it ends.
+            (true, length) if self.chunked => (Length::Chunked, persistent && length.is_none()),
+            (false, Some(length)) => (Length::Exact(length), persistent),
+            _ => (Length::UntilClose, false),
+        })
+    }
+}
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+#[cfg(test)]
+mod tests;

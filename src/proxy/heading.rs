@@ -1,0 +1,77 @@
+//! The head of a plain request as it is written to its target.
+//!
+//! The same rules as `outgoing`'s, which knows them; but the fields go from the client's head
+//! straight onto the wire, with their names as the client wrote them. Called by `exchange` for each
+//! target that is tried. Pure.
+
+use std::borrow::Cow;
+
+use http::header::{CONTENT_LENGTH, HOST, HeaderName};
+
+use super::context::Context;
+use super::fields::Fields;
+use super::outgoing::{self, Kind, OutgoingError};
+use super::shared::Shared;
+use crate::backend::body::RequestBody;
+use crate::backend::head::RequestHead;
+use crate::route::Route;
+use crate::wire::names::Spelling;
+
+/// A request's own part in its head.
+pub struct Heading<'a> {
+    /// The client's request.
+    pub context: &'a Context,
+    /// How the client wrote the names of its fields, if not as usual.
+    pub spelling: Option<&'a Spelling>,
+    /// Its route.
+    pub route: &'a Route,
+}
+
+impl Heading<'_> {
+    /// The head that goes to `host` (and `port`) with `body`.
+    ///
+    /// # Errors
+    /// When the route's rewriting makes a path or a host that cannot stand in a head.
+    pub fn write(
+        &self,
+        shared: &Shared,
+        (host, port): (&str, Option<u16>),
+        body: &RequestBody,
+    ) -> Result<RequestHead, OutgoingError> {
+        let Heading { context, route, .. } = *self;
+        let method = context.method.clone();
+        let mut head = match outgoing::path(context, route) {
+            Cow::Borrowed(path) => RequestHead::new(method, path, context.query.as_deref()),
+            // What was put together is looked at once more.
+            Cow::Owned(_) => {
+                let uri = outgoing::uri(context, route)?;
+                RequestHead::new(method, uri.path(), uri.query())
+            }
+        };
+        let authority = outgoing::authority(host, port)?;
+        head.field(&HOST, &authority, self.spelled(&HOST, 0));
+        // Filled where it stands: it is larger than what would be worth moving.
+        let mut fields = Fields::default();
+        let Shared { settings, keys, .. } = shared;
+        outgoing::pipeline(&mut fields, settings, keys, context, route, Kind::Http);
+        let mut length = None;
+        for (at, (name, value)) in fields.iter().enumerate() {
+            if **name == CONTENT_LENGTH {
+                length = Some(&**value);
+                continue;
+            }
+            let before = match self.spelling {
+                Some(_) => fields.iter().take(at).filter(|(other, _)| other == name).count(),
+                None => 0,
+            };
+            head.field(name, value.as_bytes(), self.spelled(name, before));
+        }
+        head.frame(body, length, self.spelled(&CONTENT_LENGTH, 0));
+        Ok(head)
+    }
+
+    /// How the client wrote this name; it may also have been given a field of this name by us.
+    fn spelled(&self, name: &HeaderName, before: usize) -> Option<&[u8]> {
+        self.spelling.and_then(|spelling| spelling.of(name.as_str(), before))
+    }
+}

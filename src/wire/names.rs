@@ -1,0 +1,133 @@
+//! How header names were written: names keep their case on their way through. Pure.
+//!
+//! The `http` crate knows names in lower case only. Names in the usual Title-Case need no memory,
+//! because that is how names are written where nothing else is known; of a head with any other name
+//! all names are kept. `framing` notes those of requests, `backend` those of responses.
+
+/// The names of one head as they were written, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spelling(Box<[u8]>);
+
+impl Spelling {
+    /// Of names that each end with a colon.
+    #[must_use]
+    pub fn new(names: &[u8]) -> Spelling {
+        Spelling(names.into())
+    }
+
+    /// The spelling of the field of this (lower-case) name that has `before` others of its name
+    /// before it.
+    #[must_use]
+    pub fn of(&self, name: &str, before: usize) -> Option<&[u8]> {
+        let names = self.0.split(|byte| *byte == b':');
+        names.filter(|other| other.eq_ignore_ascii_case(name.as_bytes())).nth(before)
+    }
+}
+
+/// Whether each word of a name, and nothing else, begins with a capital.
+#[must_use]
+pub fn is_usual(name: &[u8]) -> bool {
+    // Without a branch for each byte: what was wrong, and the class that the next one may not have.
+    let (wrong, _) = name.iter().fold((0, LOWER), |(wrong, not), byte| {
+        let class = CLASSES[usize::from(*byte)];
+        (wrong | (class & not), if class == DASH { LOWER } else { UPPER })
+    });
+    wrong == 0
+}
+
+const LOWER: u8 = 1;
+const UPPER: u8 = 2;
+const DASH: u8 = 4;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut letter = 0;
+    while letter < 26 {
+        classes[b'a' as usize + letter] = LOWER;
+        classes[b'A' as usize + letter] = UPPER;
+        letter += 1;
+    }
+    classes[b'-' as usize] = DASH;
+    classes
+};
+
+/// Appends a lower-case name as it is usually written.
+pub fn put_usual(out: &mut Vec<u8>, name: &str) {
+    let mut begins = true;
+    out.extend(name.bytes().map(|byte| {
+        let upper = if begins { byte.to_ascii_uppercase() } else { byte };
+        begins = byte == b'-';
+        upper
+    }));
+}
+
+/// The names of the head that is being read, and of heads before it that nobody has asked for.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    /// As they were written, each with a colon behind it.
+    bytes: Vec<u8>,
+    /// Where the present one begins.
+    begin: usize,
+    unusual: bool,
+    /// Heads that were whole.
+    heads: u64,
+    spelled: Vec<(u64, Spelling)>,
+}
+
+impl Noted {
+    /// A part of a name.
+    pub(super) fn add(&mut self, part: &[u8]) {
+        self.bytes.extend_from_slice(part);
+    }
+
+    /// The end of a name.
+    pub(super) fn end(&mut self) {
+        self.unusual |= !is_usual(self.bytes.get(self.begin..).unwrap_or_default());
+        self.bytes.push(b':');
+        self.begin = self.bytes.len();
+    }
+
+    /// The end of a head.
+    pub(super) fn end_head(&mut self) {
+        if self.unusual {
+            self.spelled.push((self.heads, Spelling::new(&self.bytes)));
+        }
+        self.heads = self.heads.wrapping_add(1);
+        (self.begin, self.unusual) = (0, false);
+        self.bytes.clear();
+    }
+
+    /// The spellings of heads that were not written as usual, each with how many heads came before
+    /// it; to be taken out.
+    pub(super) fn spelled(&mut self) -> &mut Vec<(u64, Spelling)> {
+        &mut self.spelled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_case() {
+        for name in ["Host", "X-Forwarded-For", "A", "X_y", "4-A", ""] {
+            assert!(is_usual(name.as_bytes()), "{name}");
+        }
+        for name in ["host", "ETag", "WWW-Authenticate", "X-y", "Sec-WebSocket-Key"] {
+            assert!(!is_usual(name.as_bytes()), "{name}");
+        }
+        let mut out = Vec::new();
+        put_usual(&mut out, "x-forwarded-for");
+        assert_eq!(out, b"X-Forwarded-For");
+    }
+
+    #[test]
+    fn each_field_has_its_own_spelling() {
+        let spelling = Spelling::new(b"host:X-ODD:x-odd:");
+        assert_eq!(spelling.of("host", 0), Some(&b"host"[..]));
+        assert_eq!(spelling.of("x-odd", 0), Some(&b"X-ODD"[..]));
+        assert_eq!(spelling.of("x-odd", 1), Some(&b"x-odd"[..]));
+        assert_eq!(spelling.of("x-odd", 2), None);
+        assert_eq!(spelling.of("x", 0), None);
+    }
+}
