@@ -11,7 +11,7 @@ PEERS = {  # in the order in which they are drawn: name, colour on light, colour
     "nchan": ("nchan", "#1a7f37", "#3fb950"),
     "pushpin": ("Pushpin", "#bc4c00", "#f0883e"),
 }
-WIDTH, LEFT, RIGHT, TOP = 760, 130, 130, 74
+WIDTH, LEFT, RIGHT, TOP = 780, 130, 150, 74
 ROW, GROUP = 22, 30
 
 
