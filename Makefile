@@ -11,9 +11,9 @@ export PYTHON
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 INTEROP := $(BUILT)/interop
 # Debian's packages for what `make deps` finds missing.
-APT_TOOLS := gcc:gcc g++:g++ curl:curl openssl:openssl $(PYTHON):python3 node:nodejs npm:npm
+APT_TOOLS := gcc:gcc g++:g++ curl:curl openssl:openssl $(PYTHON):python3 node:nodejs npm:npm valgrind:valgrind
 
-.PHONY: help run check test e2e interop interop-pushpin bench fuzz deps bench-deps
+.PHONY: help run check test e2e interop interop-pushpin counted bench plots fuzz deps bench-deps
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,11 +25,14 @@ check: ## format, lints and unit tests: the quick round
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --lib --bins --test tidy
+	$(PYTHON) benches/plot --self-test
 
-test: deps ## everything: format, lints, all Rust tests, interop with real libraries
+test: deps ## everything: format, lints, all Rust tests, counted instructions, interop with real libraries
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --no-fail-fast
+	$(PYTHON) benches/plot --self-test
+	$(MAKE) counted
 	$(MAKE) interop
 
 e2e: ## end-to-end tests over real sockets; STORY=name runs one of them
@@ -47,6 +50,14 @@ interop-pushpin: ## the same against Debian's Pushpin, to check the tests themse
 bench: bench-deps ## benchmarks, then the load harness beside Pushpin and a bare loop of write(2)
 	$(CARGO) bench --locked
 	$(CARGO) run --release --locked --example load
+
+counted: ## instructions of what is done most, against what is recorded; RECORD=1 records them anew
+	$(CARGO) --config benches/counted/release.toml run --locked --example counted -- \
+	    $(if $(RECORD),--record,$(if $(CASE),"$(CASE)"))
+
+plots: ## charts in docs/plots of what the load harnesses measured: make plots DATA="a.jsonl b.jsonl"
+	@test -n "$(DATA)" || { echo 'say of what: make plots DATA="load.jsonl rates.jsonl"' >&2; exit 2; }
+	$(PYTHON) benches/plot $(DATA)
 
 fuzz: ## fuzz one parser for SECONDS (60): make fuzz TARGET=item
 	@test -n "$(TARGET)" || { echo "say which: make fuzz TARGET=item" >&2; exit 2; }

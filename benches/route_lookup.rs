@@ -1,15 +1,44 @@
-//! Route lookup: what it costs with 10, 100, 1,000 and 100,000 routes, all on one host with
-//! different `path_beg`s, or each on a host of its own. A lookup's cost is to hardly depend on the
-//! number.
+//! Route lookup: what it costs with 10, 100, 1,000 and 100,000 routes. A lookup's cost is to hardly
+//! depend on the number. The routes are
+//!
+//! - `one host`: on one host, with different `path_beg`s;
+//! - `own host`: each on a host of its own;
+//! - `mixed depth`: on one host, with `path_beg`s of one to six parts, so of many lengths;
+//! - `any host`: as `one host`, but for `*`, so that the request's host is looked for in vain.
 //!
 //! `one of 64` asks for the same 64 routes again and again, as traffic with favourites does; `any`
-//! goes through all of them, so that a large table also pays for what no cache holds.
+//! goes through all of them, so that a large table also pays for what no cache holds; `none` goes
+//! through as many requests for which there is no route but that of the host or of `*`.
 
 use std::fmt::Write;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use linchpin::route::{Query, Table};
+
+/// The host and the `path_beg` of a route.
+type Line = fn(usize) -> (String, String);
+/// From these to the host and the path of a request.
+type Asked = fn(String, String) -> (String, String);
+
+const KINDS: [(&str, Line); 4] = [
+    ("one host", |n| ("api.example.com".to_owned(), format!("/service-{n}/v1/"))),
+    ("own host", |n| (format!("tenant-{n}.example.com"), "/".to_owned())),
+    ("mixed depth", |n| ("api.example.com".to_owned(), mixed(n))),
+    ("any host", |n| ("*".to_owned(), format!("/service-{n}/v1/"))),
+];
+
+/// A path of one to six parts.
+fn mixed(number: usize) -> String {
+    const WORDS: [&str; 8] = ["v1", "api", "users", "orders", "items", "by-name", "a", "archive"];
+    let mut rng = fastrand::Rng::with_seed(number as u64);
+    let mut path = String::from("/");
+    for _ in 0..rng.usize(..6) {
+        write!(path, "{}/", WORDS[rng.usize(..WORDS.len())]).expect("a String takes all");
+    }
+    write!(path, "{number}/").expect("a String takes all");
+    path
+}
 
 /// Requests, one behind the other: a real request has just been read, so its bytes are not to cost
 /// a trip to memory.
@@ -18,40 +47,48 @@ struct Requests {
     ends: Vec<(usize, usize)>,
 }
 
-/// A table of lines, and at most so many requests that it has routes for.
-fn table(routes: usize, line: fn(usize) -> (String, String), most: usize) -> (Table, Requests) {
-    let mut file = String::from("* test\n");
+/// A table of so many lines, and a line for `*` and for the one host.
+fn table(routes: usize, line: Line) -> Table {
+    let mut file = String::from("* test\napi.example.com test\n");
     for number in 0..routes {
         let (host, path) = line(number);
         writeln!(file, "{host},path_beg={path} 10.0.0.1:8080").expect("a String takes all");
     }
     let (table, problems) = Table::parse(file.as_bytes());
     assert!(problems.is_empty());
-    // In an order that no prefetcher foresees.
+    table
+}
+
+/// At most so many requests, in an order that no prefetcher foresees.
+fn requests(routes: usize, line: Line, asked: Asked, most: usize) -> Requests {
     let mut numbers: Vec<usize> = (0..routes).collect();
     fastrand::Rng::with_seed(7).shuffle(&mut numbers);
     let mut requests = Requests { text: String::new(), ends: Vec::new() };
     for number in numbers.into_iter().take(most) {
         let (host, path) = line(number);
-        requests.text.push_str(&host);
+        let (host, path) = asked(host, path);
+        requests.text.push_str(if host == "*" { "www.example.com" } else { &host });
         let between = requests.text.len();
-        write!(requests.text, "{path}items/17?page=2").expect("a String takes all");
+        requests.text.push_str(&path);
         requests.ends.push((between, requests.text.len()));
     }
-    (table, requests)
+    requests
 }
 
 fn lookup(c: &mut Criterion) {
-    type Line = fn(usize) -> (String, String);
-    let kinds: [(&str, Line); 2] = [
-        ("one host", |n| ("api.example.com".to_owned(), format!("/service-{n}/v1/"))),
-        ("own host", |n| (format!("tenant-{n}.example.com"), "/".to_owned())),
-    ];
-    for (kind, line) in kinds {
-        for (share, most) in [("one of 64", 64), ("any", usize::MAX)] {
+    let found: Asked = |host, path| (host, path + "items/17?page=2");
+    let missed: Asked = |host, path| {
+        let host = if host.starts_with("tenant") { format!("no-{host}") } else { host };
+        (host, path.replacen('/', "/x", 1) + "items/17?page=2")
+    };
+    for (kind, line) in KINDS {
+        let shares =
+            [("one of 64", 64, found), ("any", usize::MAX, found), ("none", usize::MAX, missed)];
+        for (share, most, asked) in shares {
             let mut group = c.benchmark_group(format!("route_lookup/{kind}/{share}"));
             for routes in [10, 100, 1_000, 100_000] {
-                let (table, requests) = table(routes, line, most);
+                let table = table(routes, line);
+                let requests = requests(routes, line, asked, most);
                 let (mut next, mut begin) = (0, 0);
                 group.bench_function(BenchmarkId::from_parameter(routes), |b| {
                     b.iter(|| {

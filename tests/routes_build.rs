@@ -96,6 +96,12 @@ const GOOD: &str = r#"* test
 a.com,path_beg=/,id="o\\n\"e",sig_iss=i,sig_key=k,prefix=p-,debug localhost:80,sub=x,sub="y z" b:1
 a.com,proto=ws,ssl=no,orig_headers,as_host=h:1,path_rem=3 [::1]:443,ssl,host=é.com,over_http,one_event
 [::2],no_grip,header="X-A: \"b\"",header=X-B:,replace_beg=/z test,untrusted,insecure,trust_connect_host
+b.com,path_beg=/a/ b:1
+b.com,path_beg=/"b" b:1
+b.com,path_beg=/\,proto=ws b:1
+b.com,path_beg=/é b:1
+b.com,path_beg=/a/b,ssl=yes b:1
+b.com,path_beg=/a/b b:1
 ,id=internal localhost:80
 "#;
 
@@ -180,7 +186,7 @@ fn comparison(folder: &Path) -> String {
     format!(
         "#[path = {route:?}] mod route;\n\
          use std::borrow::Cow;\n\
-         use route::hosts::{{Group, Index}};\n\
+         use route::hosts::Index;\n\
          use route::target::Target;\n\
          use route::{{Route, Table, row}};\n\
          include!({printed:?});\n\

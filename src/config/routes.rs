@@ -14,7 +14,7 @@ pub const COMMAND_LINE: &str = "<route>";
 mod printed {
     use std::borrow::Cow;
 
-    use crate::route::hosts::{Group, Index};
+    use crate::route::hosts::Index;
     use crate::route::target::Target;
     use crate::route::{Route, Table, row};
 

@@ -17,7 +17,7 @@ impl HostText {
     /// which are spelled as they are.
     #[must_use]
     pub fn new(host: &str) -> Option<HostText> {
-        if !host.contains(':') {
+        if !may_be_address(host) {
             return None;
         }
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -32,6 +32,15 @@ impl HostText {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.bytes.get(..self.length).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("")
+    }
+}
+
+/// Whether there is a colon where an address has its first one: after at most a bracket and four
+/// digits. All of them are looked at, since that takes fewer steps than to stop at the first.
+fn may_be_address(host: &str) -> bool {
+    match host.as_bytes().first_chunk::<6>() {
+        Some(first) => first.iter().fold(false, |found, byte| found | (*byte == b':')),
+        None => host.contains(':'),
     }
 }
 
@@ -58,8 +67,21 @@ mod tests {
         assert_eq!(mapped.as_str(), HostText::new("::ffff:1.2.3.4").unwrap().as_str());
         let longest = "[1111:2222:3333:4444:5555:6666:7777:8888]";
         assert_eq!(HostText::new(longest).unwrap().as_str().len(), 39);
-        for other in ["a.com", "a:80", "", "[", "[]", "1.2.3.4"] {
+        for other in ["a.com", "a:80", "abcdef.com:80", "", "[", "[]", "1.2.3.4"] {
             assert!(HostText::new(other).is_none());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_address_is_seen(address: Ipv6Addr) {
+            let text = address.to_string();
+            let long = address.segments().map(|part| format!("{part:04x}")).join(":");
+            let spellings = [text.clone(), format!("[{text}]"), long.clone(), format!("[{long}]")];
+            for spelling in spellings {
+                let read = HostText::new(&spelling).unwrap();
+                proptest::prop_assert_eq!(read.as_str(), &text);
+            }
         }
     }
 }

@@ -1,19 +1,22 @@
 //! From host and path to the number of a route (specification, routing 2.7): the index that makes a
 //! lookup among a hundred thousand routes cost what it costs among ten. Called by the roof.
 //!
-//! Routes of one host form a *group*. Two open-addressed tables of plain numbers are all there is:
-//! one from host to group, one from group and `path_beg` to routes. A group knows the lengths that
-//! its `path_beg`s have, so a lookup hashes the path once, stops at each of these lengths and
-//! probes there. The hash goes from length to length, so it is a function of the group's lengths
-//! too; that is sound because they never change once the index is built. The build script prints
-//! the tables as constants; hence no `usize` and no random seed goes into a hash.
+//! Two open-addressed tables of plain numbers say where to look: one from a host to its record, one
+//! from a host's record and a `path_beg` to the path's record. What the records hold decides (see
+//! `records`); no route is touched. So a lookup goes to memory four times at most (slot and record,
+//! twice), and twice if the host has few paths. Where a host has many, a lookup goes through the
+//! lengths that they have, the longest first. The build script prints all as constants; hence no
+//! `usize` and no random seed goes into a hash.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::hash::{Slots, advance, probe, seed};
+use super::hash::{Beginnings, Slots, hash, probe, seed};
 use super::host_text::HostText;
 use super::line::Route;
+use super::records::{CLASS_BITS, Host, Length, LengthRecord, Path, Paths};
+use super::records::{has_proto, rule, small, write_owner};
 
 /// What a lookup goes by.
 #[derive(Clone, Copy, Debug)]
@@ -30,99 +33,54 @@ pub struct Query<'a> {
 
 /// Most routes that an index can tell apart.
 pub const ROUTES_MAX: usize = (1 << (32 - CLASS_BITS)) - 2;
-/// Bits of a path slot that say which requests the route is for.
-const CLASS_BITS: u32 = 4;
-/// So many beginnings of a path are hashed before they are looked for.
-const BLOCK: usize = 8;
-/// In a rank: the route has `proto`.
-const PROTO: u64 = 1 << 63;
-/// The seed of the hashes of hosts; those of paths are seeded by their group.
+/// So many paths of a host are compared one by one: that is less than to hash and to go to memory.
+const FEW_MAX: usize = 4;
+/// The seed of the hashes of hosts; those of paths are seeded by their host's place.
 const HOSTS: u32 = u32::MAX;
-
-/// Where a group's parts begin; they end where the next group's begin, so one more follows the
-/// last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Group {
-    /// Its first entry in [`Index::entries`].
-    pub entries: u32,
-    /// Its first length in [`Index::lengths`].
-    pub lengths: u32,
-    /// A route of it has `proto`, so one with a shorter `path_beg` may beat one with a longer.
-    pub protos: bool,
-}
-
-impl Group {
-    /// Short, for the printed source.
-    #[must_use]
-    pub const fn new(entries: u32, lengths: u32, protos: bool) -> Group {
-        Group { entries, lengths, protos }
-    }
-}
 
 /// The index over a table's routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Index {
-    /// Slots by host: a group's number.
+    /// Slots by host: its record's place.
     pub hosts: Cow<'static, [u64]>,
-    /// The groups.
-    pub groups: Cow<'static, [Group]>,
-    /// Route numbers, group by group, in file order.
-    pub entries: Cow<'static, [u32]>,
-    /// For each group the lengths of its `path_beg`s, ascending; 0 for none.
-    pub lengths: Cow<'static, [u32]>,
-    /// Slots by group and `path_beg`: an entry's number above its class.
+    /// Slots by host and `path_beg`: the path's record's place.
     pub paths: Cow<'static, [u64]>,
-    /// The group of `*`.
+    /// The records.
+    pub records: Cow<'static, [u8]>,
+    /// The place of the record of `*`.
     pub fallback: Option<u32>,
 }
 
-/// A group while the index is built: the numbers of its routes.
-type Members = Vec<u32>;
+/// The routes of one host with their numbers.
+type Members<'a> = Vec<(u32, &'a Route)>;
+/// The rules of one host by `path_beg`, the longest first.
+type Rules<'a> = Vec<(&'a str, Vec<u32>)>;
 
 impl Index {
     /// The index of `routes`, of which there must be at most [`ROUTES_MAX`] and no two alike.
     #[must_use]
     pub fn new(routes: &[Route]) -> Index {
-        let (groups, fallback) = gather(routes);
-        let mut hosts = Slots::with_room_for(groups.len());
-        let mut paths = Slots::with_room_for(routes.len());
-        let mut bounds = Vec::with_capacity(groups.len() + 1);
-        let (mut entries, mut lengths) = (Vec::new(), Vec::new());
-        let path_of = |number: u32| routes.get(number as usize).map_or("", path_beg).as_bytes();
-        for (group, (host, members)) in (0_u32..).zip(&groups) {
-            if let Some(host) = host {
-                hosts.insert(hash_of_host(host), group);
+        let mut records = Vec::new();
+        let (mut of_hosts, mut of_paths) = (Vec::new(), Vec::new());
+        let mut fallback = None;
+        for (name, members) in gather(routes) {
+            let place = small(records.len());
+            match name {
+                Some(name) => of_hosts.push((hash_of_host(name), place)),
+                None => fallback = Some(place),
             }
-            let of = |number: &u32| routes.get(*number as usize);
-            let has_proto = |route: &Route| route.condition.websocket.is_some();
-            let protos = members.iter().filter_map(of).any(has_proto);
-            bounds.push(Group::new(small(entries.len()), small(lengths.len()), protos));
-            let mut own: Vec<u32> = members.iter().map(|n| small(path_of(*n).len())).collect();
-            own.sort_unstable();
-            own.dedup();
-            for number in members {
-                let path = path_of(*number);
-                let fitting = own.partition_point(|length| *length as usize <= path.len());
-                let hashes = hashes(group, path, own.get(..fitting).unwrap_or_default());
-                let hash = hashes[fitting.wrapping_sub(1) % BLOCK];
-                let class = of(number).map_or(0, class);
-                paths.insert(hash, small(entries.len()) << CLASS_BITS | class);
-                entries.push(*number);
-            }
-            lengths.extend(own);
+            write(&mut records, &mut of_paths, name.unwrap_or_default(), &rules(members));
         }
-        bounds.push(Group::new(small(entries.len()), small(lengths.len()), false));
-        Index {
-            hosts: hosts.into(),
-            groups: bounds.into(),
-            entries: entries.into(),
-            lengths: lengths.into(),
-            paths: paths.into(),
-            fallback,
-        }
+        let slots = |of: Vec<(u64, u32)>| {
+            let mut slots = Slots::with_room_for(of.len());
+            of.into_iter().for_each(|(hash, place)| slots.insert(hash, place));
+            slots.into()
+        };
+        let (hosts, paths) = (slots(of_hosts), slots(of_paths));
+        Index { hosts, paths, records: records.into(), fallback }
     }
 
-    /// The number of the route for a request. `routes` are those that the index was made of.
+    /// The number of the route for a request.
     ///
     /// Of the rules of the host (or, if it has none, those of `*`) that match, one with `proto`
     /// beats one without, then the longer `path_beg` wins, then one with `ssl` beats one without.
@@ -130,80 +88,83 @@ impl Index {
     /// order of lines matter in that one case; here, as the specification recommends (routing 11),
     /// `ssl` decides only between equal paths, and the order never matters.
     #[must_use]
-    pub fn lookup(&self, routes: &[Route], query: &Query<'_>) -> Option<usize> {
-        let number = self.group(routes, query.host).or(self.fallback)?;
-        let (group, end) = self.bounds(number)?;
-        let lengths = self.lengths.get(group.lengths as usize..end.lengths as usize)?;
-        let path = query.path.as_bytes();
-        let mut left = lengths.partition_point(|length| *length as usize <= path.len());
-        let mut best = None;
-        // The longest first: mostly the first one found is the one.
-        while left > 0 {
-            let hashes = hashes(number, path, lengths.get(..left)?);
-            let block = left.saturating_sub(BLOCK);
-            for place in (block..left).rev() {
-                let length = *lengths.get(place)? as usize;
-                let found =
-                    self.best_of(routes, query, (group, end), hashes[place % BLOCK], length);
-                best = best.max(found);
-                if best.is_some_and(|(rank, _)| !group.protos || rank & PROTO != 0) {
-                    return best.map(|(_, number)| number as usize);
-                }
-            }
-            left = block;
+    pub fn lookup(&self, query: &Query<'_>) -> Option<usize> {
+        let records = self.records.as_ref();
+        let (place, host) = self.host(records, query.host)?;
+        let mut best = Best { query, protos: host.protos, rule: None };
+        match host.paths {
+            Paths::Few(count, bytes) => few(count, bytes, &mut best),
+            Paths::Many(lengths) => self.many((records, place), lengths, &mut best),
         }
-        best.map(|(_, number)| number as usize)
+        best.rule.map(|rule| (rule >> CLASS_BITS) as usize)
     }
 
-    /// The best of a group's routes whose `path_beg` has this length, and so is the path's
-    /// beginning with this hash; with its rank.
-    fn best_of(
-        &self,
-        routes: &[Route],
-        query: &Query<'_>,
-        (group, end): (Group, Group),
-        hash: u64,
-        length: usize,
-    ) -> Option<(u64, u32)> {
-        let mut best = None;
-        for found in probe(&self.paths, hash) {
-            let entry = found >> CLASS_BITS;
-            let rank = rank(found, query, length);
-            // An entry of another group, or one for other requests.
-            if entry < group.entries || entry >= end.entries || rank == 0 {
-                continue;
-            }
-            let Some(number) = self.entries.get(entry as usize) else { continue };
-            let beginning = routes.get(*number as usize).map(path_beg).map(str::as_bytes);
-            if beginning == query.path.as_bytes().get(..length) {
-                best = best.max(Some((rank, *number)));
-            }
-        }
-        best
-    }
-
-    /// A group, and where it ends.
-    fn bounds(&self, number: u32) -> Option<(Group, Group)> {
-        let place = number as usize;
-        Some((*self.groups.get(place)?, *self.groups.get(place.checked_add(1)?)?))
-    }
-
-    /// The group of a host that has rules of its own.
-    fn group(&self, routes: &[Route], host: &str) -> Option<u32> {
+    /// The host's record, or that of `*`, and its place.
+    fn host<'a>(&self, records: &'a [u8], host: &str) -> Option<(u32, Host<'a>)> {
         let text = HostText::new(host);
         let host = text.as_ref().map_or(host, HostText::as_str);
-        probe(&self.hosts, hash_of_host(host)).find(|group| {
-            let first = self.groups.get(*group as usize).map(|group| group.entries as usize);
-            let number = first.and_then(|entry| self.entries.get(entry));
-            let route = number.and_then(|number| routes.get(*number as usize));
-            route.is_some_and(|route| route.condition.host.as_deref() == Some(host))
-        })
+        let read = |place| Some((place, Host::read(records, place)?));
+        let mut found = probe(&self.hosts, hash_of_host(host)).filter_map(read);
+        let own = found.find(|(_, record)| record.name == host.as_bytes());
+        own.or_else(|| self.fallback.and_then(read))
+    }
+
+    fn many(&self, host: (&[u8], u32), lengths: &[LengthRecord], best: &mut Best<'_>) {
+        let (records, place) = host;
+        let path = best.query.path.as_bytes();
+        let fits = |length: &LengthRecord| Length::read(length).bytes as usize <= path.len();
+        let Some(fitting) = lengths.get(..lengths.partition_point(fits)) else { return };
+        let mut beginnings = Beginnings::new(seed(place), path);
+        for length in fitting.iter().rev() {
+            let Length { bytes, mark } = Length::read(length);
+            let Some(beginning) = path.get(..bytes as usize) else { continue };
+            if !mark.may_have(beginning.last().copied()) {
+                continue;
+            }
+            let hash = beginnings.hash(beginning.len());
+            let mut found = probe(&self.paths, hash).filter_map(|at| Path::of(records, at, place));
+            let found = found.find(|path| path.beginning == beginning);
+            if found.is_some_and(|path| best.is_found_in(&path)) {
+                return;
+            }
+        }
     }
 }
 
-/// The routes by host, in order of appearance, and the number of the group of `*`.
-fn gather(routes: &[Route]) -> (Vec<(Option<&str>, Members)>, Option<u32>) {
-    let mut groups: Vec<(Option<&str>, Members)> = Vec::new();
+/// Compares a host's paths one by one.
+fn few(count: u32, mut bytes: &[u8], best: &mut Best<'_>) {
+    for _ in 0..count {
+        let Some((path, rest)) = Path::read(bytes) else { return };
+        bytes = rest;
+        if best.query.path.as_bytes().starts_with(path.beginning) && best.is_found_in(&path) {
+            return;
+        }
+    }
+}
+
+/// The best rule so far, where paths are seen the longest first.
+struct Best<'a> {
+    query: &'a Query<'a>,
+    /// Whether to wait for one with `proto`.
+    protos: bool,
+    rule: Option<u32>,
+}
+
+impl Best<'_> {
+    /// Takes the path's rule, if it is better. Says whether none that follows can be.
+    fn is_found_in(&mut self, path: &Path<'_>) -> bool {
+        let Some(rule) = path.rule(self.query.websocket, self.query.secure) else { return false };
+        let last = !self.protos || has_proto(rule);
+        if last || self.rule.is_none() {
+            self.rule = Some(rule);
+        }
+        last
+    }
+}
+
+/// The routes by host, in order of appearance, each with its number; `None` is `*`.
+fn gather(routes: &[Route]) -> Vec<(Option<&str>, Members<'_>)> {
+    let mut groups: Vec<(Option<&str>, Members<'_>)> = Vec::new();
     let mut known = HashMap::new();
     for (number, route) in (0_u32..).zip(routes) {
         if route.condition.by_id_only {
@@ -212,57 +173,65 @@ fn gather(routes: &[Route]) -> (Vec<(Option<&str>, Members)>, Option<u32>) {
         let host = route.condition.host.as_deref();
         let group = *known.entry(host).or_insert(groups.len());
         if group == groups.len() {
-            groups.push((host, Members::new()));
+            groups.push((host, Vec::new()));
         }
         if let Some((_, members)) = groups.get_mut(group) {
-            members.push(number);
+            members.push((number, route));
         }
     }
-    let fallback = known.get(&None).map(|group| small(*group));
-    (groups, fallback)
+    groups
 }
 
-fn path_beg(route: &Route) -> &str {
-    route.condition.path_beg.as_deref().unwrap_or("")
+/// The rules of one host: paths the longest first, for each those with `proto` first, then those
+/// with `ssl`.
+fn rules(mut members: Members<'_>) -> Rules<'_> {
+    members.sort_by_cached_key(|(_, route)| {
+        let condition = &route.condition;
+        let beginning = condition.path_beg.as_deref().unwrap_or("");
+        let has = (condition.websocket.is_some(), condition.secure.is_some());
+        (Reverse(beginning.len()), beginning, Reverse(has))
+    });
+    let mut rules: Rules<'_> = Vec::new();
+    for (number, route) in members {
+        let condition = &route.condition;
+        let beginning = condition.path_beg.as_deref().unwrap_or("");
+        let rule = rule(number, condition.websocket, condition.secure);
+        match rules.last_mut() {
+            Some((last, rules)) if *last == beginning => rules.push(rule),
+            _ => rules.push((beginning, vec![rule])),
+        }
+    }
+    rules
+}
+
+/// Writes a host's records, and notes where those are that a hash is to find.
+fn write(records: &mut Vec<u8>, found: &mut Vec<(u64, u32)>, name: &str, rules: &Rules<'_>) {
+    let place = small(records.len());
+    let protos = rules.iter().flat_map(|(_, rules)| rules).any(|rule| has_proto(*rule));
+    if rules.len() <= FEW_MAX {
+        Host::write(records, name, protos, true, rules.len());
+        rules.iter().for_each(|(beginning, rules)| Path::write(records, beginning, rules));
+        return;
+    }
+    let mut lengths: Vec<Length> = Vec::new();
+    for (beginning, _) in rules.iter().rev() {
+        let bytes = small(beginning.len());
+        if lengths.last().is_none_or(|last| last.bytes != bytes) {
+            lengths.push(Length { bytes, ..Length::default() });
+        }
+        if let (Some(length), Some(byte)) = (lengths.last_mut(), beginning.bytes().last()) {
+            length.mark.add(byte);
+        }
+    }
+    Host::write(records, name, protos, false, lengths.len());
+    lengths.iter().for_each(|length| length.write(records));
+    for (beginning, rules) in rules {
+        found.push((hash(seed(place), beginning.as_bytes()), small(records.len())));
+        write_owner(records, place);
+        Path::write(records, beginning, rules);
+    }
 }
 
 fn hash_of_host(host: &str) -> u64 {
-    advance(seed(HOSTS), Some(host.as_bytes()))
-}
-
-/// The hashes of a path's beginnings of these lengths, which ascend and of which none is longer
-/// than the path; of the last [`BLOCK`] ones, each at its place modulo [`BLOCK`].
-fn hashes(group: u32, path: &[u8], lengths: &[u32]) -> [u64; BLOCK] {
-    let mut hashes = [0; BLOCK];
-    let mut hash = seed(group);
-    let mut at = 0;
-    for (place, length) in lengths.iter().enumerate() {
-        hash = advance(hash, path.get(at..*length as usize));
-        at = *length as usize;
-        hashes[place % BLOCK] = hash;
-    }
-    hashes
-}
-
-/// The four low bits of a path slot: whether `proto` is set and to `ws`, whether `ssl` is set and
-/// to `yes`.
-fn class(route: &Route) -> u32 {
-    let two = |set: Option<bool>| u32::from(set.is_some()) << 1 | u32::from(set == Some(true));
-    two(route.condition.websocket) << 2 | two(route.condition.secure)
-}
-
-/// How well a route of this class, with a `path_beg` of this length, suits the request; 0 if it is
-/// not for such requests.
-fn rank(slot: u32, query: &Query<'_>, length: usize) -> u64 {
-    let suits = |two: u32, asked: bool| two & 2 == 0 || (two & 1 == 1) == asked;
-    if !suits(slot >> 2, query.websocket) || !suits(slot, query.secure) {
-        return 0;
-    }
-    let (proto, tls) = (u64::from(slot >> 3 & 1), u64::from(slot >> 1 & 1));
-    (proto * PROTO) | ((length as u64) << 2) | (tls << 1) | 1
-}
-
-/// Everything counted here is at most [`ROUTES_MAX`] or the length of a line.
-fn small(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
+    hash(seed(HOSTS), host.as_bytes())
 }

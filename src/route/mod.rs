@@ -9,6 +9,7 @@ pub mod hosts;
 pub mod line;
 pub mod print;
 pub mod problem;
+mod records;
 pub mod row;
 pub mod target;
 pub mod token;
@@ -49,7 +50,7 @@ impl Table {
     /// The number (place in `routes`) of the route for a request (specification, routing 2.7).
     #[must_use]
     pub fn lookup(&self, query: &Query<'_>) -> Option<usize> {
-        self.index.lookup(&self.routes, query)
+        self.index.lookup(query)
     }
 
     /// The routes in file order.

@@ -1,15 +1,15 @@
 //! A table as Rust source: what the build script writes and `config` includes. Called by the roof.
 //!
 //! The source defines the constant `TABLE` and names our types by their last words; whoever
-//! includes it imports `std::borrow::Cow` and from `route` `row`, `Route`, `Table`, `hosts::{Group,
-//! Index}` and `target::Target`.
+//! includes it imports `std::borrow::Cow` and from `route` `row`, `Route`, `Table`, `hosts::Index`
+//! and `target::Target`.
 
 use std::collections::HashMap;
 use std::fmt::{Display, Write};
 use std::hash::Hash;
 
 use super::condition::{Condition, Options};
-use super::hosts::{Group, Index};
+use super::hosts::Index;
 use super::line::Route;
 use super::target::{Address, Target};
 
@@ -39,9 +39,8 @@ pub fn source(routes: &[Route], index: &Index) -> String {
         out,
         "/// The routes of the build.\n\
          const TABLE: Table = Table::compiled(&ROUTES, Index {{ \
-         hosts: Cow::Borrowed(&HOSTS), groups: Cow::Borrowed(&GROUPS), \
-         entries: Cow::Borrowed(&ENTRIES), lengths: Cow::Borrowed(&LENGTHS), \
-         paths: Cow::Borrowed(&PATHS), fallback: {:?} }});",
+         hosts: Cow::Borrowed(&HOSTS), paths: Cow::Borrowed(&PATHS), \
+         records: Cow::Borrowed(&RECORDS), fallback: {:?} }});",
         index.fallback
     );
     out
@@ -51,12 +50,9 @@ pub fn source(routes: &[Route], index: &Index) -> String {
 fn arrays_of(out: &mut String, index: &Index) {
     array(out, "HOSTS", "u64", index.hosts.iter());
     array(out, "PATHS", "u64", index.paths.iter());
-    let group = |Group { entries, lengths, protos }: &Group| {
-        format!("Group::new({entries}, {lengths}, {protos})")
-    };
-    array(out, "GROUPS", "Group", index.groups.iter().map(group));
-    array(out, "ENTRIES", "u32", index.entries.iter());
-    array(out, "LENGTHS", "u32", index.lengths.iter());
+    // As text: the compiler takes millions of single numbers badly.
+    let (length, bytes) = (index.records.len(), index.records.escape_ascii());
+    let _ = writeln!(out, "static RECORDS: [u8; {length}] = *b\"{bytes}\";");
 }
 
 /// A static array. Formatting into a string cannot fail.
