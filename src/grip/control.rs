@@ -62,7 +62,7 @@ impl From<Fault> for ControlError {
 
 /// Parses what follows `c:`.
 pub fn parse(text: &[u8]) -> Result<Control, ControlError> {
-    json::read(&mut text.to_vec(), |value| match value {
+    json::read(text, |value| match value {
         Value::Object(object) => control(object).map_err(ControlError::from),
         _ => Err(ControlError("control message is not an object".into())),
     })
@@ -149,7 +149,8 @@ fn message(
         Some(name) => format_json::message_kind(name)
             .ok_or_else(|| Fault::invalid_value(owner, "message-type"))?,
     };
-    let Some((content, _)) = format_json::content(object, owner, "content-bin", "content")? else {
+    let [content_bin, plain] = object.members(["content-bin", "content"]);
+    let Some((content, _)) = format_json::content(content_bin, plain, owner)? else {
         return Ok(((kind, None), default_s));
     };
     let seconds = match object.unsigned(owner, "timeout")? {

@@ -26,8 +26,8 @@ pub fn apply(code: u16, instruction: &mut Instruction) -> Result<(), Fault> {
         let message = "response code for application/grip-instruct content must be 200";
         return Err(Fault::new("status", message));
     }
-    let mut text = std::mem::take(&mut instruction.response.body).to_vec();
-    json::read(&mut text, |value| match value {
+    let text = std::mem::take(&mut instruction.response.body);
+    json::read(&text, |value| match value {
         Value::Object(root) => root_object(root, instruction),
         Value::Array(_) => Err(Fault::new("instruct", "instruct must be an object")),
         _ => Err(not_json()),
@@ -81,7 +81,7 @@ fn hold(object: Object<'_>, instruction: &mut Instruction) -> Result<(), Fault> 
         }
         Some(_) => return Err(Fault::wrong_type("hold", "keep-alive")),
     }
-    let meta = object.text_map("hold", "meta")?;
+    let meta = object.named("meta").text_map("hold")?;
     instruction
         .meta
         .extend(meta.into_iter().map(|(name, value)| (name.into(), Some(value.into()))));
@@ -117,7 +117,8 @@ fn filter(value: Value<'_>) -> Result<Box<str>, Fault> {
 /// A keep-alive; without content it keeps that of `header`. There is no way to say a mode: that of
 /// `header` counts, else it is `interval`.
 fn keep_alive(object: Object<'_>, header: Option<KeepAlive>) -> Result<KeepAlive, Fault> {
-    let content = content(object, "keep-alive", "content-bin", "content")?;
+    let [content_bin, plain] = object.members(["content-bin", "content"]);
+    let content = content(content_bin, plain, "keep-alive")?;
     let timeout_s =
         object.unsigned("keep-alive", "timeout")?.unwrap_or(limits::KEEP_ALIVE_S_DEFAULT).max(1);
     let (data, mode) = match header {
@@ -129,7 +130,7 @@ fn keep_alive(object: Object<'_>, header: Option<KeepAlive>) -> Result<KeepAlive
 }
 
 fn response(object: Object<'_>, response: &mut Response) -> Result<(), Fault> {
-    if let Some(code) = object.status("response")? {
+    if let Some(code) = object.named("code").status("response")? {
         response.code = code;
         response.reason = Bytes::from_static(crate::wire::http1::reason(code).as_bytes());
     }
@@ -137,13 +138,14 @@ fn response(object: Object<'_>, response: &mut Response) -> Result<(), Fault> {
         None | Some("") => {}
         Some(reason) => response.reason = fields::one_line(reason),
     }
-    let headers = fields::header_list(object, "response")?.unwrap_or_default();
+    let headers = fields::header_list(object.named("headers"), "response")?.unwrap_or_default();
     response.headers = headers
         .into_iter()
         .filter(|(name, _)| !fields::is_hop_by_hop(name))
         .filter_map(|(name, value)| fields::field(name, value))
         .collect();
-    let body = content(object, "response", "body-bin", "body")?;
+    let [body_bin, body] = object.members(["body-bin", "body"]);
+    let body = content(body_bin, body, "response")?;
     response.body = body.map(|(body, _)| body).unwrap_or_default();
     Ok(())
 }

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::instruction::Field;
-use super::json::{Array, Fault, Object, Value};
+use super::json::{Array, Fault, Member, Object, Value};
 
 /// Whether a field concerns one connection or the framing of one body only, so that it is never
 /// part of what an instruction shows the client. `name` in any case.
@@ -110,14 +110,14 @@ pub fn is_token(name: &str) -> bool {
 /// The member `headers`: an object of strings (given in the order of its names) or an array of
 /// pairs (given as it is).
 pub fn header_list<'a>(
-    object: Object<'a>,
+    headers: Member<'a>,
     owner: &str,
 ) -> Result<Option<Vec<(&'a str, &'a str)>>, Fault> {
-    match object.member("headers") {
+    match headers.value {
         None => Ok(None),
         Some(Value::Object(headers)) => from_object(headers).map(Some),
         Some(Value::Array(headers)) => headers.map(pair).collect::<Result<_, _>>().map(Some),
-        Some(_) => Err(Fault::wrong_type(owner, "headers")),
+        Some(_) => Err(headers.wrong_type(owner)),
     }
 }
 

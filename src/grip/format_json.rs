@@ -10,7 +10,7 @@ use super::fields;
 use super::format::{
     Action, CloseReason, MessageContent, ResponseBody, ResponseContent, StreamContent,
 };
-use super::json::{Fault, Object, Value};
+use super::json::{Fault, Member, Object, Value};
 use super::message::{Message, MessageKind};
 
 /// What `action` says; the content is read for `Send` only.
@@ -21,8 +21,8 @@ enum Verb {
     Close,
 }
 
-fn verb(object: Object<'_>, owner: &str) -> Result<Verb, Fault> {
-    Ok(match object.text(owner, "action")? {
+fn verb(action: Member<'_>, owner: &str) -> Result<Verb, Fault> {
+    Ok(match action.text(owner)? {
         None | Some("send") => Verb::Send,
         Some("hint") => Verb::Hint,
         Some("refresh") => Verb::Refresh,
@@ -32,39 +32,46 @@ fn verb(object: Object<'_>, owner: &str) -> Result<Verb, Fault> {
     })
 }
 
-/// The format of this name, when there is one and it is an object.
-fn format<'a>(
-    formats: Object<'a>,
-    name: &'static str,
-    owner: &str,
-) -> Result<Option<Object<'a>>, Fault> {
-    match formats.member(name) {
+/// A format as the object that it must be, when there is one.
+fn object<'a>(format: Member<'a>, owner: &str) -> Result<Option<Object<'a>>, Fault> {
+    match format.value {
         None => Ok(None),
         Some(Value::Object(object)) => Ok(Some(object)),
-        Some(_) => Err(Fault::new(name, format!("{owner} is not an object"))),
+        Some(_) => Err(Fault::new(format.name, format!("{owner} is not an object"))),
     }
 }
 
 /// The format `http-response`.
-pub fn http_response(formats: Object<'_>) -> Result<Option<Action<ResponseContent>>, Fault> {
+pub fn http_response(format: Member<'_>) -> Result<Option<Action<ResponseContent>>, Fault> {
     const OWNER: &str = "'http-response'";
-    let Some(object) = format(formats, "http-response", OWNER)? else { return Ok(None) };
-    Ok(Some(match verb(object, OWNER)? {
-        Verb::Send => Action::Send(response_content(object, OWNER)?),
+    let Some(object) = object(format, OWNER)? else { return Ok(None) };
+    let [action, members @ ..] = object.members([
+        "action",
+        "code",
+        "reason",
+        "headers",
+        "content-filters",
+        "body-bin",
+        "body",
+        "body-patch",
+    ]);
+    Ok(Some(match verb(action, OWNER)? {
+        Verb::Send => Action::Send(response_content(members, OWNER)?),
         Verb::Hint => Action::Hint,
         Verb::Refresh => Action::Refresh,
         Verb::Close => Action::Close(CloseReason::default()),
     }))
 }
 
-fn response_content(object: Object<'_>, owner: &str) -> Result<ResponseContent, Fault> {
-    let code = object.status(owner)?.unwrap_or(200);
-    let reason = object.text(owner, "reason")?.filter(|reason| !reason.is_empty());
-    let headers = fields::header_list(object, owner)?.unwrap_or_default();
-    let content_filters = content_filters(object, owner)?;
-    let body = match content(object, owner, "body-bin", "body")? {
+fn response_content(members: [Member<'_>; 7], owner: &str) -> Result<ResponseContent, Fault> {
+    let [code, reason, headers, filters, body_bin, body, body_patch] = members;
+    let code = code.status(owner)?.unwrap_or(200);
+    let reason = reason.text(owner)?.filter(|reason| !reason.is_empty());
+    let headers = fields::header_list(headers, owner)?.unwrap_or_default();
+    let content_filters = content_filters(filters, owner)?;
+    let body = match content(body_bin, body, owner)? {
         Some((bytes, _)) => ResponseBody::Whole(bytes),
-        None => ResponseBody::Patch(patch(object, owner)?),
+        None => ResponseBody::Patch(patch(body_patch, owner)?),
     };
     Ok(ResponseContent {
         code,
@@ -79,13 +86,13 @@ fn response_content(object: Object<'_>, owner: &str) -> Result<ResponseContent, 
     })
 }
 
-fn patch(object: Object<'_>, owner: &str) -> Result<Vec<serde_json::Value>, Fault> {
-    match object.member("body-patch") {
+fn patch(patch: Member<'_>, owner: &str) -> Result<Vec<serde_json::Value>, Fault> {
+    match patch.value {
         Some(Value::Array(operations)) => operations
             .map(Value::tree)
             .collect::<Option<_>>()
-            .ok_or_else(|| Fault::wrong_type(owner, "body-patch")),
-        Some(_) => Err(Fault::wrong_type(owner, "body-patch")),
+            .ok_or_else(|| patch.wrong_type(owner)),
+        Some(_) => Err(patch.wrong_type(owner)),
         None => {
             let message = format!("{owner} does not contain 'body', 'body-bin', or 'body-patch'");
             Err(Fault::new("body", message))
@@ -94,13 +101,15 @@ fn patch(object: Object<'_>, owner: &str) -> Result<Vec<serde_json::Value>, Faul
 }
 
 /// The format `http-stream`.
-pub fn http_stream(formats: Object<'_>) -> Result<Option<Action<StreamContent>>, Fault> {
+pub fn http_stream(format: Member<'_>) -> Result<Option<Action<StreamContent>>, Fault> {
     const OWNER: &str = "'http-stream'";
-    let Some(object) = format(formats, "http-stream", OWNER)? else { return Ok(None) };
-    Ok(Some(match verb(object, OWNER)? {
+    let Some(object) = object(format, OWNER)? else { return Ok(None) };
+    let [action, filters, content_bin, plain] =
+        object.members(["action", "content-filters", "content-bin", "content"]);
+    Ok(Some(match verb(action, OWNER)? {
         Verb::Send => {
-            let content_filters = content_filters(object, OWNER)?;
-            let content = content(object, OWNER, "content-bin", "content")?;
+            let content_filters = content_filters(filters, OWNER)?;
+            let content = content(content_bin, plain, OWNER)?;
             let (content, _) = content.ok_or_else(|| no_content(OWNER))?;
             Action::Send(StreamContent { content, content_filters })
         }
@@ -111,26 +120,36 @@ pub fn http_stream(formats: Object<'_>) -> Result<Option<Action<StreamContent>>,
 }
 
 /// The format `ws-message`.
-pub fn ws_message(formats: Object<'_>) -> Result<Option<Action<MessageContent>>, Fault> {
+pub fn ws_message(format: Member<'_>) -> Result<Option<Action<MessageContent>>, Fault> {
     const OWNER: &str = "'ws-message'";
-    let Some(object) = format(formats, "ws-message", OWNER)? else { return Ok(None) };
-    Ok(Some(match verb(object, OWNER)? {
-        Verb::Send => Action::Send(message_content(object, OWNER)?),
+    let Some(object) = object(format, OWNER)? else { return Ok(None) };
+    let [action, kind, filters, content_bin, content, code, reason] = object.members([
+        "action",
+        "type",
+        "content-filters",
+        "content-bin",
+        "content",
+        "code",
+        "reason",
+    ]);
+    Ok(Some(match verb(action, OWNER)? {
+        Verb::Send => Action::Send(message_content([kind, filters, content_bin, content], OWNER)?),
         Verb::Hint => Action::Hint,
         Verb::Refresh => Action::Refresh,
-        Verb::Close => Action::Close(close_reason(object, OWNER)?),
+        Verb::Close => Action::Close(close_reason(code, reason, OWNER)?),
     }))
 }
 
-fn message_content(object: Object<'_>, owner: &str) -> Result<MessageContent, Fault> {
-    let kind = match object.text(owner, "type")? {
+fn message_content(members: [Member<'_>; 4], owner: &str) -> Result<MessageContent, Fault> {
+    let [kind, filters, content_bin, plain] = members;
+    let kind = match kind.text(owner)? {
         None => None,
         Some(name) => Some(message_kind(name).ok_or_else(|| {
             Fault::new("type", format!("{owner} contains 'type' with unknown value"))
         })?),
     };
-    let content_filters = content_filters(object, owner)?;
-    let (content, natural_kind) = match content(object, owner, "content-bin", "content")? {
+    let content_filters = content_filters(filters, owner)?;
+    let (content, natural_kind) = match content(content_bin, plain, owner)? {
         Some((content, true)) => (content, MessageKind::Binary),
         Some((content, false)) => (content, MessageKind::Text),
         None if matches!(kind, Some(MessageKind::Ping | MessageKind::Pong)) => {
@@ -153,32 +172,31 @@ pub fn message_kind(name: &str) -> Option<MessageKind> {
     })
 }
 
-fn close_reason(object: Object<'_>, owner: &str) -> Result<CloseReason, Fault> {
-    let code = match object.number(owner, "code")? {
-        Some(..0) => return Err(Fault::invalid_value(owner, "code")),
+fn close_reason(code: Member<'_>, reason: Member<'_>, owner: &str) -> Result<CloseReason, Fault> {
+    let code = match code.number(owner)? {
+        Some(..0) => return Err(Fault::invalid_value(owner, code.name)),
         // Only 16 bits go on the wire; existing publishers rely on nothing more.
         Some(code) => Some((code & 0xffff) as u16),
         None => None,
     };
-    let reason = object.text(owner, "reason")?.unwrap_or_default().into();
+    let reason = reason.text(owner)?.unwrap_or_default().into();
     Ok(CloseReason { code, reason })
 }
 
 /// The bytes of the base64 member, else those of the plain one, and whether it was the former.
 pub fn content(
-    object: Object<'_>,
+    base64: Member<'_>,
+    plain: Member<'_>,
     owner: &str,
-    base64: &'static str,
-    plain: &'static str,
 ) -> Result<Option<(Bytes, bool)>, Fault> {
-    if let Some(text) = object.text(owner, base64)? {
+    if let Some(text) = base64.text(owner)? {
         return Ok(Some((crate::wire::text::base64_decode(text.as_bytes()).into(), true)));
     }
-    let plain = object.text(owner, plain)?;
+    let plain = plain.text(owner)?;
     Ok(plain.map(|text| (Bytes::copy_from_slice(text.as_bytes()), false)))
 }
 
-fn content_filters(object: Object<'_>, owner: &str) -> Result<Option<Vec<Box<str>>>, Fault> {
+fn content_filters(filters: Member<'_>, owner: &str) -> Result<Option<Vec<Box<str>>>, Fault> {
     let name = |value| match value {
         Value::Text(name) => Ok(Box::from(name)),
         _ => {
@@ -186,10 +204,10 @@ fn content_filters(object: Object<'_>, owner: &str) -> Result<Option<Vec<Box<str
             Err(Fault::new("content-filters", message))
         }
     };
-    match object.member("content-filters") {
+    match filters.value {
         None => Ok(None),
         Some(Value::Array(names)) => names.map(name).collect::<Result<_, _>>().map(Some),
-        Some(_) => Err(Fault::wrong_type(owner, "content-filters")),
+        Some(_) => Err(filters.wrong_type(owner)),
     }
 }
 

@@ -8,7 +8,7 @@ mod tests;
 use super::channel::ChannelName;
 use super::format::{Action, MessageContent, ResponseContent, StreamContent};
 use super::format_json;
-use super::json::{self, Fault, Object, Value};
+use super::json::{self, Fault, Member, Object, Value};
 
 /// One published item: for whom, and what, for each transport. Immutable once parsed.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,8 +60,8 @@ impl ItemsError {
     }
 }
 
-/// Reads `{"items": [...]}`. `body` is consumed in place.
-pub fn parse_items(body: &mut [u8]) -> Result<Vec<Item>, ItemsError> {
+/// Reads `{"items": [...]}`.
+pub fn parse_items(body: &[u8]) -> Result<Vec<Item>, ItemsError> {
     json::read(body, |value| match value {
         Value::Object(object) => items(object),
         Value::Array(_) => Err(ItemsError::NotAnObject),
@@ -86,26 +86,29 @@ fn items(object: Object<'_>) -> Result<Vec<Item>, ItemsError> {
         .collect()
 }
 
+/// Reads one item. The order of the checks is that of existing servers.
 fn item(value: Value<'_>) -> Result<Item, Fault> {
     const OWNER: &str = "publish item object";
     let Value::Object(object) = value else {
         return Err(Fault::new("items", "publish item object is not an object"));
     };
-    let channel = object
-        .text(OWNER, "channel")?
+    let [channel, id, prev_id, formats, meta, size, no_seq] =
+        object.members(["channel", "id", "prev-id", "formats", "meta", "size", "no-seq"]);
+    let channel = channel
+        .text(OWNER)?
         .ok_or_else(|| Fault::new("channel", "publish item object does not contain 'channel'"))?;
-    let id = object.text(OWNER, "id")?.map(Box::from);
-    let prev_id = object.text(OWNER, "prev-id")?.map(Box::from);
-    let formats = formats(object, OWNER)?;
-    let http_response = format_json::http_response(formats)?;
-    let http_stream = format_json::http_stream(formats)?;
-    let ws_message = format_json::ws_message(formats)?;
-    let meta = object.text_map(OWNER, "meta")?;
-    let size = object.unsigned(OWNER, "size")?;
-    let no_seq = match object.member("no-seq") {
+    let id = id.text(OWNER)?.map(Box::from);
+    let prev_id = prev_id.text(OWNER)?.map(Box::from);
+    let [http_response, http_stream, ws_message] = formats_of(object, formats, OWNER)?;
+    let http_response = format_json::http_response(http_response)?;
+    let http_stream = format_json::http_stream(http_stream)?;
+    let ws_message = format_json::ws_message(ws_message)?;
+    let meta = meta.text_map(OWNER)?;
+    let size = size.unsigned(OWNER)?;
+    let no_seq = match no_seq.value {
         None => false,
         Some(Value::Bool(flag)) => flag,
-        Some(_) => return Err(Fault::wrong_type(OWNER, "no-seq")),
+        Some(_) => return Err(no_seq.wrong_type(OWNER)),
     };
     Ok(Item {
         channel: ChannelName::new(channel),
@@ -120,17 +123,23 @@ fn item(value: Value<'_>) -> Result<Item, Fault> {
     })
 }
 
-/// Where the formats are: in `formats`, or in the item itself as publishers once wrote them.
-fn formats<'a>(item: Object<'a>, owner: &str) -> Result<Object<'a>, Fault> {
+/// The formats, out of the member `formats`, or out of the item itself as publishers once wrote
+/// them.
+fn formats_of<'a>(
+    item: Object<'a>,
+    formats: Member<'a>,
+    owner: &str,
+) -> Result<[Member<'a>; 3], Fault> {
+    const NAMES: [&str; 3] = ["http-response", "http-stream", "ws-message"];
     let none = || Fault::new("formats", "no formats specified");
-    match item.member("formats") {
+    match formats.value {
         Some(Value::Object(formats)) if formats.is_empty() => Err(none()),
-        Some(Value::Object(formats)) => Ok(formats),
-        Some(_) => Err(Fault::wrong_type(owner, "formats")),
+        Some(Value::Object(formats)) => Ok(formats.members(NAMES)),
+        Some(_) => Err(formats.wrong_type(owner)),
         None => {
-            let legacy = ["http-response", "http-stream", "ws-message"];
-            let any = legacy.iter().any(|name| item.member(name).is_some());
-            if any { Ok(item) } else { Err(none()) }
+            let found = item.members(NAMES);
+            let any = found.iter().any(|format| format.value.is_some());
+            if any { Ok(found) } else { Err(none()) }
         }
     }
 }

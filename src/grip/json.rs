@@ -3,13 +3,17 @@
 //! Called by the parsers of items, documents and control messages. simd-json does the work; a text
 //! that it refuses is repaired where GRIP is more lenient (lone surrogates, raw control characters
 //! in strings, huge integers) and tried once more. Members are looked up in the flat list of nodes:
-//! no map is built.
+//! no map is built, and what parsing needs is kept for the next text.
 
+mod member;
 mod repair;
 #[cfg(test)]
 mod tests;
+mod workspace;
 
 use simd_json::{Node, StaticNode};
+
+pub use member::Member;
 
 /// Nesting allowed in a value that is handed on as a tree (the operations of a patch).
 pub const TREE_DEPTH_MAX: usize = 128;
@@ -75,18 +79,21 @@ pub struct Array<'a>(&'a [Node<'a>]);
 #[derive(Clone, Copy, Debug)]
 pub struct Object<'a>(&'a [Node<'a>]);
 
-/// Parses `text` in place and hands the value to `then`. A byte order mark is skipped.
-pub fn read<R>(text: &mut [u8], then: impl FnOnce(Value<'_>) -> R) -> Result<R, NotJson> {
-    let start = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let text = text.get_mut(start..).unwrap_or_default();
-    // Parsing destroys the text, also when it fails.
-    let original = text.to_vec();
-    if let Ok(tape) = simd_json::to_tape(text) {
-        return split(&tape.0).map(|(value, _)| then(value)).ok_or(NotJson);
-    }
-    let mut repaired = repair::repaired(&original);
-    let tape = simd_json::to_tape(&mut repaired).map_err(|_| NotJson)?;
-    split(&tape.0).map(|(value, _)| then(value)).ok_or(NotJson)
+/// Parses `text` and hands the value to `then`. A byte order mark is skipped.
+pub fn read<R>(text: &[u8], then: impl FnOnce(Value<'_>) -> R) -> Result<R, NotJson> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    workspace::lent(|workspace| {
+        let mut then = Some(then);
+        let mut once = |nodes: &[Node<'_>]| {
+            let (value, _) = split(nodes)?;
+            then.take().map(|then| then(value))
+        };
+        let read = match workspace.parse(text, &mut once) {
+            Some(read) => read,
+            None => workspace.parse(&repair::repaired(text), &mut once).flatten(),
+        };
+        read.ok_or(NotJson)
+    })
 }
 
 /// The first value of some nodes, and the nodes after it.
@@ -141,6 +148,24 @@ impl<'a> Object<'a> {
         self.filter(|(n, _)| *n == name).last().map(|(_, value)| value)
     }
 
+    /// The member of this name, with its name.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Member<'a> {
+        Member { name, value: self.member(name) }
+    }
+
+    /// The members of these names, each as [`Object::member`] finds it, in one pass over all.
+    #[must_use]
+    pub fn members<const N: usize>(self, names: [&'static str; N]) -> [Member<'a>; N] {
+        let mut found = names.map(|name| Member { name, value: None });
+        for (name, value) in self {
+            if let Some(member) = found.iter_mut().find(|member| member.name == name) {
+                member.value = Some(value);
+            }
+        }
+        found
+    }
+
     /// Whether there are no members at all.
     #[must_use]
     pub fn is_empty(self) -> bool {
@@ -156,60 +181,19 @@ impl<'a> Object<'a> {
         members.into_iter().map(|(name, _, value)| (name, value)).collect()
     }
 
-    /// A string member; null or anything else is of the wrong type.
+    /// See [`Member::text`].
     pub fn text(self, owner: &str, member: &'static str) -> Result<Option<&'a str>, Fault> {
-        match self.member(member) {
-            None => Ok(None),
-            Some(Value::Text(text)) => Ok(Some(text)),
-            Some(_) => Err(Fault::wrong_type(owner, member)),
-        }
+        self.named(member).text(owner)
     }
 
-    /// A number-like member.
+    /// See [`Member::number`].
     pub fn number(self, owner: &str, member: &'static str) -> Result<Option<i64>, Fault> {
-        match self.member(member) {
-            None => Ok(None),
-            Some(value) => {
-                value.number_like().map(Some).ok_or_else(|| Fault::wrong_type(owner, member))
-            }
-        }
+        self.named(member).number(owner)
     }
 
-    /// A number-like member that may not be negative; larger values than fit become the largest.
+    /// See [`Member::unsigned`].
     pub fn unsigned(self, owner: &str, member: &'static str) -> Result<Option<u32>, Fault> {
-        match self.number(owner, member)? {
-            Some(..0) => Err(Fault::invalid_value(owner, member)),
-            number => Ok(number.map(|n| u32::try_from(n).unwrap_or(u32::MAX))),
-        }
-    }
-
-    /// A status code: number-like, 0 to 999.
-    pub fn status(self, owner: &str) -> Result<Option<u16>, Fault> {
-        match self.number(owner, "code")? {
-            None => Ok(None),
-            Some(code) => match u16::try_from(code) {
-                Ok(code @ 0..=999) => Ok(Some(code)),
-                _ => Err(Fault::invalid_value(owner, "code")),
-            },
-        }
-    }
-
-    /// A member that is an object of strings, ordered by name.
-    pub fn text_map(
-        self,
-        owner: &str,
-        member: &'static str,
-    ) -> Result<Vec<(&'a str, &'a str)>, Fault> {
-        let object = match self.member(member) {
-            None => return Ok(Vec::new()),
-            Some(Value::Object(object)) => object,
-            Some(_) => return Err(Fault::wrong_type(owner, member)),
-        };
-        let text = |(name, value)| match value {
-            Value::Text(text) => Ok((name, text)),
-            _ => Err(Fault::new(member, format!("'{member}' contains '{name}' with wrong type"))),
-        };
-        object.sorted().into_iter().map(text).collect()
+        self.named(member).unsigned(owner)
     }
 }
 

@@ -155,7 +155,7 @@ impl Company {
 
     /// Publishes items.
     pub fn publish(&self, items: &str) {
-        for item in item::parse_items(&mut items.as_bytes().to_vec()).unwrap() {
+        for item in item::parse_items(items.as_bytes()).unwrap() {
             self.shared.hub.publish(&item, clock::now());
         }
     }

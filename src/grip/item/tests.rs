@@ -9,7 +9,7 @@ use crate::grip::format::{
 use crate::grip::message::{Message, MessageKind};
 
 fn parse(body: &str) -> Result<Vec<Item>, ItemsError> {
-    parse_items(&mut body.as_bytes().to_vec())
+    parse_items(body.as_bytes())
 }
 
 /// The one item with these members.
@@ -315,8 +315,8 @@ fn formats_are_checked_in_their_order() {
 
 proptest::proptest! {
     #[test]
-    fn nothing_panics(mut bytes: Vec<u8>) {
-        let _ = parse_items(&mut bytes);
+    fn nothing_panics(bytes: Vec<u8>) {
+        let _ = parse_items(&bytes);
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use super::{NotJson, Object, TREE_DEPTH_MAX, Value, read};
 
 fn tree(text: &[u8]) -> Result<serde_json::Value, NotJson> {
-    read(&mut text.to_vec(), |value| value.tree().unwrap())
+    read(text, |value| value.tree().unwrap())
 }
 
 fn with_object<R>(text: &str, then: impl FnOnce(Object<'_>) -> R) -> R {
-    read(&mut text.as_bytes().to_vec(), |value| match value {
+    read(text.as_bytes(), |value| match value {
         Value::Object(object) => then(object),
         other => panic!("{other:?}"),
     })
@@ -126,17 +126,26 @@ fn typed_members() {
             "o contains 'neg' with invalid value"
         );
         assert_eq!(o.unsigned("o", "big"), Ok(Some(u32::MAX)));
-        assert_eq!(o.status("o").unwrap_err().message, "o contains 'code' with invalid value");
-        assert_eq!(o.text_map("o", "m").unwrap_err().message, "'m' contains 'a' with wrong type");
-        assert_eq!(o.text_map("o", "t").unwrap_err().message, "o contains 't' with wrong type");
-        assert_eq!(o.text_map("o", "absent"), Ok(vec![]));
+        assert_eq!(
+            o.named("code").status("o").unwrap_err().message,
+            "o contains 'code' with invalid value"
+        );
+        assert_eq!(
+            o.named("m").text_map("o").unwrap_err().message,
+            "'m' contains 'a' with wrong type"
+        );
+        assert_eq!(
+            o.named("t").text_map("o").unwrap_err().message,
+            "o contains 't' with wrong type"
+        );
+        assert_eq!(o.named("absent").text_map("o"), Ok(vec![]));
     });
 }
 
 #[test]
 fn a_tree_is_bounded_in_depth() {
     let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
-    let tree = |levels| read(&mut nested(levels).into_bytes(), |value| value.tree()).unwrap();
+    let tree = |levels| read(nested(levels).as_bytes(), |value| value.tree()).unwrap();
     assert!(tree(TREE_DEPTH_MAX).is_some());
     assert!(tree(TREE_DEPTH_MAX + 1).is_none());
 }
