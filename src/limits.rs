@@ -59,6 +59,8 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 128;
 pub const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
 /// Commands that wait in one shard's mailbox before a publisher has to wait.
 pub const MAILBOX_COMMANDS_MAX: usize = 1024;
+/// Bytes of items that wait in one shard's mailbox before a publisher has to wait.
+pub const MAILBOX_BYTES_MAX: u32 = 32 * 1024 * 1024;
 
 /// WebSocket-over-HTTP: bytes queued from one client for its backend (specification, WoH 5.3).
 pub const EVENTS_QUEUE_BYTES_MAX: usize = 200_000;
@@ -85,6 +87,8 @@ const _: () = {
     assert!(ACCEPT_RESPONSE_BODY_BYTES_MAX < OUTBOX_BYTES_MAX);
     // One response of a WebSocket-over-HTTP backend may exceed the outbox: it waits for the client.
     assert!(EVENTS_QUEUE_BYTES_MAX <= EVENTS_RESPONSE_BYTES_MAX);
+    // A shard that sleeps takes any publish of the default size, whatever its items come to.
+    assert!(16 * CONTROL_BODY_BYTES_MAX <= MAILBOX_BYTES_MAX as usize);
     assert!(HOLD_TIMEOUT_S_MIN <= HOLD_TIMEOUT_S_DEFAULT);
     // A pooled connection is given up before a backend with the usual 60 s closes it under us.
     assert!(BACKEND_IDLE_MS < 60_000);

@@ -16,5 +16,6 @@ pub mod headers;
 pub mod instruction;
 pub mod item;
 pub mod json;
+pub mod memory;
 pub mod message;
 pub mod signature;

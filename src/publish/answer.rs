@@ -1,25 +1,18 @@
-//! What the control API answers: one table of statuses and texts (specification, GRIP 7).
+//! What the control API answers: one table of statuses and texts (specification, GRIP 7), and how
+//! an answer is written.
 //!
-//! Used by `http` for what hyper writes, and by `guard` for what is refused before hyper sees it.
-//! Knows nothing of connections.
+//! Made by `api`, and by `connection` for what is refused for its framing. Knows nothing of
+//! connections.
 
-use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
-use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use std::borrow::Cow;
 
-use super::head::{Refusal, RefusedHead};
+use bytes::BytesMut;
+
+use super::accept::Format;
+use super::head::{Head, Method, Refusal, RefusedHead};
 use super::publisher::Refused;
 use crate::grip::item::ItemsError;
-
-/// In which form a success is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// `text/plain`
-    Text,
-    /// `application/json`
-    Json,
-}
+use crate::wire::http1;
 
 /// One answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +24,7 @@ pub enum Answer {
     /// No such path.
     NotFound,
     /// The path exists, but only for POST.
-    MethodNotAllowed(String),
+    MethodNotAllowed(Box<str>),
     /// Nothing that the client accepts.
     NotAcceptable,
     /// The body is not a list of items.
@@ -44,132 +37,143 @@ pub enum Answer {
     Refused(Refusal),
 }
 
-impl Format {
-    /// The last recognised element of `Accept` wins, whatever its weight; without the field it is
-    /// text; `None` when nothing is recognised (specification, GRIP 7.1).
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// The request said HTTP/1.0.
+    pub http_1_0: bool,
+    /// The connection ends with this answer.
+    pub close: bool,
+    /// The request was HEAD: the length is said, the body is not sent.
+    pub head_only: bool,
+}
+
+impl Form {
+    /// For the answer to a request with this head.
     #[must_use]
-    pub fn negotiate(accept: Option<&[u8]>) -> Option<Format> {
-        let Some(accept) = accept else { return Some(Format::Text) };
-        accept.split(|&b| b == b',').rev().find_map(|element| {
-            let media_type = element.split(|&b| b == b';').next().unwrap_or_default();
-            match media_type.trim_ascii() {
-                b"text/plain" | b"text/*" | b"*/*" | b"*" => Some(Format::Text),
-                b"application/json" | b"application/*" => Some(Format::Json),
-                _ => None,
-            }
-        })
+    pub fn of(head: &Head, close: bool) -> Form {
+        Form { http_1_0: head.http_1_0, close, head_only: head.method == Method::Head }
+    }
+
+    /// For a head that was refused: where the next request would begin is in doubt.
+    #[must_use]
+    pub fn of_refused(refused: RefusedHead) -> Form {
+        Form { http_1_0: refused.http_1_0, close: true, head_only: false }
     }
 }
 
 impl Answer {
-    fn status(&self) -> StatusCode {
+    fn code(&self) -> u16 {
         match self {
-            Answer::Api | Answer::Published(_) => StatusCode::OK,
-            Answer::NotFound => StatusCode::NOT_FOUND,
-            Answer::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Answer::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            Answer::Refused(Refusal::LengthRequired) => StatusCode::LENGTH_REQUIRED,
-            Answer::Invalid(_) | Answer::Refused(_) => StatusCode::BAD_REQUEST,
-            Answer::NotAccepted(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Answer::RecoverNotBuilt => StatusCode::NOT_IMPLEMENTED,
+            Answer::Api | Answer::Published(_) => 200,
+            Answer::NotFound => 404,
+            Answer::MethodNotAllowed(_) => 405,
+            Answer::NotAcceptable => 406,
+            Answer::Refused(Refusal::LengthRequired) => 411,
+            Answer::Invalid(_) | Answer::Refused(_) => 400,
+            Answer::NotAccepted(_) => 503,
+            Answer::RecoverNotBuilt => 501,
         }
     }
 
-    fn content_type(&self) -> &'static str {
+    fn content_type(&self) -> &'static [u8] {
         match self {
-            Answer::Published(Format::Json) => "application/json",
-            _ => "text/plain",
+            Answer::Published(Format::Json) => b"application/json",
+            _ => b"text/plain",
         }
     }
 
-    fn body(&self) -> String {
+    fn body(&self) -> Cow<'static, str> {
         match self {
             Answer::Api => "linchpin API\n".into(),
             Answer::Published(Format::Text) => "Published\n".into(),
             Answer::Published(Format::Json) => "{\"message\":\"Published\"}\n".into(),
             Answer::NotFound => "Not Found\n".into(),
-            Answer::MethodNotAllowed(method) => format!("Method not allowed: {method}.\n"),
+            Answer::MethodNotAllowed(method) => format!("Method not allowed: {method}.\n").into(),
             Answer::NotAcceptable => {
                 "Not Acceptable. Supported formats are text/plain and application/json.\n".into()
             }
-            Answer::Invalid(error) => format!("{error}\n"),
-            Answer::NotAccepted(refused) => format!("{refused}\n"),
+            Answer::Invalid(error) => format!("{error}\n").into(),
+            Answer::NotAccepted(refused) => format!("{refused}\n").into(),
             Answer::RecoverNotBuilt => "Not Implemented: recovery is not built yet.\n".into(),
-            Answer::Refused(refusal) => format!("{refusal}\n"),
+            Answer::Refused(refusal) => format!("{refusal}\n").into(),
         }
     }
 
-    /// For hyper; it adds `Content-Length`. `close` says that the connection ends here.
-    #[must_use]
-    pub fn into_response(self, close: bool) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(Bytes::from(self.body())));
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        if matches!(self, Answer::MethodNotAllowed(_)) {
-            headers.insert(ALLOW, HeaderValue::from_static("POST"));
-        }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type()));
-        if close {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
+    /// Appends the whole answer to `out`.
+    pub fn write(&self, out: &mut BytesMut, form: Form) {
+        let code = self.code();
+        let answer = http1::Answer {
+            version: if form.http_1_0 { http1::Version::Http10 } else { http1::Version::Http11 },
+            code,
+            reason: http1::reason(code).as_bytes(),
+            head_only: form.head_only,
+            persistent: !form.close,
+        };
+        let allow = matches!(self, Answer::MethodNotAllowed(_));
+        // To HTTP/1.0 too: publishers compare what existing servers say.
+        let close = form.http_1_0 && form.close;
+        let fields: [(bool, &[u8], &[u8]); 3] = [
+            (allow, b"Allow", b"POST"),
+            (true, b"Content-Type", self.content_type()),
+            (close, b"Connection", b"close"),
+        ];
+        let fields = fields.into_iter().filter(|(said, ..)| *said).map(|(_, n, v)| (n, v));
+        answer.write(out, fields, self.body().as_bytes());
     }
-}
-
-/// The whole answer to a refused head. The connection ends with it: where the next request would
-/// begin is in doubt.
-#[must_use]
-pub fn refusal_bytes(refused: RefusedHead) -> Vec<u8> {
-    let answer = Answer::Refused(refused.refusal);
-    let (status, body) = (answer.status(), answer.body());
-    let version = if refused.http_1_0 { "1.0" } else { "1.1" };
-    let reason = status.canonical_reason().unwrap_or_default();
-    let (code, kind, length) = (status.as_str(), answer.content_type(), body.len());
-    format!(
-        "HTTP/{version} {code} {reason}\r\nContent-Type: {kind}\r\nConnection: close\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_last_recognised_element_wins() {
-        let of = |accept: &str| Format::negotiate(Some(accept.as_bytes()));
-        assert_eq!(Format::negotiate(None), Some(Format::Text));
-        for text in ["text/plain", "text/*", "*/*", "*", "application/json, text/plain", "*;q=0"] {
-            assert_eq!(of(text), Some(Format::Text), "{text}");
-        }
-        for json in [
-            "application/json",
-            "application/*",
-            "text/plain, application/json",
-            "application/json;q=0.5",
-            "application/json, foo/bar",
-            "application/json,",
-        ] {
-            assert_eq!(of(json), Some(Format::Json), "{json}");
-        }
-        for none in ["", "foo", "TEXT/plain", "application/json text/plain"] {
-            assert_eq!(of(none), None, "{none}");
-        }
+    fn written(answer: &Answer, form: Form) -> String {
+        let mut out = BytesMut::new();
+        answer.write(&mut out, form);
+        String::from_utf8(out.to_vec()).unwrap()
     }
+
+    const PLAIN: Form = Form { http_1_0: false, close: false, head_only: false };
 
     #[test]
     fn a_refusal_is_written_whole() {
         let refused = RefusedHead { refusal: Refusal::LengthRequired, http_1_0: true };
-        let expected: &[u8] = b"HTTP/1.0 411 Length Required\r\nContent-Type: text/plain\r\n\
+        let expected = "HTTP/1.0 411 Length Required\r\nContent-Type: text/plain\r\n\
             Connection: close\r\nContent-Length: 33\r\n\r\nRequest requires Content-Length.\n";
-        assert_eq!(refusal_bytes(refused), expected);
+        assert_eq!(written(&Answer::Refused(refused.refusal), Form::of_refused(refused)), expected);
     }
 
     #[test]
     fn what_shards_refuse_is_told_as_503() {
         let answer = Answer::NotAccepted(Refused::Busy { waited_ms: 5000 });
-        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(answer.body(), "not accepted: a worker does not keep up (waited 5000 ms)\n");
+        let expected = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n\
+            Content-Length: 57\r\n\r\n\
+            not accepted: a worker does not keep up (waited 5000 ms)\n";
+        assert_eq!(written(&answer, PLAIN), expected);
+    }
+
+    #[test]
+    fn what_is_allowed_comes_first() {
+        let answer = Answer::MethodNotAllowed("HEAD".into());
+        let expected = "HTTP/1.1 405 Method Not Allowed\r\nAllow: POST\r\n\
+            Content-Type: text/plain\r\nConnection: close\r\nContent-Length: 26\r\n\r\n";
+        let form = Form { close: true, head_only: true, ..PLAIN };
+        assert_eq!(written(&answer, form), expected);
+    }
+
+    #[test]
+    fn every_code_has_its_phrase() {
+        for answer in [
+            Answer::Api,
+            Answer::NotFound,
+            Answer::MethodNotAllowed("X".into()),
+            Answer::NotAcceptable,
+            Answer::Refused(Refusal::LengthRequired),
+            Answer::Refused(Refusal::Malformed),
+            Answer::NotAccepted(Refused::Stopping),
+            Answer::RecoverNotBuilt,
+        ] {
+            assert_ne!(http1::reason(answer.code()), "Undefined Reason", "{answer:?}");
+        }
     }
 }

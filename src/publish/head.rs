@@ -1,8 +1,9 @@
 //! The head of a request to the control API: bytes in, what matters of it or a refusal out.
 //!
-//! Pure; called by `guard`, which hands hyper nothing but [`Head::canonical`], so that there is one
-//! reading of a request's framing. The leniency and the texts are normative (specification, GRIP
-//! 7.1 and 7.3); what would leave the framing in doubt is refused.
+//! Pure; called by `requests`. The leniency and the texts are normative (specification, GRIP 7.1
+//! and 7.3); what would leave the framing in doubt is refused.
+
+use super::accept::Format;
 
 /// What a request may have at most, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +27,22 @@ pub enum Endpoint {
     Unknown,
 }
 
+/// The method of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `POST`
+    Post,
+    /// `HEAD`
+    Head,
+    /// Any other: a token.
+    Other(Box<str>),
+}
+
 /// The head of a request: what the API goes by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The method: a token.
-    pub method: String,
+    /// The method.
+    pub method: Method,
     /// What the request target names.
     pub endpoint: Endpoint,
     /// The request said HTTP/1.0.
@@ -39,8 +51,8 @@ pub struct Head {
     pub closes: bool,
     /// The client waits for `100 Continue`.
     pub expects_continue: bool,
-    /// The `Accept` fields, joined; `None` when there is none.
-    pub accept: Option<Vec<u8>>,
+    /// The form of answer that is asked for; `None` when the client accepts neither.
+    pub format: Option<Format>,
     /// The length of the body.
     pub body_bytes: usize,
 }
@@ -93,22 +105,25 @@ impl Endpoint {
             _ => Endpoint::Unknown,
         }
     }
+}
 
-    /// The path of a canonical head.
+impl Method {
+    /// The method as the request said it.
     #[must_use]
-    pub fn path(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
-            Endpoint::Root => "/",
-            Endpoint::Publish => "/publish",
-            Endpoint::Recover => "/recover",
-            Endpoint::Unknown => "*",
+            Method::Post => "POST",
+            Method::Head => "HEAD",
+            Method::Other(token) => token,
         }
     }
 
-    /// Reads what [`Endpoint::path`] wrote.
-    #[must_use]
-    pub fn from_path(path: &str) -> Endpoint {
-        Endpoint::of(path.as_bytes())
+    fn of(token: &str) -> Method {
+        match token {
+            "POST" => Method::Post,
+            "HEAD" => Method::Head,
+            _ => Method::Other(token.into()),
+        }
     }
 }
 
@@ -136,55 +151,39 @@ pub fn read_head(bytes: &[u8], limits: HeadLimits) -> Result<Option<(Head, usize
     // The path of CONNECT is no path, and a 200 would mean a tunnel.
     let endpoint = if method == "CONNECT" { Endpoint::Unknown } else { Endpoint::of(target) };
     let head = Head {
-        method: method.to_owned(),
+        method: Method::of(method),
         endpoint,
         http_1_0,
         closes: fields.close || version != b"HTTP/1.1",
         expects_continue: fields.expects_continue && !http_1_0 && body_bytes > 0,
-        accept: fields.accept,
+        format: fields.format,
         body_bytes,
     };
     Ok(Some((head, end)))
 }
 
-impl Head {
-    /// The same request, with nothing in it that could be read in two ways.
-    #[must_use]
-    pub fn canonical(&self) -> Vec<u8> {
-        let version = if self.http_1_0 { "1.0" } else { "1.1" };
-        let (method, path) = (&self.method, self.endpoint.path());
-        let mut out = format!("{method} {path} HTTP/{version}\r\n").into_bytes();
-        if self.closes {
-            out.extend_from_slice(b"Connection: close\r\n");
-        }
-        if let Some(accept) = &self.accept {
-            out.extend_from_slice(b"Accept: ");
-            out.extend_from_slice(accept);
-            out.extend_from_slice(b"\r\n");
-        }
-        if self.expects_continue {
-            out.extend_from_slice(b"Expect: 100-continue\r\n");
-        }
-        out.extend_from_slice(format!("Content-Length: {}\r\n\r\n", self.body_bytes).as_bytes());
-        out
-    }
-}
-
 /// What the header fields say.
-#[derive(Default)]
-struct Fields {
-    length: Option<Vec<u8>>,
+struct Fields<'a> {
+    length: Option<&'a [u8]>,
     encoded: bool,
     close: bool,
     expects_continue: bool,
-    accept: Option<Vec<u8>>,
+    accepts: bool,
+    format: Option<Format>,
 }
 
-impl Fields {
-    fn read<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Fields, Refusal> {
-        let mut fields = Fields::default();
+impl<'a> Fields<'a> {
+    fn read(lines: impl Iterator<Item = &'a [u8]>) -> Result<Fields<'a>, Refusal> {
+        let mut fields = Fields {
+            length: None,
+            encoded: false,
+            close: false,
+            expects_continue: false,
+            accepts: false,
+            format: Some(Format::Text),
+        };
         for line in lines {
-            if matches!(line, [b' ' | b'\t', ..]) || line.iter().any(|&b| is_control(b)) {
+            if matches!(line, [b' ' | b'\t', ..]) || has_control(line) {
                 return Err(Refusal::Malformed);
             }
             // A line without a colon is ignored (specification, GRIP 7.3).
@@ -195,15 +194,15 @@ impl Fields {
         Ok(fields)
     }
 
-    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
+    fn take(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Refusal> {
         if !is_token(name) {
             return Err(Refusal::Malformed);
         }
         if name.eq_ignore_ascii_case(b"content-length") {
-            if self.length.as_deref().is_some_and(|length| length != value) {
+            if self.length.is_some_and(|length| length != value) {
                 return Err(Refusal::BadLength);
             }
-            self.length = Some(value.to_vec());
+            self.length = Some(value);
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.encoded = true;
         } else if name.eq_ignore_ascii_case(b"connection") {
@@ -211,23 +210,20 @@ impl Fields {
         } else if name.eq_ignore_ascii_case(b"expect") {
             self.expects_continue |= has_element(value, b"100-continue");
         } else if name.eq_ignore_ascii_case(b"accept") {
-            match &mut self.accept {
-                Some(accept) => {
-                    accept.extend_from_slice(b", ");
-                    accept.extend_from_slice(value);
-                }
-                None => self.accept = Some(value.to_vec()),
-            }
+            // Several fields are one list.
+            let before = self.format.filter(|_| self.accepts);
+            self.format = Format::last_of(value).or(before);
+            self.accepts = true;
         }
         Ok(())
     }
 
     fn body_bytes(&self, method: &str, max: usize) -> Result<usize, Refusal> {
-        let Some(length) = &self.length else {
+        let Some(length) = self.length else {
             let bodiless = matches!(method, "HEAD" | "GET" | "DELETE" | "OPTIONS");
             return if self.encoded || !bodiless { Err(Refusal::LengthRequired) } else { Ok(0) };
         };
-        let digits = match length.as_slice() {
+        let digits = match length {
             [b'-', digits @ ..] => digits,
             digits => digits,
         };
@@ -263,7 +259,12 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
 
 /// The lines of a head, without their ends, up to the empty one.
 fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    head.split(|&b| b == b'\n').map(without_return)
+    let mut rest = head;
+    std::iter::from_fn(move || {
+        let (line, after) = rest.split_at_checked(memchr::memchr(b'\n', rest)?)?;
+        rest = after.get(1..).unwrap_or_default();
+        Some(without_return(line))
+    })
 }
 
 fn without_return(line: &[u8]) -> &[u8] {
@@ -274,7 +275,7 @@ fn without_return(line: &[u8]) -> &[u8] {
 fn request_line(line: &[u8]) -> Option<(&str, &[u8], &[u8])> {
     let mut parts = line.splitn(3, |&b| b == b' ');
     let (method, target, version) = (parts.next()?, parts.next()?, parts.next()?);
-    if !is_token(method) || line.iter().any(|&b| is_control(b)) {
+    if !is_token(method) || has_control(line) {
         return None;
     }
     Some((std::str::from_utf8(method).ok()?, target, version))
@@ -284,16 +285,33 @@ fn has_element(list: &[u8], element: &[u8]) -> bool {
     list.split(|&b| b == b',').any(|e| e.trim_ascii().eq_ignore_ascii_case(element))
 }
 
-/// Control characters but the tab; a lone CR among them.
-fn is_control(byte: u8) -> bool {
-    byte.is_ascii_control() && byte != b'\t'
+/// Whether there are control characters but the tab; a lone CR is among them. Looks at all bytes,
+/// because without a way out in between several are looked at in one step.
+fn has_control(line: &[u8]) -> bool {
+    line.iter().fold(false, |found, b| found | ((*b < 0x20 && *b != b'\t') | (*b == 0x7f)))
 }
 
 /// A token of RFC 9110, 5.6.2.
 fn is_token(bytes: &[u8]) -> bool {
-    let is_tchar = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
-    !bytes.is_empty() && bytes.iter().all(is_tchar)
+    !bytes.is_empty() && bytes.iter().all(|b| TOKEN[usize::from(*b)])
 }
+
+/// Which bytes a token may have.
+const TOKEN: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        allowed[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < others.len() {
+        allowed[others[at] as usize] = true;
+        at += 1;
+    }
+    allowed
+};
 
 #[cfg(test)]
 mod tests;

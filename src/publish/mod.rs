@@ -3,9 +3,12 @@
 //! [`http`] is the control API; it gives what it parsed to the [`publisher::Publisher`], the one
 //! way into the shards. [`command`] is the other end of it: `linchpin publish`.
 
+pub mod accept;
 pub mod answer;
+pub mod api;
 pub mod command;
-pub mod guard;
+pub mod connection;
 pub mod head;
 pub mod http;
 pub mod publisher;
+pub mod requests;

@@ -6,8 +6,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::grip::item::Item;
-use crate::shard::mailbox::{Command, Mailbox, MailboxError};
+use crate::shard::mailbox::{Command, Mailbox, MailboxError, Slot};
 
 /// How long a publisher waits for a shard whose mailbox is full, in milliseconds.
 pub const PUBLISH_WAIT_MS: u64 = 5_000;
@@ -27,13 +29,6 @@ struct Inner {
     turn: tokio::sync::Mutex<()>,
 }
 
-/// The items are on their way to every shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// How many items.
-    pub items: usize,
-}
-
 /// No shard was given anything of this call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -47,6 +42,35 @@ pub enum Refused {
     #[error("not accepted: the server is stopping")]
     Stopping,
 }
+
+/// What came of an attempt that does not wait.
+#[derive(Debug)]
+pub enum Attempt {
+    /// The items are on their way to every shard.
+    Given,
+    /// They are not, and will not be.
+    Refused(Refused),
+    /// They are not yet: [`Publisher::wait`].
+    Busy(Pending),
+}
+
+/// Items that wait for a shard. Nothing of them has reached any; dropped, nothing will.
+#[derive(Debug)]
+pub struct Pending {
+    items: Arc<[Item]>,
+    bytes: usize,
+}
+
+impl Pending {
+    /// How many items.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        self.items.len()
+    }
+}
+
+/// A place in the mailbox of each shard.
+type Slots<'a> = SmallVec<[Slot<'a>; 4]>;
 
 impl Publisher {
     /// A publisher for these shards, waiting at most [`PUBLISH_WAIT_MS`].
@@ -62,39 +86,71 @@ impl Publisher {
         Publisher { inner: Rc::new(Inner { mailboxes, wait_ms, turn }) }
     }
 
-    /// Gives `items` to every shard, or to none.
-    pub async fn publish(&self, items: Vec<Item>) -> Result<Accepted, Refused> {
-        let accepted = Accepted { items: items.len() };
+    /// Gives `items` to every shard, or to none. Ready at once unless a shard does not keep up.
+    pub fn try_publish(&self, items: Vec<Item>) -> Attempt {
         if items.is_empty() {
-            return Ok(accepted);
+            return Attempt::Given;
         }
+        let bytes = items.iter().map(Item::memory_bytes).sum();
         let items: Arc<[Item]> = Arc::from(items);
+        // Whoever waits was here before.
+        let given = match self.inner.turn.try_lock() {
+            Ok(_turn) => self.try_give(&items, bytes),
+            Err(_) => Ok(false),
+        };
+        match given {
+            Ok(true) => Attempt::Given,
+            Ok(false) => Attempt::Busy(Pending { items, bytes }),
+            Err(_) => Attempt::Refused(Refused::Stopping),
+        }
+    }
+
+    /// Gives items that could not be given at once to every shard, or to none.
+    pub async fn wait(&self, pending: Pending) -> Result<(), Refused> {
         let waited_ms = self.inner.wait_ms;
         tokio::select! {
             biased;
-            given = self.give(&items) => given.map_err(|error| match error {
+            given = self.give(&pending) => given.map_err(|error| match error {
                 MailboxError::Full { waited_ms } => Refused::Busy { waited_ms },
                 MailboxError::Closed => Refused::Stopping,
-            })?,
-            () = crate::clock::sleep_ms(waited_ms) => return Err(Refused::Busy { waited_ms }),
+            }),
+            () = crate::clock::sleep_ms(waited_ms) => Err(Refused::Busy { waited_ms }),
         }
-        for item in items.iter() {
-            tracing::info!("publish channel={}", item.channel.as_str());
+    }
+
+    /// Whether there was a place in every mailbox, and they are filled.
+    fn try_give(&self, items: &Arc<[Item]>, bytes: usize) -> Result<bool, MailboxError> {
+        let mut slots = Slots::new();
+        for mailbox in &self.inner.mailboxes {
+            match mailbox.try_reserve(bytes)? {
+                Some(slot) => slots.push(slot),
+                None => return Ok(false),
+            }
         }
-        Ok(accepted)
+        fill(slots, items);
+        Ok(true)
     }
 
     /// Reserves a place in every mailbox, then fills them all; nothing waits in between.
-    async fn give(&self, items: &Arc<[Item]>) -> Result<(), MailboxError> {
+    async fn give(&self, pending: &Pending) -> Result<(), MailboxError> {
         let _turn = self.inner.turn.lock().await;
-        let mut slots = Vec::with_capacity(self.inner.mailboxes.len());
+        let mut slots = Slots::new();
         for mailbox in &self.inner.mailboxes {
-            slots.push(mailbox.reserve().await?);
+            slots.push(mailbox.reserve(pending.bytes).await?);
         }
-        for slot in slots {
-            slot.fill(Command::Publish(Arc::clone(items)));
-        }
+        fill(slots, &pending.items);
         Ok(())
+    }
+}
+
+fn fill(slots: Slots<'_>, items: &Arc<[Item]>) {
+    for slot in slots {
+        slot.fill(Command::Publish(Arc::clone(items)));
+    }
+    if tracing::enabled!(tracing::Level::INFO) {
+        for item in items.iter() {
+            tracing::info!("publish channel={}", item.channel.as_str());
+        }
     }
 }
 
@@ -115,6 +171,15 @@ mod tests {
             meta: Vec::new(),
             size: None,
             no_seq: false,
+        }
+    }
+
+    /// What an input does.
+    async fn publish(publisher: &Publisher, items: Vec<Item>) -> Result<(), Refused> {
+        match publisher.try_publish(items) {
+            Attempt::Given => Ok(()),
+            Attempt::Refused(refused) => Err(refused),
+            Attempt::Busy(pending) => publisher.wait(pending).await,
         }
     }
 
@@ -139,8 +204,8 @@ mod tests {
             let (a, mut inbox_a) = mailbox();
             let (b, mut inbox_b) = mailbox();
             let publisher = Publisher::new(vec![a, b]);
-            let accepted = publisher.publish(vec![item("1"), item("2")]).await;
-            assert_eq!(accepted, Ok(Accepted { items: 2 }));
+            let attempt = publisher.try_publish(vec![item("1"), item("2")]);
+            assert!(matches!(attempt, Attempt::Given));
             let (Some(Command::Publish(a)), Some(Command::Publish(b))) =
                 (inbox_a.try_recv(), inbox_b.try_recv())
             else {
@@ -156,7 +221,7 @@ mod tests {
         run(async {
             let (a, mut inbox) = mailbox();
             let publisher = Publisher::new(vec![a]);
-            assert_eq!(publisher.publish(Vec::new()).await, Ok(Accepted { items: 0 }));
+            assert!(matches!(publisher.try_publish(Vec::new()), Attempt::Given));
             assert!(inbox.try_recv().is_none());
         });
     }
@@ -170,11 +235,11 @@ mod tests {
                 b.send(Command::Drain, 0).await.unwrap();
             }
             let publisher = Publisher::with_wait(vec![a, b], 5);
-            let refused = publisher.publish(vec![item("1")]).await;
+            let refused = publish(&publisher, vec![item("1")]).await;
             assert_eq!(refused, Err(Refused::Busy { waited_ms: 5 }));
             assert!(channels(&mut inbox_a).is_empty());
             assert!(channels(&mut inbox_b).is_empty());
-            publisher.publish(vec![item("2")]).await.unwrap();
+            publish(&publisher, vec![item("2")]).await.unwrap();
             assert_eq!(channels(&mut inbox_a), ["2"]);
             assert_eq!(channels(&mut inbox_b), ["2"]);
         });
@@ -193,7 +258,7 @@ mod tests {
             for n in 0..20 {
                 let publisher = publisher.clone();
                 calls.push(tokio::task::spawn_local(async move {
-                    publisher.publish(vec![item(&n.to_string())]).await
+                    publish(&publisher, vec![item(&n.to_string())]).await
                 }));
             }
             tokio::task::yield_now().await;
@@ -216,7 +281,7 @@ mod tests {
             let (b, inbox_b) = mailbox();
             drop(inbox_b);
             let publisher = Publisher::new(vec![a, b]);
-            assert_eq!(publisher.publish(vec![item("1")]).await, Err(Refused::Stopping));
+            assert_eq!(publish(&publisher, vec![item("1")]).await, Err(Refused::Stopping));
             assert!(channels(&mut inbox_a).is_empty());
         });
     }

@@ -1,13 +1,14 @@
-//! The door of a shard: commands in, bounded; a reply rides in its command.
+//! The door of a shard: commands in, bounded in number and in bytes; a reply rides in its command.
 //!
 //! The control thread holds a [`Mailbox`] for each shard, the shard its [`Inbox`]. This is the only
 //! place where two threads meet. It knows what may be asked of a shard, not how it is done.
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError, mpsc, oneshot};
 
 use crate::grip::item::Item;
+use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_COMMANDS_MAX};
 
 /// What may be asked of a shard.
 #[derive(Debug)]
@@ -39,67 +40,122 @@ pub enum MailboxError {
 /// The sending side; clones lead to the same shard.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
-    sender: mpsc::Sender<Command>,
+    sender: mpsc::Sender<Envelope>,
+    room: Arc<Semaphore>,
 }
 
 /// A place in a mailbox that is reserved for one command; given back when dropped unused.
 #[derive(Debug)]
 pub struct Slot<'a> {
-    permit: mpsc::Permit<'a, Command>,
+    permit: mpsc::Permit<'a, Envelope>,
+    room: SemaphorePermit<'a>,
+    bytes: u32,
 }
 
 /// The receiving side, in the shard.
 #[derive(Debug)]
 pub struct Inbox {
-    receiver: mpsc::Receiver<Command>,
+    receiver: mpsc::Receiver<Envelope>,
+    room: Arc<Semaphore>,
 }
 
-/// A mailbox for [`crate::limits::MAILBOX_COMMANDS_MAX`] commands, and its inbox.
+/// A command on its way, and how many bytes of room it takes until it is read.
+#[derive(Debug)]
+struct Envelope {
+    command: Command,
+    bytes: u32,
+}
+
+/// A mailbox for [`MAILBOX_COMMANDS_MAX`] commands and [`MAILBOX_BYTES_MAX`] bytes, and its inbox.
 #[must_use]
 pub fn mailbox() -> (Mailbox, Inbox) {
-    let (sender, receiver) = mpsc::channel(crate::limits::MAILBOX_COMMANDS_MAX);
-    (Mailbox { sender }, Inbox { receiver })
+    let (sender, receiver) = mpsc::channel(MAILBOX_COMMANDS_MAX);
+    let room = Arc::new(Semaphore::new(MAILBOX_BYTES_MAX as usize));
+    (Mailbox { sender, room: Arc::clone(&room) }, Inbox { receiver, room })
+}
+
+/// What a command takes. One that is larger than the whole mailbox waits until it is empty.
+fn taken(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX).min(MAILBOX_BYTES_MAX)
 }
 
 impl Mailbox {
-    /// Waits for a place, for as long as the caller keeps waiting. Places are given in the order in
-    /// which they were asked for.
-    pub async fn reserve(&self) -> Result<Slot<'_>, MailboxError> {
-        match self.sender.reserve().await {
-            Ok(permit) => Ok(Slot { permit }),
-            Err(mpsc::error::SendError(())) => Err(MailboxError::Closed),
+    /// A place for a command of so many bytes if there is one and nobody waits for it; `None` when
+    /// the mailbox is full.
+    ///
+    /// # Errors
+    /// [`MailboxError::Closed`]
+    pub fn try_reserve(&self, bytes: usize) -> Result<Option<Slot<'_>>, MailboxError> {
+        let permit = match self.sender.try_reserve() {
+            Ok(permit) => permit,
+            Err(mpsc::error::TrySendError::Full(())) => return Ok(None),
+            Err(mpsc::error::TrySendError::Closed(())) => return Err(MailboxError::Closed),
+        };
+        let bytes = taken(bytes);
+        match self.room.try_acquire_many(bytes) {
+            Ok(room) => Ok(Some(Slot { permit, room, bytes })),
+            Err(TryAcquireError::NoPermits) => Ok(None),
+            Err(TryAcquireError::Closed) => Err(MailboxError::Closed),
         }
     }
 
-    /// Sends `command`, waiting at most `wait_ms` for a place.
+    /// Waits for a place, for as long as the caller keeps waiting. Places are given in the order in
+    /// which they were asked for.
+    pub async fn reserve(&self, bytes: usize) -> Result<Slot<'_>, MailboxError> {
+        let permit = self.sender.reserve().await.map_err(|_| MailboxError::Closed)?;
+        let bytes = taken(bytes);
+        let room = self.room.acquire_many(bytes).await.map_err(|_| MailboxError::Closed)?;
+        Ok(Slot { permit, room, bytes })
+    }
+
+    /// Sends a `command` that takes next to no room, waiting at most `wait_ms` for a place.
     pub async fn send(&self, command: Command, wait_ms: u64) -> Result<(), MailboxError> {
-        tokio::select! {
+        let permit = tokio::select! {
             biased;
-            slot = self.reserve() => {
-                slot?.fill(command);
-                Ok(())
+            permit = self.sender.reserve() => permit.map_err(|_| MailboxError::Closed)?,
+            () = crate::clock::sleep_ms(wait_ms) => {
+                return Err(MailboxError::Full { waited_ms: wait_ms });
             }
-            () = crate::clock::sleep_ms(wait_ms) => Err(MailboxError::Full { waited_ms: wait_ms }),
-        }
+        };
+        permit.send(Envelope { command, bytes: 0 });
+        Ok(())
     }
 }
 
 impl Slot<'_> {
     /// Puts `command` in the reserved place. Cannot fail.
     pub fn fill(self, command: Command) {
-        self.permit.send(command);
+        // Its room is given back by the inbox.
+        self.room.forget();
+        self.permit.send(Envelope { command, bytes: self.bytes });
     }
 }
 
 impl Inbox {
     /// The next command; `None` when every [`Mailbox`] is gone and all is read.
     pub async fn recv(&mut self) -> Option<Command> {
-        self.receiver.recv().await
+        let envelope = self.receiver.recv().await?;
+        Some(self.open(envelope))
     }
 
     /// The next command if one is waiting.
     pub fn try_recv(&mut self) -> Option<Command> {
-        self.receiver.try_recv().ok()
+        let envelope = self.receiver.try_recv().ok()?;
+        Some(self.open(envelope))
+    }
+
+    fn open(&self, envelope: Envelope) -> Command {
+        if envelope.bytes > 0 {
+            self.room.add_permits(envelope.bytes as usize);
+        }
+        envelope.command
+    }
+}
+
+impl Drop for Inbox {
+    /// Nobody will make room any more: whoever waits for it is told.
+    fn drop(&mut self) {
+        self.room.close();
     }
 }
 
@@ -146,7 +202,7 @@ mod tests {
             let slots: Vec<_> = {
                 let mut slots = Vec::new();
                 for _ in 0..crate::limits::MAILBOX_COMMANDS_MAX {
-                    slots.push(mailbox.reserve().await.unwrap());
+                    slots.push(mailbox.reserve(0).await.unwrap());
                 }
                 slots
             };
@@ -156,6 +212,63 @@ mod tests {
             assert!(inbox.try_recv().is_some());
             assert!(inbox.try_recv().is_none());
         });
+    }
+
+    #[test]
+    fn bytes_that_wait_are_bounded() {
+        run(async {
+            let (mailbox, mut inbox) = mailbox();
+            let half = MAILBOX_BYTES_MAX as usize / 2;
+            mailbox.reserve(half).await.unwrap().fill(Command::Drain);
+            mailbox.try_reserve(half).unwrap().unwrap().fill(Command::Drain);
+            assert!(mailbox.try_reserve(1).unwrap().is_none());
+            // What takes no room still comes through.
+            mailbox.send(Command::Drain, 0).await.unwrap();
+            let mut waiting = std::pin::pin!(mailbox.reserve(half + 1));
+            assert!(poll(waiting.as_mut()).is_none());
+            // Nobody overtakes who waits.
+            assert!(inbox.try_recv().is_some());
+            assert!(poll(waiting.as_mut()).is_none());
+            assert!(mailbox.try_reserve(1).unwrap().is_none());
+            assert!(inbox.try_recv().is_some());
+            poll(waiting.as_mut()).unwrap().unwrap().fill(Command::Drain);
+            assert!(mailbox.try_reserve(half).unwrap().is_none());
+            drop(mailbox.try_reserve(half - 1).unwrap().unwrap());
+            drop(mailbox.try_reserve(half - 1).unwrap().unwrap());
+        });
+    }
+
+    #[test]
+    fn what_is_larger_than_the_mailbox_has_it_alone() {
+        run(async {
+            let (mailbox, mut inbox) = mailbox();
+            mailbox.try_reserve(usize::MAX).unwrap().unwrap().fill(Command::Drain);
+            assert!(mailbox.try_reserve(1).unwrap().is_none());
+            assert!(inbox.recv().await.is_some());
+            assert!(mailbox.try_reserve(MAILBOX_BYTES_MAX as usize).unwrap().is_some());
+        });
+    }
+
+    #[test]
+    fn whoever_waits_for_room_is_told_of_the_end() {
+        run(async {
+            let (mailbox, inbox) = mailbox();
+            mailbox.try_reserve(usize::MAX).unwrap().unwrap().fill(Command::Drain);
+            let mut waiting = std::pin::pin!(mailbox.reserve(1));
+            assert!(poll(waiting.as_mut()).is_none());
+            drop(inbox);
+            assert_eq!(poll(waiting.as_mut()).unwrap().unwrap_err(), MailboxError::Closed);
+            assert_eq!(mailbox.try_reserve(1).unwrap_err(), MailboxError::Closed);
+        });
+    }
+
+    /// One look at a future.
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        match future.poll(&mut cx) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        }
     }
 
     #[test]

@@ -308,6 +308,34 @@ fn errors_of_streams_and_messages() {
 }
 
 #[test]
+fn memory_is_counted_where_there_may_be_much() {
+    let small = formats(r#""x":1"#).memory_bytes();
+    assert_eq!(small, size_of::<Item>() + 1);
+    let long = "x".repeat(1000);
+    for members in [
+        format!(r#""http-stream":{{"content":"{long}"}}"#),
+        format!(r#""http-stream":{{"content":"","content-filters":["{long}"]}}"#),
+        format!(r#""http-stream":{{"action":"close"}},"ws-message":{{"content":"{long}"}}"#),
+        format!(r#""ws-message":{{"content":"","content-filters":["{long}"]}}"#),
+        format!(r#""ws-message":{{"action":"close","reason":"{long}"}}"#),
+        format!(r#""http-response":{{"body":"{long}"}}"#),
+        format!(r#""http-response":{{"body":"","headers":{{"{long}":"a"}}}}"#),
+        format!(r#""http-response":{{"body":"","content-filters":["{long}"]}}"#),
+        format!(r#""http-response":{{"body-patch":[{{"a":["{long}",1]}}]}}"#),
+    ] {
+        let bytes = formats(&members).memory_bytes();
+        assert!((small + 1000..small + 1300).contains(&bytes), "{bytes} {members:.40}");
+    }
+    let meta = item(&format!(
+        r#""channel":"a","id":"{long}","formats":{{"x":1}},"meta":{{"b":"{long}"}}"#
+    ));
+    assert!(meta.memory_bytes() > small + 2000);
+    // Little text, much memory.
+    let zeros = formats(&format!(r#""http-response":{{"body-patch":[{}0]}}"#, "0,".repeat(999)));
+    assert!(zeros.memory_bytes() >= 1000 * size_of::<serde_json::Value>());
+}
+
+#[test]
 fn formats_are_checked_in_their_order() {
     let all = r#""channel":"a","formats":{"ws-message":1,"http-stream":1,"http-response":null}"#;
     assert_eq!(error(all), "Invalid format: 'http-response' is not an object");

@@ -1,5 +1,5 @@
-//! What parsing a text needs: the copy of it that simd-json unescapes in place, its indexes, and the
-//! list of nodes. One of each thread is kept from text to text, so that a small one costs no
+//! What parsing a text needs: the copy of it that simd-json unescapes in place, its indexes, and
+//! the list of nodes. One of each thread is kept from text to text, so that a small one costs no
 //! allocation.
 //!
 //! Called by `json` alone.

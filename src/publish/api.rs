@@ -1,0 +1,130 @@
+//! What the control API does with a whole request (specification, GRIP 7.1): the answer, and the
+//! items on their way into the shards.
+//!
+//! Called by `connection`. Knows neither bytes nor sockets.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::accept::Format;
+use super::answer::Answer;
+use super::head::{Endpoint, Head, Method};
+use super::publisher::{Attempt, Pending, Publisher, Refused};
+use crate::grip::item::{ItemsError, parse_items};
+
+/// What all connections share.
+#[derive(Debug)]
+pub struct Api {
+    publisher: Publisher,
+    /// The counters of the control thread.
+    pub stats: Rc<crate::stats::Stats>,
+    connections: Cell<usize>,
+    connections_max: usize,
+}
+
+/// What comes of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// This is the answer.
+    Answer(Answer),
+    /// A shard does not keep up: [`Api::wait`] gives the answer.
+    Wait(Wait),
+}
+
+/// A publish that has to wait for a shard.
+#[derive(Debug)]
+pub struct Wait {
+    pending: Pending,
+    format: Format,
+}
+
+impl Api {
+    /// An API that gives items to `publisher` and serves `connections_max` connections at once.
+    #[must_use]
+    pub fn new(
+        publisher: Publisher,
+        stats: Rc<crate::stats::Stats>,
+        connections_max: usize,
+    ) -> Api {
+        Api { publisher, stats, connections: Cell::new(0), connections_max }
+    }
+
+    /// So many connections are being served.
+    pub fn set_connections(&self, connections: usize) {
+        self.connections.set(connections);
+    }
+
+    /// Whether all places are taken. Then whoever is answered gives its own up, or idle publishers
+    /// could keep others out forever.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.connections.get() >= self.connections_max
+    }
+
+    /// Accept, path, method, body: in this order.
+    pub fn answer(&self, head: &Head, body: &[u8]) -> Outcome {
+        let Some(format) = head.format else { return Outcome::Answer(Answer::NotAcceptable) };
+        Outcome::Answer(match head.endpoint {
+            Endpoint::Root => Answer::Api,
+            Endpoint::Unknown => Answer::NotFound,
+            Endpoint::Publish | Endpoint::Recover if head.method != Method::Post => {
+                Answer::MethodNotAllowed(head.method.as_str().into())
+            }
+            // To answer "Updated" without an effect would deceive a publisher that relies on it.
+            Endpoint::Recover => Answer::RecoverNotBuilt,
+            Endpoint::Publish => return self.publish(body, format),
+        })
+    }
+
+    fn publish(&self, body: &[u8], format: Format) -> Outcome {
+        let items = match parse_items(body) {
+            Ok(items) => items,
+            Err(error) => {
+                self.stats.publishes_invalid.inc();
+                log_invalid(&error);
+                return Outcome::Answer(Answer::Invalid(error));
+            }
+        };
+        let count = items.len();
+        match self.publisher.try_publish(items) {
+            Attempt::Given => Outcome::Answer(self.told(Ok(count), format)),
+            Attempt::Refused(refused) => Outcome::Answer(self.told(Err(refused), format)),
+            Attempt::Busy(pending) => Outcome::Wait(Wait { pending, format }),
+        }
+    }
+
+    /// Waits for the shard, within the publisher's bound.
+    pub async fn wait(&self, wait: Wait) -> Answer {
+        let count = wait.pending.items();
+        let given = self.publisher.wait(wait.pending).await;
+        self.told(given.map(|()| count), wait.format)
+    }
+
+    fn told(&self, given: Result<usize, Refused>, format: Format) -> Answer {
+        match given {
+            Ok(items) => {
+                self.stats.items_received.add(items as u64);
+                Answer::Published(format)
+            }
+            Err(refused) => {
+                self.stats.publishes_refused.inc();
+                tracing::warn!("publish {refused}");
+                Answer::NotAccepted(refused)
+            }
+        }
+    }
+}
+
+fn log_invalid(error: &ItemsError) {
+    match error {
+        ItemsError::Invalid { index: Some(index), field, .. } => {
+            tracing::warn!(item = index, field, "publish refused: {error}");
+        }
+        ItemsError::Invalid { index: None, field, .. } => {
+            tracing::warn!(field, "publish refused: {error}");
+        }
+        ItemsError::NotJson | ItemsError::NotAnObject => {
+            tracing::warn!("publish refused: {error}");
+        }
+    }
+}
