@@ -70,6 +70,9 @@ pub fn parse_items(body: &[u8]) -> Result<Vec<Item>, ItemsError> {
     .map_err(|json::NotJson| ItemsError::NotJson)?
 }
 
+/// For so many items of a list room is made before they are read.
+const ITEMS_EXPECTED_MAX: usize = 64;
+
 fn items(object: Object<'_>) -> Result<Vec<Item>, ItemsError> {
     let list = match object.member("items") {
         Some(Value::Array(list)) => list,
@@ -81,9 +84,15 @@ fn items(object: Object<'_>) -> Result<Vec<Item>, ItemsError> {
             return Err(ItemsError::invalid(fault, None));
         }
     };
-    list.enumerate()
-        .map(|(at, value)| item(value).map_err(|fault| ItemsError::invalid(fault, Some(at))))
-        .collect()
+    // An item is large: it is moved as little as possible, but what is no item takes no room.
+    let mut items = Vec::with_capacity(list.size_hint().0.min(ITEMS_EXPECTED_MAX));
+    for (at, value) in list.enumerate() {
+        match item(value) {
+            Ok(item) => items.push(item),
+            Err(fault) => return Err(ItemsError::invalid(fault, Some(at))),
+        }
+    }
+    Ok(items)
 }
 
 /// Reads one item. The order of the checks is that of existing servers.

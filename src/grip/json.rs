@@ -73,7 +73,10 @@ pub enum Value<'a> {
 
 /// The elements of an array; iterates over them.
 #[derive(Clone, Copy, Debug)]
-pub struct Array<'a>(&'a [Node<'a>]);
+pub struct Array<'a> {
+    nodes: &'a [Node<'a>],
+    left: usize,
+}
 
 /// The members of an object; iterates over names and values, repeated names included.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +100,7 @@ pub fn read<R>(text: &[u8], then: impl FnOnce(Value<'_>) -> R) -> Result<R, NotJ
 }
 
 /// The first value of some nodes, and the nodes after it.
+#[inline]
 fn split<'a>(nodes: &'a [Node<'a>]) -> Option<(Value<'a>, &'a [Node<'a>])> {
     let (head, rest) = nodes.split_first()?;
     Some(match *head {
@@ -109,9 +113,9 @@ fn split<'a>(nodes: &'a [Node<'a>]) -> Option<(Value<'a>, &'a [Node<'a>])> {
             (value, rest)
         }
         Node::Static(StaticNode::F64(float)) => (Value::Float(float), rest),
-        Node::Array { count, .. } => {
-            let (inside, rest) = rest.split_at_checked(count)?;
-            (Value::Array(Array(inside)), rest)
+        Node::Array { len, count } => {
+            let (nodes, rest) = rest.split_at_checked(count)?;
+            (Value::Array(Array { nodes, left: len }), rest)
         }
         Node::Object { count, .. } => {
             let (inside, rest) = rest.split_at_checked(count)?;
@@ -124,15 +128,21 @@ impl<'a> Iterator for Array<'a> {
     type Item = Value<'a>;
 
     fn next(&mut self) -> Option<Value<'a>> {
-        let (value, rest) = split(self.0)?;
-        self.0 = rest;
+        let (value, rest) = split(self.nodes)?;
+        self.nodes = rest;
+        self.left = self.left.saturating_sub(1);
         Some(value)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
     }
 }
 
 impl<'a> Iterator for Object<'a> {
     type Item = (&'a str, Value<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<(&'a str, Value<'a>)> {
         let (Value::Text(name), rest) = split(self.0)? else { return None };
         let (value, rest) = split(rest)?;
@@ -156,8 +166,12 @@ impl<'a> Object<'a> {
 
     /// The members of these names, each as [`Object::member`] finds it, in one pass over all.
     #[must_use]
+    #[inline(always)] // the names are constants where it is called, and few
     pub fn members<const N: usize>(self, names: [&'static str; N]) -> [Member<'a>; N] {
-        let mut found = names.map(|name| Member { name, value: None });
+        let mut found = [Member { name: "", value: None }; N];
+        for (member, name) in found.iter_mut().zip(names) {
+            member.name = name;
+        }
         for (name, value) in self {
             if let Some(member) = found.iter_mut().find(|member| member.name == name) {
                 member.value = Some(value);

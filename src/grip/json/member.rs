@@ -22,6 +22,7 @@ impl<'a> Member<'a> {
     }
 
     /// A string; null or anything else is of the wrong type.
+    #[inline]
     pub fn text(self, owner: &str) -> Result<Option<&'a str>, Fault> {
         match self.value {
             None => Ok(None),
