@@ -85,7 +85,7 @@ fn parsing(items: u64, size: usize) -> Box<dyn FnMut()> {
     let mut bodies = vec![body; BODIES as usize * 2];
     Box::new(move || {
         for mut body in bodies.drain(bodies.len() - BODIES as usize..) {
-            black_box(parse_items(black_box(&mut body))).expect("the items are good");
+            black_box(parse_items(black_box(&body))).expect("the items are good");
         }
     })
 }

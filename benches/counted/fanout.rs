@@ -90,14 +90,14 @@ fn stream_hold() -> StreamHold {
 
 fn item() -> Item {
     let content = "x".repeat(100);
-    let mut body = format!(
+    let body = format!(
         "{{\"items\":[{{\"channel\":\"room\",\"formats\":{{\
          \"http-response\":{{\"body\":\"{content}\"}},\
          \"http-stream\":{{\"content\":\"{content}\"}},\
          \"ws-message\":{{\"content\":\"{content}\"}}}}}}]}}"
     )
     .into_bytes();
-    parse_items(&mut body).expect("the item is good").remove(0)
+    parse_items(&body).expect("the item is good").remove(0)
 }
 
 /// Takes everything, and counts how often.

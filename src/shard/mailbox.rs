@@ -52,6 +52,15 @@ pub struct Slot<'a> {
     bytes: u32,
 }
 
+/// A place in a mailbox that is held while its command grows. It holds no reference, so that it may
+/// be kept; given back when dropped unused.
+#[derive(Debug)]
+pub struct Growing {
+    permit: Option<mpsc::OwnedPermit<Envelope>>,
+    room: Arc<Semaphore>,
+    bytes: u32,
+}
+
 /// The receiving side, in the shard.
 #[derive(Debug)]
 pub struct Inbox {
@@ -99,6 +108,22 @@ impl Mailbox {
         }
     }
 
+    /// A place for a command that takes no room yet, if there is one; `None` when the mailbox is
+    /// full.
+    ///
+    /// # Errors
+    /// [`MailboxError::Closed`]
+    pub fn try_begin(&self) -> Result<Option<Growing>, MailboxError> {
+        match self.sender.clone().try_reserve_owned() {
+            Ok(permit) => {
+                let room = Arc::clone(&self.room);
+                Ok(Some(Growing { permit: Some(permit), room, bytes: 0 }))
+            }
+            Err(mpsc::error::TrySendError::Full(_)) => Ok(None),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(MailboxError::Closed),
+        }
+    }
+
     /// Waits for a place, for as long as the caller keeps waiting. Places are given in the order in
     /// which they were asked for.
     pub async fn reserve(&self, bytes: usize) -> Result<Slot<'_>, MailboxError> {
@@ -119,6 +144,39 @@ impl Mailbox {
         };
         permit.send(Envelope { command, bytes: 0 });
         Ok(())
+    }
+}
+
+impl Growing {
+    /// Takes room for so many bytes more, if there is room and nobody waits for it. A command that
+    /// is larger than the whole mailbox never gets it here; see [`Mailbox::reserve`].
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let Ok(more) = u32::try_from(bytes) else { return false };
+        let Ok(room) = self.room.try_acquire_many(more) else { return false };
+        room.forget();
+        self.bytes += more; // no more than there is in all
+        true
+    }
+
+    /// Gives back what the last `grow` took.
+    pub fn shrink(&mut self, bytes: usize) {
+        self.room.add_permits(bytes);
+        self.bytes -= bytes as u32; // it was taken
+    }
+
+    /// Puts `command` in the place. Cannot fail.
+    pub fn fill(mut self, command: Command) {
+        if let Some(permit) = self.permit.take() {
+            permit.send(Envelope { command, bytes: self.bytes });
+            // Its room is given back by the inbox.
+            self.bytes = 0;
+        }
+    }
+}
+
+impl Drop for Growing {
+    fn drop(&mut self) {
+        self.room.add_permits(self.bytes as usize);
     }
 }
 
