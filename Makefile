@@ -47,9 +47,14 @@ interop-pushpin: ## the same against Debian's Pushpin, to check the tests themse
 	tests/interop/prepare
 	SERVER=pushpin $(INTEROP)/venv/bin/python -m pytest tests/interop
 
-bench: bench-deps ## benchmarks, then the load harness beside Pushpin and a bare loop of write(2)
+bench: bench-deps ## all benchmarks beside their peers, about 50 minutes; figures and charts in target/bench
+	$(CARGO) build --release --locked --bin linchpin --example load --example rates
+	mkdir -p $(BUILT)/bench && rm -f $(BUILT)/bench/*.jsonl
+	$(CARGO) run --release --locked --example load -- --json $(BUILT)/bench/load.jsonl
+	$(CARGO) run --release --locked --example rates -- --json $(BUILT)/bench/rates.jsonl
+	$(PYTHON) benches/plot --help >/dev/null
+	$(PYTHON) benches/plot --out $(BUILT)/bench $(BUILT)/bench/load.jsonl $(BUILT)/bench/rates.jsonl
 	$(CARGO) bench --locked
-	$(CARGO) run --release --locked --example load
 
 counted: ## instructions of what is done most, against what is recorded; RECORD=1 records them anew
 	$(CARGO) --config benches/counted/release.toml run --locked --example counted -- \
@@ -79,4 +84,6 @@ bench-deps:
 	for tool in pushpin condure zurl; do \
 	    command -v $$tool >/dev/null || missing+=($$tool); \
 	done; \
+	[ -x /usr/sbin/nginx ] || missing+=(nginx-light); \
+	[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=(libnginx-mod-nchan); \
 	[ $${#missing[@]} -eq 0 ] || tests/interop/apt "$${missing[@]}"

@@ -192,6 +192,24 @@ pub struct RunArgs {
     )]
     outbox_bytes: usize,
 
+    /// Published items that may wait in one worker for their deliveries; past it publishers wait.
+    #[arg(
+        long,
+        env = "LINCHPIN_WAITING_ITEMS",
+        default_value_t = limits::WAITING_ITEMS_MAX,
+        value_name = "N"
+    )]
+    waiting_items: usize,
+
+    /// Bytes that these may keep; past it publishers wait.
+    #[arg(
+        long,
+        env = "LINCHPIN_WAITING_BYTES",
+        default_value_t = limits::WAITING_BYTES_MAX,
+        value_name = "BYTES"
+    )]
+    waiting_bytes: usize,
+
     /// Channels that one connection may be subscribed to.
     #[arg(
         long,
@@ -267,6 +285,8 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--handshakes-max", args.handshakes_max, 1),
         ("--client-buffer-size", args.client_buffer_size, 256),
         ("--outbox-bytes", args.outbox_bytes, 1024),
+        ("--waiting-items", args.waiting_items, 1),
+        ("--waiting-bytes", args.waiting_bytes, 1),
         ("--control-body-bytes", args.control_body_bytes, 1),
     ] {
         if value < least {
@@ -306,6 +326,8 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
             bytes => bytes,
         },
         outbox_bytes_max: args.outbox_bytes,
+        waiting_items_max: args.waiting_items,
+        waiting_bytes_max: args.waiting_bytes,
         subscriptions_max: args.connection_subscription_max,
         control_body_bytes_max: args.control_body_bytes,
         drain_ms: args.drain_timeout,

@@ -80,9 +80,9 @@ pub const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
 /// to many delays everybody else by (each takes a write, some microseconds).
 pub const SLICE_DELIVERIES_MAX: usize = 32;
 /// Published items that wait in one shard for their deliveries; past it the shard takes no more out
-/// of its mailbox.
+/// of its mailbox (option `--waiting-items`).
 pub const WAITING_ITEMS_MAX: usize = 4096;
-/// Bytes that these may keep.
+/// Bytes that these may keep (option `--waiting-bytes`).
 pub const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Commands that a shard takes out of its mailbox before it looks at what else there is to do.
 pub const COMMANDS_AT_ONCE_MAX: usize = 64;

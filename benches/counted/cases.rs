@@ -84,7 +84,7 @@ fn parsing(items: u64, size: usize) -> Box<dyn FnMut()> {
     // A body is read in place: two copies for each time, one before it is counted.
     let mut bodies = vec![body; BODIES as usize * 2];
     Box::new(move || {
-        for mut body in bodies.drain(bodies.len() - BODIES as usize..) {
+        for body in bodies.drain(bodies.len() - BODIES as usize..) {
             black_box(parse_items(black_box(&body))).expect("the items are good");
         }
     })

@@ -86,6 +86,10 @@ pub struct Settings {
     pub request_body_bytes_max: u64,
     /// Bytes that may wait for one client.
     pub outbox_bytes_max: usize,
+    /// Published items that may wait in one worker.
+    pub waiting_items_max: usize,
+    /// Bytes that these may keep.
+    pub waiting_bytes_max: usize,
     /// Channels of one connection.
     pub subscriptions_max: usize,
     /// Largest body of a publish, in bytes.
@@ -115,6 +119,8 @@ impl Settings {
             http: http::Settings { head_bytes_max: self.head_bytes_max, ..Default::default() },
             hub: registry::Settings {
                 subscriptions_max: self.subscriptions_max,
+                waiting_items_max: self.waiting_items_max,
+                waiting_bytes_max: self.waiting_bytes_max,
                 ..Default::default()
             },
             parking: parking::Settings {

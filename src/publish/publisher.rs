@@ -20,6 +20,9 @@ use crate::shard::mailbox::{Command, Growing, Mailbox, MailboxError, Slot};
 /// How long a publisher waits for a shard whose mailbox is full, in milliseconds.
 pub const PUBLISH_WAIT_MS: u64 = 5_000;
 
+/// What is gathered goes on its way before the end of the turn when it is so large.
+const GATHERED_BYTES_MAX: usize = 1024 * 1024;
+
 /// Gives items to all shards. Clones are the same publisher; it stays on the control thread.
 #[derive(Clone, Debug)]
 pub struct Publisher {
@@ -40,6 +43,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Gathered {
     items: Vec<Item>,
+    bytes: usize,
     /// A place for it in every mailbox; none while there is nothing.
     places: SmallVec<[Growing; 4]>,
 }
@@ -112,7 +116,15 @@ impl Publisher {
         };
         match self.try_gather(bytes) {
             Ok(true) => {
-                self.inner.gathered.borrow_mut().items.extend(items);
+                let full = {
+                    let mut gathered = self.inner.gathered.borrow_mut();
+                    gathered.items.extend(items);
+                    gathered.bytes += bytes;
+                    gathered.bytes >= GATHERED_BYTES_MAX
+                };
+                if full {
+                    self.flush();
+                }
                 Attempt::Given
             }
             Ok(false) => Attempt::Busy(Pending { items, bytes }),
@@ -160,7 +172,7 @@ impl Publisher {
 
     /// Sends on what was gathered.
     fn flush(&self) {
-        let Gathered { items, places } = self.inner.gathered.take();
+        let Gathered { items, places, .. } = self.inner.gathered.take();
         if !items.is_empty() {
             let items = announce(items);
             for place in places {
@@ -320,6 +332,21 @@ mod tests {
             let expected: Vec<String> = (0..20).map(|n| n.to_string()).collect();
             assert_eq!(channels(&mut inbox_a), expected);
             assert_eq!(seen_b, expected);
+        });
+    }
+
+    #[test]
+    fn what_is_gathered_does_not_grow_without_end() {
+        run(async {
+            let (a, mut inbox) = mailbox();
+            let publisher = Publisher::new(vec![a]);
+            let large = || Item { id: Some("x".repeat(300_000).into()), ..item("c") };
+            for _ in 0..3 {
+                assert!(matches!(publisher.try_publish(vec![large()]), Attempt::Given));
+                assert!(channels(&mut inbox).is_empty());
+            }
+            assert!(matches!(publisher.try_publish(vec![large()]), Attempt::Given));
+            assert_eq!(channels(&mut inbox).len(), 4);
         });
     }
 

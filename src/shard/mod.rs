@@ -74,6 +74,7 @@ async fn serve(start: Start) -> io::Result<()> {
     let mut deadline: Option<Tick> = None;
     let mut end: Option<Tick> = None;
     let mut hearing = true;
+    let mut had_room = true;
     loop {
         let next = deadline.into_iter().chain(end).min();
         let mut first = None;
@@ -109,6 +110,11 @@ async fn serve(start: Start) -> io::Result<()> {
                 command => shard.obey(command),
             }
         }
+        let has_room = shard.hub.has_room();
+        if had_room && !has_room {
+            shard.stats.publishers_held_back.inc();
+        }
+        had_room = has_room;
         for (id, readiness) in ready.drain(..) {
             parked::ready(&shard, id, readiness, &mut scratch);
         }
