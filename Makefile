@@ -52,7 +52,6 @@ bench: bench-deps ## all benchmarks beside their peers, about 50 minutes; figure
 	mkdir -p $(BUILT)/bench && rm -f $(BUILT)/bench/*.jsonl
 	$(CARGO) run --release --locked --example load -- --json $(BUILT)/bench/load.jsonl
 	$(CARGO) run --release --locked --example rates -- --json $(BUILT)/bench/rates.jsonl
-	$(PYTHON) benches/plot --help >/dev/null
 	$(PYTHON) benches/plot --out $(BUILT)/bench $(BUILT)/bench/load.jsonl $(BUILT)/bench/rates.jsonl
 	$(CARGO) bench --locked
 

@@ -78,7 +78,7 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 128;
 pub const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
 /// Subscribers that a shard sends to before it looks at what else there is to do: what a broadcast
 /// to many delays everybody else by (each takes a write, some microseconds).
-pub const SLICE_DELIVERIES_MAX: usize = 32;
+pub const SLICE_DELIVERIES_MAX: usize = 64;
 /// Published items that wait in one shard for their deliveries; past it the shard takes no more out
 /// of its mailbox (option `--waiting-items`).
 pub const WAITING_ITEMS_MAX: usize = 4096;

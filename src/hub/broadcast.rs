@@ -145,6 +145,9 @@ impl Pass<'_, '_> {
     }
 
     fn serve(&mut self, Subscriber { id, upto, .. }: Subscriber) {
+        if !self.others && self.serve_alone(id) {
+            return;
+        }
         let Some(session) = self.fanout.seats.session(id) else { return };
         let framing = match &session.hold {
             Hold::Response { .. } => return self.answer(id, upto),
@@ -157,6 +160,28 @@ impl Pass<'_, '_> {
         }
         let steps = self.waiting.after(upto).map(|parcel| &parcel.step);
         perform(self.fanout, id, framing, self.now, steps);
+    }
+
+    /// The usual case, without detours: a single message waits, and on no other list anything.
+    /// Whether it is that case.
+    fn serve_alone(&mut self, id: SessionId) -> bool {
+        let Pass { fanout, waiting, now, .. } = self;
+        let piece = match waiting.only() {
+            Some(Step::Frame(frame)) => {
+                fanout.seats.touched(id, *now);
+                frame
+            }
+            Some(Step::Payload { raw, chunk }) => match fanout.seats.touched(id, *now) {
+                Some(Hold::Stream { framing: StreamFraming::Chunked, .. }) => chunk,
+                Some(Hold::Stream { framing: StreamFraming::Raw, .. }) => raw,
+                _ => return true,
+            },
+            _ => return false,
+        };
+        if !piece.is_empty() {
+            fanout.send(id, piece);
+        }
+        true
     }
 
     /// Something waits for other lists too, and this session may be on them: what waits there

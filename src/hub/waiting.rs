@@ -233,6 +233,13 @@ impl Waiting {
         !self.parcels.is_empty() && subscribers > 0
     }
 
+    /// The one thing that waits, if it is one.
+    #[must_use]
+    pub fn only(&self) -> Option<&Step> {
+        let first = self.parcels.front()?;
+        (self.parcels.len() == 1).then_some(&first.step)
+    }
+
     /// The parcels for a subscriber that has all up to `upto`.
     pub fn after(&self, upto: u32) -> impl Iterator<Item = &Parcel> {
         self.parcels.iter().filter(move |parcel| is_after(parcel.nth, upto))

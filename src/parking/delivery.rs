@@ -14,7 +14,7 @@ use crate::hub::slab::SessionId;
 
 impl Lot {
     fn accepts(&mut self, id: SessionId) -> bool {
-        self.slot(id).is_some_and(|slot| !slot.broken && slot.then.is_none())
+        self.slot(id).is_some_and(|slot| slot.accepts())
     }
 
     /// The connection, if what is sent now may be written at once.
@@ -61,19 +61,21 @@ impl Outlet for Lot {
     }
 
     fn send(&mut self, id: SessionId, bytes: &Bytes) -> Delivery {
-        if !self.accepts(id) {
+        let Some(slot) = self.slot(id).filter(|slot| slot.accepts()) else {
             return Delivery::Gone;
-        }
+        };
         if bytes.is_empty() {
             return Delivery::Written;
         }
-        let Some(parked) = self.writable(id) else { return self.queue(id, bytes.clone()) };
+        let Some(parked) = slot.parked.as_mut().filter(|_| slot.outbox.is_none()) else {
+            return self.queue(id, bytes.clone());
+        };
         let written = parked.write(bytes);
         let records = parked.has_records();
-        let Some(taken) = self.taken(id, written) else { return Delivery::Gone };
-        if taken == bytes.len() && !records {
+        if !records && written.as_ref().is_ok_and(|taken| *taken == bytes.len()) {
             return Delivery::Written;
         }
+        let Some(taken) = self.taken(id, written) else { return Delivery::Gone };
         let delivery = match taken {
             all if all == bytes.len() => Delivery::Queued,
             part => self.queue(id, bytes.slice(part..)),

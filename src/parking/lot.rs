@@ -58,6 +58,11 @@ impl Slot {
         Interest { read: self.reading, write: self.watching_write }
     }
 
+    /// Whether more may be sent.
+    pub(super) fn accepts(&self) -> bool {
+        !self.broken && self.then.is_none()
+    }
+
     pub(super) fn queued(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.bytes())
     }

@@ -99,40 +99,48 @@ impl Poll {
     /// # Errors
     /// When the set itself is broken.
     pub async fn wait(&self, ready: &mut Vec<(SessionId, Readiness)>) -> io::Result<()> {
-        let mut guard = self.set.readable().await?;
-        if self.take(ready)? == 0 {
-            // Only now: the runtime watches the set for edges, and a socket that stays ready makes
-            // no new one.
-            guard.clear_ready();
-        }
-        Ok(())
+        drop(self.set.readable().await?);
+        self.take(ready)
     }
 
-    /// Appends what is ready now to `ready`; how many there are.
+    /// Appends what is ready now to `ready`. Costs no system call while the runtime knows of
+    /// nothing.
     ///
     /// # Errors
     /// When the set itself is broken.
-    pub fn take(&self, ready: &mut Vec<(SessionId, Readiness)>) -> io::Result<usize> {
-        let mut events: [Event; EVENTS_AT_ONCE] =
-            [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; EVENTS_AT_ONCE];
-        let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        let count = match epoll::wait(self.set.get_ref(), &mut events[..], Some(&none)) {
-            Ok(count) => count,
-            Err(rustix::io::Errno::INTR) => 0,
-            Err(error) => return Err(error.into()),
-        };
-        for event in &events[..count] {
-            let flags = event.flags;
-            let left = flags.intersects(EventFlags::ERR | EventFlags::HUP | EventFlags::RDHUP);
-            ready.push((
-                session(event.data),
-                Readiness {
-                    read: flags.contains(EventFlags::IN),
-                    write: flags.contains(EventFlags::OUT),
-                    left,
-                },
-            ));
+    pub fn take(&self, ready: &mut Vec<(SessionId, Readiness)>) -> io::Result<()> {
+        // With nothing there (and only then: the runtime watches the set for edges, and a socket
+        // that stays ready makes no new one) the runtime is told to wait for the next edge.
+        match self.set.try_io(tokio::io::Interest::READABLE, |set| collect(set, ready)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            taken => taken,
         }
-        Ok(count)
     }
+}
+
+/// Appends what is ready in `set`; `WouldBlock` when nothing is.
+fn collect(set: &OwnedFd, ready: &mut Vec<(SessionId, Readiness)>) -> io::Result<()> {
+    let mut events: [Event; EVENTS_AT_ONCE] =
+        [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; EVENTS_AT_ONCE];
+    let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    let count = match epoll::wait(set, &mut events[..], Some(&none)) {
+        Ok(0) => return Err(io::ErrorKind::WouldBlock.into()),
+        Ok(count) => count,
+        // Nothing is known of it: it is asked again.
+        Err(rustix::io::Errno::INTR) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    for event in &events[..count] {
+        let flags = event.flags;
+        let left = flags.intersects(EventFlags::ERR | EventFlags::HUP | EventFlags::RDHUP);
+        ready.push((
+            session(event.data),
+            Readiness {
+                read: flags.contains(EventFlags::IN),
+                write: flags.contains(EventFlags::OUT),
+                left,
+            },
+        ));
+    }
+    Ok(())
 }
