@@ -99,7 +99,8 @@ counters! {
     socket_messages_too_large,
     /// WebSocket-over-HTTP requests sent again.
     events_retries,
-    /// Times that a shard took nothing more from publishers because too much waited to be delivered.
+    /// Times that a shard took nothing more from publishers because too much waited to be
+    /// delivered.
     publishers_held_back,
     /// Publishes refused because a shard's mailbox stayed full.
     publishes_refused,

@@ -347,7 +347,8 @@ fn requests_follow_each_other_and_may_be_sent_ahead() {
             last_answer("400 Bad Request", "Failed to parse request header.\n"),
         ];
         assert_eq!(read_all(&mut stream).await, expected.concat());
-        assert_eq!(api.published(), [["1"], ["2"], ["3"], ["4"]]);
+        // What comes in one turn may go to the shards together.
+        assert_eq!(api.published().concat(), ["1", "2", "3", "4"]);
     });
 }
 
