@@ -31,6 +31,7 @@ enum Op {
     Subscribe(u8, u8, bool),
     Unsubscribe(u8, u8),
     Publish(u8, u8, u8),
+    Deliver,
     KeepAlive(u8, u8, bool),
     Delay(u8, u8),
     Flush(u8),
@@ -136,7 +137,12 @@ fn stream_hold(timeout_s: u8, persistent: bool) -> StreamHold {
 }
 
 fuzz_target!(|ops: Vec<Op>| {
-    let mut registry = Registry::new(Settings { subscriptions_max: 3, seed: Some(1) });
+    let mut registry = Registry::new(Settings {
+        subscriptions_max: 3,
+        slice: 2,
+        seed: Some(1),
+        ..Settings::default()
+    });
     let mut outlet = Fickle { sends: 0, last: HashSet::new() };
     let names: Vec<_> = (0..4).map(|n: u8| ChannelName::new(&n.to_string())).collect();
     let name = |n: u8| &names[usize::from(n) % names.len()];
@@ -157,9 +163,11 @@ fuzz_target!(|ops: Vec<Op>| {
             }
             Op::Unsubscribe(n, c) => registry.unsubscribe(id(n), name(c)),
             Op::Publish(c, kinds, times) => {
-                for _ in 0..times % 4 {
-                    registry.publish(&item(name(c), kinds), now, &mut outlet);
-                }
+                let items = vec![item(name(c), kinds); usize::from(times % 4)];
+                registry.publish(&items.into());
+            }
+            Op::Deliver => {
+                registry.deliver(now, &mut outlet);
             }
             Op::KeepAlive(n, s, on) => {
                 let mode = KeepAliveMode::Idle;
@@ -193,6 +201,8 @@ fuzz_target!(|ops: Vec<Op>| {
         registry.close(id);
     }
     while registry.poll_effect().is_some() {}
+    registry.deliver(now, &mut outlet);
+    assert!(!registry.is_delivering() && registry.has_room());
     assert!(registry.is_empty() && registry.load() == (0, 0));
     assert_eq!(registry.next_deadline(), None);
 });

@@ -93,6 +93,12 @@ impl Api {
         }
     }
 
+    /// Waits until what was accepted is on its way, which is before it is told; see
+    /// [`Publisher::given`].
+    pub async fn given(&self) {
+        self.publisher.given().await;
+    }
+
     /// Waits for the shard, within the publisher's bound.
     pub async fn wait(&self, wait: Wait) -> Answer {
         let count = wait.pending.items();

@@ -142,6 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 
     async fn flush(&mut self) -> io::Result<()> {
         if !self.answers.is_empty() {
+            self.api.given().await;
             self.stream.write_all(&self.answers).await?;
             self.answers.clear();
         }

@@ -132,6 +132,14 @@ impl Publisher {
         }
     }
 
+    /// Waits until what was accepted is in the mailboxes: nobody is told "published" before, or who
+    /// subscribes afterwards might still get it.
+    pub async fn given(&self) {
+        while !self.inner.gathered.borrow().items.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Gives items that could not be given at once to every shard, or to none.
     pub async fn wait(&self, pending: Pending) -> Result<(), Refused> {
         let waited_ms = self.inner.wait_ms;
@@ -332,6 +340,18 @@ mod tests {
             let expected: Vec<String> = (0..20).map(|n| n.to_string()).collect();
             assert_eq!(channels(&mut inbox_a), expected);
             assert_eq!(seen_b, expected);
+        });
+    }
+
+    #[test]
+    fn what_was_given_is_in_the_mailbox() {
+        run(async {
+            let (a, mut inbox) = mailbox();
+            let publisher = Publisher::new(vec![a]);
+            publisher.given().await;
+            assert!(matches!(publisher.try_publish(vec![item("1")]), Attempt::Given));
+            publisher.given().await;
+            assert_eq!(channels(&mut inbox), ["1"]);
         });
     }
 
