@@ -1,0 +1,191 @@
+//! The publisher over real mailboxes: all or nothing, in order, within the bounds.
+
+use super::*;
+use crate::grip::channel::ChannelName;
+use crate::shard::mailbox::{Inbox, mailbox};
+
+fn item(channel: &str) -> Item {
+    Item {
+        channel: ChannelName::new(channel),
+        id: None,
+        prev_id: None,
+        http_response: None,
+        http_stream: None,
+        ws_message: None,
+        meta: Vec::new(),
+        size: None,
+        no_seq: false,
+    }
+}
+
+/// What an input does.
+async fn publish(publisher: &Publisher, items: Vec<Item>) -> Result<(), Refused> {
+    match publisher.try_publish(items) {
+        Attempt::Given => {
+            tokio::task::yield_now().await;
+            Ok(())
+        }
+        Attempt::Refused(refused) => Err(refused),
+        Attempt::Busy(pending) => publisher.wait(pending).await,
+    }
+}
+
+fn run<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, future)
+}
+
+fn channels(inbox: &mut Inbox) -> Vec<String> {
+    let mut channels = Vec::new();
+    while let Some(command) = inbox.try_recv() {
+        if let Command::Publish(items) = command {
+            channels.extend(items.iter().map(|item| item.channel.as_str().to_owned()));
+        }
+    }
+    channels
+}
+
+#[test]
+fn every_shard_gets_the_same_items() {
+    run(async {
+        let (a, mut inbox_a) = mailbox();
+        let (b, mut inbox_b) = mailbox();
+        let publisher = Publisher::new(vec![a, b]);
+        let attempt = publisher.try_publish(vec![item("1"), item("2")]);
+        assert!(matches!(attempt, Attempt::Given));
+        assert!(inbox_a.try_recv().is_none(), "the turn is not over");
+        assert!(matches!(publisher.try_publish(vec![item("3")]), Attempt::Given));
+        tokio::task::yield_now().await;
+        let (Some(Command::Publish(a)), Some(Command::Publish(b))) =
+            (inbox_a.try_recv(), inbox_b.try_recv())
+        else {
+            panic!("not published");
+        };
+        assert!(Arc::ptr_eq(&a, &b));
+        assert_eq!(a.len(), 3, "what was published in one turn goes together");
+        assert!(inbox_a.try_recv().is_none());
+    });
+}
+
+#[test]
+fn no_items_are_no_command() {
+    run(async {
+        let (a, mut inbox) = mailbox();
+        let publisher = Publisher::new(vec![a]);
+        assert!(matches!(publisher.try_publish(Vec::new()), Attempt::Given));
+        assert!(inbox.try_recv().is_none());
+    });
+}
+
+#[test]
+fn one_full_mailbox_and_no_shard_gets_anything() {
+    run(async {
+        let (a, mut inbox_a) = mailbox();
+        let (b, mut inbox_b) = mailbox();
+        for _ in 0..crate::limits::MAILBOX_COMMANDS_MAX {
+            b.send(Command::Drain, 0).await.unwrap();
+        }
+        let publisher = Publisher::with_wait(vec![a, b], 5);
+        let refused = publish(&publisher, vec![item("1")]).await;
+        assert_eq!(refused, Err(Refused::Busy { waited_ms: 5 }));
+        assert!(channels(&mut inbox_a).is_empty());
+        assert!(channels(&mut inbox_b).is_empty());
+        publish(&publisher, vec![item("2")]).await.unwrap();
+        assert_eq!(channels(&mut inbox_a), ["2"]);
+        assert_eq!(channels(&mut inbox_b), ["2"]);
+    });
+}
+
+#[test]
+fn calls_that_wait_keep_their_order_in_every_shard() {
+    run(async {
+        let (a, mut inbox_a) = mailbox();
+        let (b, mut inbox_b) = mailbox();
+        for _ in 0..crate::limits::MAILBOX_COMMANDS_MAX {
+            b.send(Command::Drain, 0).await.unwrap();
+        }
+        let publisher = Publisher::new(vec![a, b]);
+        let mut calls = Vec::new();
+        for n in 0..20 {
+            let publisher = publisher.clone();
+            calls.push(tokio::task::spawn_local(async move {
+                publish(&publisher, vec![item(&n.to_string())]).await
+            }));
+        }
+        tokio::task::yield_now().await;
+        assert!(inbox_a.try_recv().is_none());
+        let mut seen_b = channels(&mut inbox_b);
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        seen_b.extend(channels(&mut inbox_b));
+        let expected: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+        assert_eq!(channels(&mut inbox_a), expected);
+        assert_eq!(seen_b, expected);
+    });
+}
+
+#[test]
+fn what_was_given_is_in_the_mailbox() {
+    run(async {
+        let (a, mut inbox) = mailbox();
+        let publisher = Publisher::new(vec![a]);
+        publisher.given().await;
+        assert!(matches!(publisher.try_publish(vec![item("1")]), Attempt::Given));
+        publisher.given().await;
+        assert_eq!(channels(&mut inbox), ["1"]);
+    });
+}
+
+#[test]
+fn what_is_gathered_does_not_grow_without_end() {
+    run(async {
+        let (a, mut inbox) = mailbox();
+        let publisher = Publisher::new(vec![a]);
+        let large = || Item { id: Some("x".repeat(300_000).into()), ..item("c") };
+        for _ in 0..3 {
+            assert!(matches!(publisher.try_publish(vec![large()]), Attempt::Given));
+            assert!(channels(&mut inbox).is_empty());
+        }
+        assert!(matches!(publisher.try_publish(vec![large()]), Attempt::Given));
+        assert_eq!(channels(&mut inbox).len(), 4);
+    });
+}
+
+#[test]
+fn what_was_gathered_goes_before_what_waits() {
+    run(async {
+        let (a, mut inbox) = mailbox();
+        for _ in 0..crate::limits::MAILBOX_COMMANDS_MAX - 1 {
+            a.send(Command::Drain, 0).await.unwrap();
+        }
+        let publisher = Publisher::new(vec![a.clone()]);
+        assert!(matches!(publisher.try_publish(vec![item("1")]), Attempt::Given));
+        let large = Item { id: Some("x".repeat(100).into()), ..item("2") };
+        let room = crate::limits::MAILBOX_BYTES_MAX as usize;
+        let filled = Item { id: Some("x".repeat(room - 500).into()), ..item("3") };
+        assert!(matches!(publisher.try_publish(vec![large]), Attempt::Given));
+        let Attempt::Busy(pending) = publisher.try_publish(vec![filled]) else {
+            panic!("there is no room for it");
+        };
+        let waiting = publisher.clone();
+        let waiting = tokio::task::spawn_local(async move { waiting.wait(pending).await });
+        tokio::task::yield_now().await;
+        let mut seen = channels(&mut inbox);
+        waiting.await.unwrap().unwrap();
+        seen.extend(channels(&mut inbox));
+        assert_eq!(seen, ["1", "2", "3"]);
+    });
+}
+
+#[test]
+fn a_shard_that_has_ended_refuses_for_all() {
+    run(async {
+        let (a, mut inbox_a) = mailbox();
+        let (b, inbox_b) = mailbox();
+        drop(inbox_b);
+        let publisher = Publisher::new(vec![a, b]);
+        assert_eq!(publish(&publisher, vec![item("1")]).await, Err(Refused::Stopping));
+        assert!(channels(&mut inbox_a).is_empty());
+    });
+}
