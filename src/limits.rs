@@ -53,6 +53,10 @@ pub const BACKEND_CONNECT_MS: u64 = 30_000;
 pub const SUBSCRIPTIONS_PER_CONNECTION_MAX: usize = 20;
 /// Filters that one subscription may name (specification, GRIP 1.4).
 pub const FILTERS_PER_SUBSCRIPTION_MAX: usize = 5;
+/// By so much a filter may make a content longer, in bytes.
+pub const FILTER_GROWTH_BYTES_MAX: usize = 100_000;
+/// Longest argument of a directive in filtered content, in bytes.
+pub const FILTER_ARGUMENT_BYTES_MAX: usize = 65_536;
 /// Bytes queued for one client that does not read; past it the connection is closed and counted.
 pub const OUTBOX_BYTES_MAX: usize = 200_000;
 /// Response-hold timeout when the instruction names none, and its least value, in seconds.
