@@ -5,6 +5,7 @@
 //! A [`Lease`] keeps a session open while whoever serves its connection lives.
 
 mod answers;
+pub mod asking;
 mod broadcast;
 pub mod channels;
 mod due;
@@ -16,6 +17,7 @@ mod recorder;
 pub mod registry;
 pub mod seats;
 pub mod slab;
+pub mod updates;
 mod waiting;
 
 use std::cell::{Cell, RefCell};

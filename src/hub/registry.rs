@@ -3,9 +3,6 @@
 //! The roof over `seats`, `broadcast` and `due`; called through the hub's handle by the shard and
 //! the proxy. It knows no socket: bytes leave through the [`Outlet`] that is handed in.
 
-mod asking;
-mod updates;
-
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,8 +29,6 @@ use crate::session::{Hold, Mode, Session};
 
 pub use super::fanout::{Effect, Receipt, Receivers};
 pub use super::seats::{Counts, Subscribed};
-pub use asking::{FilterAnswer, FilterRequest};
-pub use updates::{Begun, Resumed, Standing};
 
 /// What the registry is told at start.
 #[derive(Clone, Debug)]
@@ -95,15 +90,15 @@ impl Default for Settings {
 
 /// One shard's sessions.
 pub struct Registry {
-    subscriptions_max: usize,
-    slice: usize,
-    waiting_items_max: usize,
-    waiting_bytes_max: usize,
-    seats: Seats,
-    broadcasts: Broadcasts,
-    effects: VecDeque<Effect>,
-    responses: Recent<Response>,
-    pulses: Recent<Pulse>,
+    pub(super) subscriptions_max: usize,
+    pub(super) slice: usize,
+    pub(super) waiting_items_max: usize,
+    pub(super) waiting_bytes_max: usize,
+    pub(super) seats: Seats,
+    pub(super) broadcasts: Broadcasts,
+    pub(super) effects: VecDeque<Effect>,
+    pub(super) responses: Recent<Response>,
+    pub(super) pulses: Recent<Pulse>,
 }
 
 impl Registry {
@@ -387,7 +382,7 @@ impl Registry {
         }
     }
 
-    fn fanout<'a>(&'a mut self, outlet: &'a mut dyn Outlet) -> Fanout<'a> {
+    pub(super) fn fanout<'a>(&'a mut self, outlet: &'a mut dyn Outlet) -> Fanout<'a> {
         let receivers = Receivers::default();
         Fanout { seats: &mut self.seats, outlet, effects: &mut self.effects, receivers }
     }

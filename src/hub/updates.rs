@@ -6,14 +6,14 @@
 
 use std::rc::Rc;
 
-use super::Registry;
+use super::fanout::Outlet;
+use super::interest::Interest;
+use super::registry::Registry;
+use super::seats::Subscribed;
+use super::slab::SessionId;
 use crate::clock::Tick;
 use crate::grip::channel::ChannelName;
 use crate::grip::instruction::KeepAlive;
-use crate::hub::fanout::Outlet;
-use crate::hub::interest::Interest;
-use crate::hub::seats::Subscribed;
-use crate::hub::slab::SessionId;
 use crate::session::http::{Next, Reply, ResponseHold, StreamFraming};
 use crate::session::{Hold, Mode};
 
@@ -69,7 +69,7 @@ impl Registry {
         let _ = (id, channels);
     }
 
-    /// From now on [`Effect::Ended`](crate::hub::fanout::Effect::Ended) tells of the end of this
+    /// From now on [`Effect::Ended`](super::fanout::Effect::Ended) tells of the end of this
     /// session, once.
     pub fn tell_end(&mut self, id: SessionId) {
         let _ = id;
