@@ -8,6 +8,7 @@ pub mod accept;
 pub mod access;
 pub mod answer;
 pub mod body;
+pub mod content;
 pub mod context;
 pub mod conversation;
 pub mod courier;
