@@ -7,6 +7,7 @@
 pub mod accept;
 pub mod access;
 pub mod answer;
+pub mod askers;
 pub mod body;
 pub mod content;
 pub mod context;
@@ -19,6 +20,7 @@ pub mod errand;
 pub mod exchange;
 pub mod failure;
 pub mod fields;
+pub mod filters;
 pub mod forwarded;
 pub mod heading;
 pub mod hold;
@@ -113,7 +115,8 @@ impl Proxy {
     /// The hub wants something.
     pub fn effect(&self, effect: &Effect) {
         match effect {
-            Effect::Update { .. } | Effect::Ended(_) | Effect::Filter(_) => {}
+            Effect::Filter(id) => filters::begin(&self.shared, *id),
+            Effect::Update { .. } | Effect::Ended(_) => {}
             _ => self.sockets.effect(effect),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::askers::Askers;
 use super::signing::Keys;
 use crate::backend::Backend;
 use crate::hub::Hub;
@@ -17,6 +18,8 @@ pub struct Shared {
     pub stats: Rc<Stats>,
     /// The keys that sign requests.
     pub keys: Keys,
+    /// Sessions with filters that ask, and what waits to be asked.
+    pub askers: Askers,
     /// What the operator has set.
     pub settings: Settings,
 }
@@ -34,4 +37,6 @@ pub struct Settings {
     pub request_body_bytes_max: u64,
     /// Log lines are JSON.
     pub json_log: bool,
+    /// Requests that HTTP filters make in a second.
+    pub filter_requests_per_s: u32,
 }

@@ -51,14 +51,15 @@ pub enum NetworkFilterError {
 ///
 /// # Errors
 /// When it has none, or none that can be asked.
-pub fn url(base: &Url, request: &FilterRequest) -> Result<Url, NetworkFilterError> {
+pub fn url(base: Option<&Url>, request: &FilterRequest) -> Result<Url, NetworkFilterError> {
     let variable = request.sub_meta.iter().find(|(name, _)| **name == *"url");
     let value = variable.map(|(_, value)| &**value).filter(|value| !value.is_empty());
     let reference = value.ok_or(NetworkFilterError::MissingUrl)?;
+    let base = base.ok_or(NetworkFilterError::InvalidUrl)?;
     errand::resolve(base, reference).map_err(|_| NetworkFilterError::InvalidUrl)
 }
 
-/// Asks a filter about one item.
+/// Asks a filter about one item; it has `patience_ms` to answer.
 ///
 /// # Errors
 /// When it gives no answer that can be understood, in time.
@@ -67,6 +68,7 @@ pub async fn ask(
     home: &Home,
     url: &Url,
     request: &FilterRequest,
+    patience_ms: u64,
 ) -> Result<FilterAnswer, NetworkFilterError> {
     let mut headers = HeaderMap::new();
     headers.insert(SUB_META, object(&request.sub_meta));
@@ -83,7 +85,7 @@ pub async fn ask(
     };
     tokio::select! {
         answer = asked => answer,
-        () = clock::sleep_ms(limits::HTTP_FILTER_MS) => Err(NetworkFilterError::TimedOut),
+        () = clock::sleep_ms(patience_ms) => Err(NetworkFilterError::TimedOut),
     }
 }
 
@@ -98,17 +100,15 @@ fn unanswered(error: &ErrandError) -> NetworkFilterError {
 /// Variables as a compact JSON object, names sorted. ASCII control characters are escaped, all
 /// others stand in a header as they are.
 fn object(meta: &[(Box<str>, Box<str>)]) -> HeaderValue {
-    let sorted: BTreeMap<&str, &str> = meta.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let sorted: BTreeMap<&str, &str> =
+        meta.iter().map(|(name, value)| (&**name, &**value)).collect();
     let text = serde_json::to_string(&sorted).unwrap_or_else(|_| "{}".to_owned());
     let text = text.replace('\u{7f}', "\\u007f");
     HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static("{}"))
 }
 
 /// What an answer says.
-async fn read(
-    modify: bool,
-    answer: Response<Answer>,
-) -> Result<FilterAnswer, NetworkFilterError> {
+async fn read(modify: bool, answer: Response<Answer>) -> Result<FilterAnswer, NetworkFilterError> {
     let (head, body) = answer.into_parts();
     if !matches!(head.status, StatusCode::OK | StatusCode::NO_CONTENT) {
         return Err(NetworkFilterError::Status(head.status.as_u16()));

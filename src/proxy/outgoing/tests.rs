@@ -14,6 +14,7 @@ fn settings() -> Settings {
         sig_key: None,
         request_body_bytes_max: u64::MAX,
         json_log: false,
+        filter_requests_per_s: 100,
     }
 }
 
