@@ -1,5 +1,5 @@
-//! Filtered content: whatever it says, nothing panics, growth has its bound, and where the body of a
-//! response is cut does not change what becomes of it. Up to the first line end the input is the
+//! Filtered content: whatever it says, nothing panics, growth has its bound, and where the body of
+//! a response is cut does not change what becomes of it. Up to the first line end the input is the
 //! template of ids.
 #![no_main]
 

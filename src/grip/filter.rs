@@ -1,4 +1,5 @@
-//! Filters: what a subscription keeps from its client, and what it rewrites (specification, GRIP 6).
+//! Filters: what a subscription keeps from its client, and what it rewrites (specification, GRIP
+//! 6).
 //!
 //! Called by `hub` for every item that reaches a subscription with filters, and by `proxy` for the
 //! bodies of responses. `http-check` and `http-modify` ask the network: here they only say so.
@@ -258,7 +259,8 @@ fn rewritten(
     }
 }
 
-/// `var-subst`: content with the variables of the subscription in it; `None` when it stays as it is.
+/// `var-subst`: content with the variables of the subscription in it; `None` when it stays as it
+/// is.
 fn substituted(subject: &dyn Subject, content: &Bytes) -> Result<Option<Bytes>, Fault> {
     if memchr::memchr(b'%', content).is_none() {
         return Ok(None);
