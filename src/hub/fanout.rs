@@ -46,6 +46,11 @@ pub trait Outlet {
     /// Bytes that wait for the client to read.
     fn backlog(&self, id: SessionId) -> usize;
 
+    /// Bytes that may wait for a client before it is taken for one that does not read.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+
     /// Whether the shard is to read from the client: `false` lets a fast client wait.
     fn set_reading(&mut self, id: SessionId, on: bool);
 
@@ -132,6 +137,8 @@ pub struct Receivers {
     /// Deliveries that were refused because a client does not read, or because the message is a
     /// ping or pong that no client may be sent.
     pub refused: u64,
+    /// What the deliveries cost, where deliveries are limited.
+    pub cost: u64,
 }
 
 impl Receivers {
@@ -140,6 +147,7 @@ impl Receivers {
         self.matched += other.matched;
         self.delivered += other.delivered;
         self.refused += other.refused;
+        self.cost += other.cost;
     }
 }
 
