@@ -16,6 +16,7 @@ mod recent;
 mod recorder;
 pub mod registry;
 pub mod seats;
+pub mod sequence;
 pub mod slab;
 pub mod updates;
 mod waiting;
