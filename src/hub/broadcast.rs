@@ -18,7 +18,6 @@ use super::seats::Seats;
 use super::slab::SessionId;
 use super::waiting::{Backlog, Load, Step, Waiting};
 use crate::clock::Tick;
-use crate::grip::item::Item;
 use crate::session::http::StreamFraming;
 use crate::session::{Hold, Mode};
 
@@ -135,7 +134,7 @@ impl Pass<'_, '_> {
             Hold::Response { .. } => return self.answer(id, upto),
             Hold::Stream { framing, .. } => *framing,
             Hold::Socket(_) => StreamFraming::Silent, // it has no payloads
-            Hold::Muted { .. } => return,
+            Hold::Asking { .. } | Hold::Muted { .. } => return,
         };
         if self.others && self.fanout.seats.subscriptions(id).len() > 1 {
             return self.serve_from_all(id, upto, framing);
@@ -162,7 +161,7 @@ impl Pass<'_, '_> {
             _ => return false,
         };
         if !piece.is_empty() {
-            fanout.receivers.cost += u64::from(load.cost);
+            fanout.cost += u64::from(load.cost);
             fanout.send(id, piece);
         }
         true
@@ -211,7 +210,7 @@ impl Pass<'_, '_> {
         let subscriptions = self.fanout.seats.subscriptions(id).iter();
         subscriptions
             .filter(|subscription| subscription.channel != self.channel)
-            .map(|subscription| (subscription.channel, subscription.place))
+            .map(|subscription| (subscription.channel, subscription.place()))
             .collect()
     }
 
@@ -266,7 +265,7 @@ impl Pass<'_, '_> {
             want(self.fanout.seats, self.fanout.effects, id, true);
         }
         if let Some((_, Some(bytes))) = first {
-            self.fanout.receivers.cost += 1;
+            self.fanout.cost += 1;
             self.fanout.finish(id, &bytes, Then::after(reply.persistent));
         }
     }
@@ -309,7 +308,7 @@ fn perform<'s>(
             }
             Step::Answer(_) | Step::Hint | Step::Nothing => continue,
         };
-        fanout.receivers.cost += u64::from(load.cost);
+        fanout.cost += u64::from(load.cost);
         if !touched {
             touched = true;
             fanout.seats.touched(id, now);

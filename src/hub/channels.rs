@@ -52,12 +52,45 @@ impl Subscriber {
 pub struct Subscription {
     /// The channel.
     pub channel: ChannelIndex,
-    /// The session's place in the channel's vector.
-    pub place: u32,
-    /// Made by a target's `sub=`: neither counted nor removable.
-    pub implicit: bool,
+    /// The session's place in the channel's vector, and whether the subscription is implicit.
+    place: u32,
     /// What only some subscriptions have.
     pub following: Option<Box<Following>>,
+}
+
+/// The bit of a subscription's `place` that says that it is implicit. Like the one above it keeps a
+/// struct small of which there is one for every client.
+const IMPLICIT: u32 = 1 << 31;
+
+impl Subscription {
+    /// A subscription at a place.
+    #[must_use]
+    pub fn new(channel: ChannelIndex, place: u32, implicit: bool) -> Subscription {
+        let place = place | if implicit { IMPLICIT } else { 0 };
+        Subscription { channel, place, following: None }
+    }
+
+    /// The session's place in the channel's vector.
+    #[must_use]
+    pub fn place(&self) -> u32 {
+        self.place & !IMPLICIT
+    }
+
+    /// It has moved there.
+    pub fn set_place(&mut self, place: u32) {
+        self.place = place | (self.place & IMPLICIT);
+    }
+
+    /// Made by a target's `sub=`: neither counted nor removable.
+    #[must_use]
+    pub fn is_implicit(&self) -> bool {
+        self.place & IMPLICIT != 0
+    }
+
+    /// It is implicit from now on.
+    pub fn make_implicit(&mut self) {
+        self.place |= IMPLICIT;
+    }
 }
 
 /// A channel that has subscribers.
@@ -171,7 +204,8 @@ impl Channels {
     /// Notes that a subscriber's subscription is now the `nth` of its session.
     pub fn renumber(&mut self, channel: ChannelIndex, mode: Mode, place: u32, nth: u32) {
         if let Some(subscriber) = self.subscriber(channel, mode, place) {
-            *subscriber = Subscriber::new(subscriber.id, nth, subscriber.is_special(), subscriber.upto);
+            *subscriber =
+                Subscriber::new(subscriber.id, nth, subscriber.is_special(), subscriber.upto);
         }
     }
 

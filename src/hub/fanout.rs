@@ -137,8 +137,6 @@ pub struct Receivers {
     /// Deliveries that were refused because a client does not read, or because the message is a
     /// ping or pong that no client may be sent.
     pub refused: u64,
-    /// What the deliveries cost, where deliveries are limited.
-    pub cost: u64,
 }
 
 impl Receivers {
@@ -147,7 +145,6 @@ impl Receivers {
         self.matched += other.matched;
         self.delivered += other.delivered;
         self.refused += other.refused;
-        self.cost += other.cost;
     }
 }
 
@@ -174,6 +171,8 @@ pub struct Fanout<'a> {
     pub effects: &'a mut VecDeque<Effect>,
     /// What came of it.
     pub receivers: Receivers,
+    /// What the deliveries cost, where deliveries are limited.
+    pub cost: u64,
 }
 
 impl Fanout<'_> {

@@ -69,6 +69,15 @@ impl Ledger {
         }
     }
 
+    /// A subscription follows ids from now on, or does not any more.
+    pub fn track(&mut self, name: &ChannelName, tracked: bool) {
+        if tracked {
+            self.sequencer.joined(name, true, false);
+        } else {
+            self.sequencer.left(name, true, false, false, self.now);
+        }
+    }
+
     /// The next channel whose first subscription is to be followed up by now.
     pub fn take_first(&mut self, now: Tick) -> Option<ChannelName> {
         self.firsts.pop_front_if(|(at, _)| *at <= now).map(|(_, name)| name)

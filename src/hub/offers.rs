@@ -65,6 +65,10 @@ impl<'a, 'b> Offers<'a, 'b> {
             return if busy { self.put_off(nth, load) } else { self.perform(load) };
         };
         let entry = load.entry.as_deref();
+        if matches!(load.step, Step::Hint) && entry.is_none_or(|entry| entry.id.is_none()) {
+            // It is about no item: there is nothing to be in order with.
+            return if busy { self.put_off(nth, load) } else { self.perform(load) };
+        }
         let kept = entry.is_some_and(|entry| entry.kept);
         match following.stance {
             Stance::Missed => Flow::On,
@@ -147,7 +151,7 @@ impl<'a, 'b> Offers<'a, 'b> {
     /// Does what an item does.
     fn perform(&mut self, load: &Load) -> Flow {
         let Some(session) = self.fanout.seats.session(self.id) else { return Flow::Stop };
-        self.fanout.receivers.cost += u64::from(load.cost);
+        self.fanout.cost += u64::from(load.cost);
         let piece = match (&load.step, &session.hold) {
             (_, Hold::Muted { .. } | Hold::Asking { .. }) => return Flow::Stop,
             (Step::Answer(answering), Hold::Response { held, reply, .. }) => {
@@ -245,12 +249,7 @@ pub fn miss(fanout: &mut Fanout<'_>, id: SessionId, nth: usize) -> Flow {
 }
 
 /// Has the backend of a long-poll or of a stream with a next link asked. Whether it has one.
-pub fn want(
-    seats: &mut Seats,
-    effects: &mut VecDeque<Effect>,
-    id: SessionId,
-    soon: bool,
-) -> bool {
+pub fn want(seats: &mut Seats, effects: &mut VecDeque<Effect>, id: SessionId, soon: bool) -> bool {
     let linked = seats.upkeep(id).is_some_and(|upkeep| upkeep.next.is_some());
     match seats.session(id).map(|session| &session.hold) {
         Some(Hold::Response { .. } | Hold::Asking { .. }) => {}

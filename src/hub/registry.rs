@@ -158,6 +158,7 @@ impl Registry {
 
     /// Takes up a long-poll. Its time-out runs from `now`.
     pub fn open_response(&mut self, hold: ResponseHold, now: Tick) -> SessionId {
+        self.heard(now);
         let hold = self.response_hold(hold, now);
         self.seats.open(Session::new(hold))
     }
@@ -202,7 +203,7 @@ impl Registry {
 
     /// Takes up a WebSocket.
     pub fn open_socket(&mut self, now: Tick) -> SessionId {
-        let _ = now; // nothing of a WebSocket runs before its backend asks for it
+        self.heard(now); // nothing of a WebSocket runs before its backend asks for it
         self.seats.open(Session::new(Hold::Socket(None)))
     }
 
@@ -371,14 +372,14 @@ impl Registry {
         let slice = self.slice.min(allowance.unwrap_or(usize::MAX));
         let Registry { seats, effects, broadcasts, replays, .. } = self;
         let receivers = Receivers::default();
-        let mut fanout = Fanout { seats, outlet, effects, receivers };
+        let mut fanout = Fanout { seats, outlet, effects, receivers, cost: 0 };
         broadcast::slice(&mut fanout, broadcasts, slice, now);
         if !fanout.seats.ledger.line.is_empty() {
             catching::serve(&mut fanout, replays, slice, now);
         }
-        let receivers = fanout.receivers;
+        let (receivers, cost) = (fanout.receivers, fanout.cost);
         if let Some(limiter) = &mut self.limiter {
-            limiter.spend(receivers.cost);
+            limiter.spend(cost);
         }
         receivers
     }
@@ -514,7 +515,7 @@ impl Registry {
 
     pub(super) fn fanout<'a>(&'a mut self, outlet: &'a mut dyn Outlet) -> Fanout<'a> {
         let receivers = Receivers::default();
-        Fanout { seats: &mut self.seats, outlet, effects: &mut self.effects, receivers }
+        Fanout { seats: &mut self.seats, outlet, effects: &mut self.effects, receivers, cost: 0 }
     }
 
     pub(super) fn fanout_and_replays<'a>(
@@ -522,7 +523,7 @@ impl Registry {
         outlet: &'a mut dyn Outlet,
     ) -> (Fanout<'a>, &'a mut Replays) {
         let Registry { seats, effects, replays, .. } = self;
-        (Fanout { seats, outlet, effects, receivers: Receivers::default() }, replays)
+        (Fanout { seats, outlet, effects, receivers: Receivers::default(), cost: 0 }, replays)
     }
 }
 

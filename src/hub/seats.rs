@@ -210,22 +210,22 @@ impl Seats {
         }
         let is_known = |subscription: &Subscription| Some(subscription.channel) == known;
         if let Some(nth) = seat.subscriptions.iter().position(is_known) {
-            seat.subscriptions[nth].implicit |= interest.implicit;
-            if !interest.implicit {
+            if interest.implicit {
+                seat.subscriptions[nth].make_implicit();
+            } else {
                 self.follow(id, nth, interest);
             }
             return Subscribed::Replaced;
         }
-        let counted = seat.subscriptions.iter().filter(|subscription| !subscription.implicit);
+        let counted = seat.subscriptions.iter().filter(|subscription| !subscription.is_implicit());
         if !interest.implicit && counted.count() >= max {
             return Subscribed::TooMany;
         }
         let nth = seat.subscriptions.len() as u32; // bounded by `max` and the targets' `sub=`
         let (mode, special) = (seat.session.mode(), seat.special);
         let (channel, place) = self.channels.join(&interest.channel, mode, (id, nth, special));
-        let implicit = interest.implicit;
-        seat.subscriptions.push(Subscription { channel, place, implicit, following: None });
-        if self.ledger.sequencer.joined(&interest.channel, false) && known.is_none() {
+        seat.subscriptions.push(Subscription::new(channel, place, interest.implicit));
+        if self.ledger.sequencer.joined(&interest.channel, false, known.is_none()) {
             self.ledger.note_first(&interest.channel);
         }
         self.follow(id, nth as usize, interest);
@@ -245,12 +245,18 @@ impl Seats {
         if tracked || links {
             let stance = if tracked { Stance::Behind } else { Stance::Current };
             let prefix_bytes = interest.prefix_bytes;
-            let following =
-                Following { prev_id, stance, prefix_bytes, fresh: true, renewed, ..Following::default() };
+            let following = Following {
+                prev_id,
+                stance,
+                prefix_bytes,
+                fresh: true,
+                renewed,
+                ..Following::default()
+            };
             subscription.following = Some(Box::new(following));
         }
         if tracked != was_tracked {
-            self.ledger.sequencer.track(&interest.channel, tracked);
+            self.ledger.track(&interest.channel, tracked);
         }
         if tracked || links {
             self.make_special(id);
@@ -272,7 +278,7 @@ impl Seats {
         seat.special = true;
         let mode = seat.session.mode();
         for subscription in &seat.subscriptions {
-            self.channels.make_special(subscription.channel, mode, subscription.place);
+            self.channels.make_special(subscription.channel, mode, subscription.place());
         }
     }
 
@@ -281,7 +287,7 @@ impl Seats {
         let (Some(channel), Some(seat)) = (self.channels.find(name), self.slab.get(id)) else {
             return;
         };
-        let nth = seat.subscriptions.iter().position(|s| s.channel == channel && !s.implicit);
+        let nth = seat.subscriptions.iter().position(|s| s.channel == channel && !s.is_implicit());
         if let Some(nth) = nth {
             self.leave(id, nth);
         }
@@ -333,7 +339,7 @@ impl Seats {
         if following.prev_id.take().is_some()
             && let Some(name) = self.channel_name(id, nth).cloned()
         {
-            self.ledger.sequencer.track(&name, false);
+            self.ledger.track(&name, false);
         }
     }
 
@@ -444,7 +450,7 @@ impl Seats {
         loop {
             let goes = |subscription: &Subscription| {
                 let name = self.channels.name_of(subscription.channel);
-                !subscription.implicit && !name.is_some_and(|name| channels.contains(name))
+                !subscription.is_implicit() && !name.is_some_and(|name| channels.contains(name))
             };
             let Some(nth) = self.subscriptions(id).iter().position(goes) else { return };
             self.leave(id, nth);
@@ -474,23 +480,23 @@ impl Seats {
         let mode = seat.session.mode();
         let left = seat.subscriptions.swap_remove(nth);
         if let Some(moved) = seat.subscriptions.get(nth) {
-            self.channels.renumber(moved.channel, mode, moved.place, nth as u32);
+            self.channels.renumber(moved.channel, mode, moved.place(), nth as u32);
         }
-        let tracked = left.following.is_some_and(|following| following.is_tracked());
+        let tracked = left.following.as_ref().is_some_and(|following| following.is_tracked());
         if let Some(name) = self.channels.name_of(left.channel) {
-            if tracked {
-                self.ledger.sequencer.track(name, false);
-            }
-            if self.channels.subscribers_of(left.channel) == 1 {
-                let lingers = mode == Mode::Response;
-                self.ledger.sequencer.left(name, lingers, self.ledger.now);
+            let last = self.channels.subscribers_of(left.channel) == 1;
+            let lingers =
+                mode == Mode::Response && self.channels.list(left.channel, mode).len() == 1;
+            if tracked || last || lingers {
+                let now = self.ledger.now;
+                self.ledger.sequencer.left(name, tracked, last, lingers, now);
             }
         }
-        let Some(moved) = self.channels.leave(left.channel, mode, left.place) else { return };
+        let Some(moved) = self.channels.leave(left.channel, mode, left.place()) else { return };
         let other = self.slab.get_mut(moved.id);
         if let Some(other) = other.and_then(|seat| seat.subscriptions.get_mut(moved.nth() as usize))
         {
-            other.place = left.place;
+            other.set_place(left.place());
         }
     }
 
@@ -507,8 +513,8 @@ impl Seats {
             assert!(!seat.session.is_muted() || seat.subscriptions.is_empty());
             for (subscription, nth) in seat.subscriptions.iter().zip(0..) {
                 let list = self.channels.list(subscription.channel, seat.session.mode());
-                let known = list.get(subscription.place as usize).map(|s| (s.id, s.nth()));
-                let special = list.get(subscription.place as usize).map(Subscriber::is_special);
+                let known = list.get(subscription.place() as usize).map(|s| (s.id, s.nth()));
+                let special = list.get(subscription.place() as usize).map(Subscriber::is_special);
                 assert_eq!(special, Some(seat.special));
                 assert_eq!(known, Some((id, nth)));
                 channels.insert(subscription.channel);

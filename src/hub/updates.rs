@@ -206,3 +206,6 @@ impl Registry {
         self.seats.ledger.tally
     }
 }
+
+#[cfg(test)]
+mod tests;
