@@ -11,39 +11,30 @@
 
 mod entry;
 mod known;
+mod lingers;
 mod pending;
 mod queue;
+mod ring;
 mod shelf;
+mod verify;
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use self::known::{Known, Linger};
+use self::known::Known;
+use self::lingers::Lingers;
 use self::pending::Waits;
-use self::shelf::{Found, Room, Shelf};
+use self::ring::{Found, Room};
+use self::shelf::Shelf;
 use crate::clock::Tick;
 use crate::grip::channel::ChannelName;
 use crate::grip::item::Item;
 
-pub use self::entry::{Arrival, Counters, Entry, Settings, Why};
-pub use self::shelf::Place;
+pub use self::entry::{Arrival, Counters, Entry, Load, Settings, Why};
+pub use self::ring::{Place, Position};
 
 /// Entries of rings that have become too old go together: so much later at most, in milliseconds.
 const AGE_SLACK_MS: u64 = 1000;
-
-/// Where a reader stands.
-#[derive(Debug)]
-pub enum Position<'a> {
-    /// It has all that was released.
-    Newest,
-    /// This comes next for it. The place is the hint for what comes after that.
-    Next(&'a Entry, Place),
-    /// Nothing is known that it could be compared with.
-    Unknown,
-    /// It has missed something that is not here.
-    Missed,
-}
 
 /// The channels of one shard, each with its order.
 pub struct Sequencer {
@@ -51,7 +42,7 @@ pub struct Sequencer {
     known: Known,
     shelf: Shelf,
     waits: Waits,
-    lingers: BTreeSet<(Tick, u32)>,
+    lingers: Lingers,
     counters: Counters,
 }
 
@@ -64,7 +55,7 @@ impl Sequencer {
             known: Known::default(),
             shelf: Shelf::default(),
             waits: Waits::default(),
-            lingers: BTreeSet::new(),
+            lingers: Lingers::default(),
             counters: Counters::default(),
         }
     }
@@ -101,7 +92,7 @@ impl Sequencer {
         sequence.subscribed = subscribed;
         let active = subscribed || sequence.linger.is_some();
         if item.no_seq {
-            release(Entry { kept: false, ..entry_of(item, sequence.last_id.as_ref()) });
+            release(Entry { kept: false, ..Entry::new(item, sequence.last_id.as_ref()) });
             return Arrival::Released;
         }
         if active
@@ -123,9 +114,12 @@ impl Sequencer {
             self.counters.released_late += 1;
             self.release(at, item, true, now, release);
         }
-        while let Some(&(look, at)) = self.lingers.first().filter(|&&(look, _)| look <= now) {
-            self.lingers.remove(&(look, at));
-            self.linger_ends(at, now);
+        while let Some((_, at)) = self.lingers.first().filter(|&(look, _)| look <= now) {
+            let Some(sequence) = self.known.get_mut(at) else { return };
+            if self.lingers.look(&mut sequence.linger, at, now) && !sequence.subscribed {
+                self.end(at);
+            }
+            self.prune(at);
         }
         if self.settings.ring_items_max > 0 {
             let age = self.settings.ring_age_ms;
@@ -140,7 +134,7 @@ impl Sequencer {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
         let pending = self.waits.first().map(|(due, _)| due);
-        let linger = self.lingers.first().map(|&(look, _)| look);
+        let linger = self.lingers.first().map(|(look, _)| look);
         let keeps = self.settings.ring_items_max > 0;
         let age = self.settings.ring_age_ms.saturating_add(AGE_SLACK_MS);
         let ring = self.shelf.oldest().filter(|_| keeps).map(|(.., at)| at.plus_ms(age));
@@ -179,9 +173,7 @@ impl Sequencer {
         }
         if linger {
             let until = now.plus_ms(self.settings.linger_ms);
-            let look = sequence.linger.map_or(until, |linger| linger.look);
-            sequence.linger = Some(Linger { until, look });
-            self.lingers.insert((look, at));
+            self.lingers.begin(&mut sequence.linger, at, until);
         } else if last && sequence.linger.is_none() {
             self.end(at);
         }
@@ -286,7 +278,7 @@ impl Sequencer {
         let equal = |id: &&Rc<str>| Some(&***id) == item.prev_id.as_deref();
         let before = sequence.last_id.as_ref().filter(equal);
         let before = before.or_else(|| self.shelf.newest_id(&sequence.ring).filter(equal));
-        let mut entry = entry_of(item, before);
+        let mut entry = Entry::new(item, before);
         let is_noted = sequence.last_id.is_some() || !sequence.ring.is_empty();
         if active {
             sequence.last_id.clone_from(&entry.id);
@@ -343,23 +335,9 @@ impl Sequencer {
     fn strip(&mut self, at: u32) {
         let Some(sequence) = self.known.get_mut(at) else { return };
         self.counters.ring_evicted += self.shelf.clear(&mut sequence.ring);
-        if let Some(linger) = sequence.linger.take() {
-            self.lingers.remove(&(linger.look, at));
-        }
+        self.lingers.stop(&mut sequence.linger, at);
         self.end(at);
         self.known.used(at);
-        self.prune(at);
-    }
-
-    fn linger_ends(&mut self, at: u32, now: Tick) {
-        let Some(sequence) = self.known.get_mut(at) else { return };
-        let Some(Linger { until, .. }) = sequence.linger.take() else { return };
-        if until > now {
-            sequence.linger = Some(Linger { until, look: until });
-            self.lingers.insert((until, at));
-        } else if !sequence.subscribed {
-            self.end(at);
-        }
         self.prune(at);
     }
 
@@ -377,58 +355,11 @@ impl Sequencer {
         self.prune(at);
     }
 
-    /// Checks that all that is kept twice agrees. For tests and fuzzing: it looks at everything.
-    ///
-    /// # Panics
-    /// When it does not.
-    pub fn verify(&self) {
-        let (mut waiting, mut kept, mut lingers) = ((0, 0), 0, 0);
-        for at in self.known.places() {
-            let Some(sequence) = self.known.get(at) else { continue };
-            assert_eq!(self.known.find(&sequence.name), Some(at));
-            assert!(!sequence.is_blank());
-            let (items, bytes) = sequence.pending.verify();
-            waiting = (waiting.0 + items, waiting.1 + bytes);
-            kept += self.shelf.verify(&sequence.ring, at);
-            if let Some(linger) = sequence.linger {
-                lingers += 1;
-                assert!(self.lingers.contains(&(linger.look, at)));
-            }
-        }
-        assert_eq!((self.waits.load(), self.lingers.len()), (waiting, lingers));
-        assert_eq!(self.shelf.load().0, kept);
-    }
-
     fn prune(&mut self, at: u32) {
         if self.known.get(at).is_some_and(known::Sequence::is_blank) {
             self.known.remove(at);
         }
     }
-}
-
-/// What a sequencer has at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Channels that something is known of.
-    pub channels: usize,
-    /// Items that wait for the one before them.
-    pub pending: usize,
-    /// Their bytes.
-    pub pending_bytes: usize,
-    /// Entries in rings.
-    pub kept: usize,
-    /// The bytes of their items.
-    pub kept_bytes: usize,
-}
-
-/// An item with its ids; `before` is its prev-id, if that is known already.
-fn entry_of(item: &Arc<Item>, before: Option<&Rc<str>>) -> Entry {
-    let prev = match (before, &item.prev_id) {
-        (Some(before), Some(prev)) if **before == **prev => Some(Rc::clone(before)),
-        (_, prev) => prev.as_deref().map(Rc::from),
-    };
-    let id: Option<Rc<str>> = item.id.as_deref().map(Rc::from);
-    Entry { item: Arc::clone(item), prev, kept: id.is_some(), id }
 }
 
 #[cfg(test)]

@@ -61,6 +61,19 @@ pub struct Entry {
     pub kept: bool,
 }
 
+impl Entry {
+    /// An item with its ids; `before` is its prev-id, if that is known already.
+    #[must_use]
+    pub fn new(item: &Arc<Item>, before: Option<&Rc<str>>) -> Entry {
+        let prev = match (before, &item.prev_id) {
+            (Some(before), Some(prev)) if **before == **prev => Some(Rc::clone(before)),
+            (_, prev) => prev.as_deref().map(Rc::from),
+        };
+        let id: Option<Rc<str>> = item.id.as_deref().map(Rc::from);
+        Entry { item: Arc::clone(item), prev, kept: id.is_some(), id }
+    }
+}
+
 /// What came of an item's arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
@@ -107,4 +120,19 @@ pub struct Counters {
     pub ring_cleared: u64,
     /// Channels forgotten because there were too many.
     pub channels_evicted: u64,
+}
+
+/// What a sequencer has at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Channels that something is known of.
+    pub channels: usize,
+    /// Items that wait for the one before them.
+    pub pending: usize,
+    /// Their bytes.
+    pub pending_bytes: usize,
+    /// Entries in rings.
+    pub kept: usize,
+    /// The bytes of their items.
+    pub kept_bytes: usize,
 }

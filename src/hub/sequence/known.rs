@@ -6,20 +6,11 @@ use std::rc::Rc;
 
 use hashbrown::HashTable;
 
+use super::lingers::Linger;
 use super::pending::Pending;
 use super::queue::Queue;
-use super::shelf::Ring;
-use crate::clock::Tick;
+use super::ring::Ring;
 use crate::grip::channel::ChannelName;
-
-/// When a channel stops to count as subscribed after a subscription that lingers.
-#[derive(Clone, Copy, Debug)]
-pub struct Linger {
-    /// The moment.
-    pub until: Tick,
-    /// When to look: at that moment, or earlier and then again.
-    pub look: Tick,
-}
 
 /// What is known of one channel.
 pub struct Sequence {

@@ -7,54 +7,10 @@
 
 use std::rc::Rc;
 
-use smallvec::SmallVec;
-
 use super::entry::Entry;
 use super::queue::{NOWHERE, Queue};
+use super::ring::{CHAINS_MAX, Chain, Found, Left, Place, Ring, Room};
 use crate::clock::Tick;
-
-/// Chains of one channel; past it the oldest goes. Whoever stands in one of so many has missed
-/// something anyway.
-const CHAINS_MAX: usize = 16;
-
-/// What one channel may keep.
-#[derive(Clone, Copy, Debug)]
-pub struct Room {
-    /// Items.
-    pub items: usize,
-    /// Bytes of these.
-    pub bytes: usize,
-}
-
-/// Entries in a row, each the successor of the one before it.
-#[derive(Clone, Copy)]
-struct Chain {
-    first: u32,
-    last: u32,
-}
-
-/// The entries of one channel.
-pub struct Ring {
-    chains: SmallVec<[Chain; 1]>,
-    items: usize,
-    bytes: usize,
-    /// An item without an id was released after all that was here, and nothing since: its place.
-    interruption: u32,
-}
-
-impl Default for Ring {
-    fn default() -> Ring {
-        Ring { chains: SmallVec::new(), items: 0, bytes: 0, interruption: NOWHERE }
-    }
-}
-
-impl Ring {
-    /// Whether there is nothing, not even a sign that there was something.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.chains.is_empty() && self.interruption == NOWHERE
-    }
-}
 
 /// An entry on the shelf.
 struct Kept {
@@ -77,26 +33,6 @@ impl Kept {
     fn id(&self) -> Option<&Rc<str>> {
         self.entry.as_ref()?.id.as_ref()
     }
-}
-
-/// Where a reader stands: at the entry that it was given last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    at: u32,
-    number: u64,
-}
-
-/// What follows an id in a ring.
-pub enum Found<'a> {
-    /// This entry.
-    Next(&'a Entry, Place),
-    /// Nothing: it is the end of a chain, of the only one or of one of several.
-    End {
-        /// Whether it is the only chain.
-        only: bool,
-    },
-    /// It is not here.
-    Nowhere,
 }
 
 /// The entries of all channels.
@@ -360,15 +296,6 @@ impl Shelf {
         let at = std::mem::replace(&mut ring.interruption, NOWHERE);
         self.kept.remove(at);
     }
-}
-
-/// How many entries left a ring.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Left {
-    /// For want of room.
-    pub evicted: u64,
-    /// Because they were of no use any more.
-    pub cleared: u64,
 }
 
 /// A number that tells most ids of a channel from each other: they differ at their ends.
