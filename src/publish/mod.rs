@@ -12,3 +12,4 @@ pub mod head;
 pub mod http;
 pub mod publisher;
 pub mod requests;
+pub mod seen;
