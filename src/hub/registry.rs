@@ -3,6 +3,9 @@
 //! The roof over `seats`, `broadcast` and `due`; called through the hub's handle by the shard and
 //! the proxy. It knows no socket: bytes leave through the [`Outlet`] that is handed in.
 
+mod asking;
+mod updates;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,8 +30,10 @@ use crate::session::http::{Reply, ResponseHold, StreamHold, compact};
 use crate::session::keep_alive::{Pacer, Pulse};
 use crate::session::{Hold, Mode, Session};
 
-pub use super::fanout::{Effect, Receivers};
+pub use super::fanout::{Effect, Receipt, Receivers};
 pub use super::seats::{Counts, Subscribed};
+pub use asking::{FilterAnswer, FilterRequest};
+pub use updates::{Begun, Resumed, Standing};
 
 /// What the registry is told at start.
 #[derive(Clone, Debug)]
@@ -43,6 +48,27 @@ pub struct Settings {
     pub waiting_bytes_max: usize,
     /// Makes the random parts of keep-alive periods repeatable.
     pub seed: Option<u64>,
+    /// How long an item waits for the one before it, in milliseconds.
+    pub message_wait_ms: u64,
+    /// Items that each channel keeps of those delivered lately, for clients that come back; 0 for
+    /// none.
+    pub ring_items_max: usize,
+    /// Bytes that these may have.
+    pub ring_bytes_max: usize,
+    /// How long they are kept, in milliseconds.
+    pub ring_age_ms: u64,
+    /// Bytes that they may have in all channels of the shard together.
+    pub ring_total_bytes_max: usize,
+    /// How long a channel is remembered after its last long-poll, in milliseconds.
+    pub linger_ms: u64,
+    /// Whether the backend is asked again a second after the first subscription of a channel.
+    pub update_on_first_subscription: bool,
+    /// Deliveries a second; `None` for no limit.
+    pub message_rate: Option<u32>,
+    /// Deliveries that may wait for that rate; past it publishers are kept waiting.
+    pub message_hwm: Option<usize>,
+    /// Bytes of a message that count as one delivery; 0 counts each message as one.
+    pub message_block_bytes: usize,
 }
 
 impl Default for Settings {
@@ -53,6 +79,16 @@ impl Default for Settings {
             waiting_items_max: limits::WAITING_ITEMS_MAX,
             waiting_bytes_max: limits::WAITING_BYTES_MAX,
             seed: None,
+            message_wait_ms: limits::MESSAGE_WAIT_MS,
+            ring_items_max: limits::RING_ITEMS_MAX,
+            ring_bytes_max: limits::RING_BYTES_MAX,
+            ring_age_ms: limits::RING_AGE_MS,
+            ring_total_bytes_max: limits::RING_TOTAL_BYTES_MAX,
+            linger_ms: limits::SUBSCRIPTION_LINGER_MS,
+            update_on_first_subscription: true,
+            message_rate: None,
+            message_hwm: None,
+            message_block_bytes: 0,
         }
     }
 }
@@ -104,7 +140,7 @@ impl Registry {
 
     /// Takes up a stream. Its keep-alive runs from `now`.
     pub fn open_stream(&mut self, hold: StreamHold, now: Tick) -> SessionId {
-        let StreamHold { framing, keep_alive, persistent } = hold;
+        let StreamHold { framing, keep_alive, persistent, next: _ } = hold;
         let pulse = keep_alive.and_then(|keep_alive| Pulse::for_stream(&keep_alive, framing));
         let keep_alive = pulse.map(|pulse| {
             let pulse = self.share(pulse);
@@ -237,9 +273,15 @@ impl Registry {
 
     /// Takes items in for all who are subscribed here now; `deliver` sends them. What is counted
     /// are the matches, and what cannot be sent at all.
-    pub fn publish(&mut self, items: &Arc<[Item]>) -> Receivers {
+    pub fn publish(
+        &mut self,
+        items: &[Arc<Item>],
+        now: Tick,
+        receipts: Option<&mut Vec<Receipt>>,
+    ) -> Receivers {
+        let _ = now;
         let (seats, broadcasts) = (&mut self.seats, &mut self.broadcasts);
-        broadcast::publish(seats, broadcasts, items)
+        broadcast::publish(seats, broadcasts, items, receipts)
     }
 
     /// Sends what waits to at most [`Settings::slice`] subscribers. What is counted are deliveries;
