@@ -94,6 +94,10 @@ pub const KEEP_ALIVE_JITTER_MS: u64 = 999;
 pub const CONTROL_HEAD_BYTES_MAX: usize = 10_000;
 /// See [`CONTROL_HEAD_BYTES_MAX`].
 pub const CONTROL_BODY_BYTES_MAX: usize = 1_000_000;
+/// How long a publisher waits for a shard whose mailbox is full.
+pub const PUBLISH_WAIT_MS: u64 = 5_000;
+/// How long a publisher that asked for receipts waits for what the shards say.
+pub const RECEIPT_WAIT_MS: u64 = 2_000;
 /// Default time for which ids of published items are remembered, in seconds (option
 /// `--id-cache-ttl`); 0 remembers none.
 pub const ID_CACHE_TTL_S_DEFAULT: u64 = 60;

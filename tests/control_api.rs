@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use linchpin::limits;
 use linchpin::publish::http::{Settings, serve};
-use linchpin::publish::publisher::Publisher;
+use linchpin::publish::publisher::{self, Publisher};
 use linchpin::shard::mailbox::{Command, Inbox, Mailbox, mailbox};
 use linchpin::stats::Stats;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,8 +36,9 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mailbox, inbox) = mailbox();
-        let publisher = Publisher::with_wait(vec![mailbox.clone()], 50);
         let stats = Rc::new(Stats::default());
+        let waits = publisher::Settings { wait_ms: 50, receipt_ms: 50, ..Default::default() };
+        let publisher = Publisher::new(vec![mailbox.clone()], waits, Rc::clone(&stats));
         let (stop, stopped) = watch::channel(false);
         let serving = serve(listener, publisher, settings, Rc::clone(&stats), stopped);
         Api { address, mailbox, inbox, stats, stop, served: tokio::task::spawn_local(serving) }
@@ -265,12 +266,42 @@ fn accept_then_path_then_method() {
 }
 
 #[test]
-fn recover_says_that_it_does_nothing() {
+fn recover_is_told_to_the_shards() {
     local(async {
-        let api = Api::start().await;
-        let expected =
-            answer("501 Not Implemented", "Not Implemented: recovery is not built yet.\n");
-        assert_eq!(api.exchange(&post("/recover", "", "")).await, expected);
+        let mut api = Api::start().await;
+        let text = answer("200 OK", "Updated\n");
+        // The body is ignored.
+        assert_eq!(api.exchange(&post("/recover", "", "whatever")).await, text);
+        let json = answer("200 OK", "{\"message\":\"Updated\"}\n")
+            .replace("text/plain", "application/json");
+        let accept = "Accept: application/json\r\n";
+        assert_eq!(api.exchange(&post("/recover/", accept, "")).await, json);
+        for _ in 0..2 {
+            assert!(matches!(api.inbox.try_recv(), Some(Command::Recover)));
+        }
+        // After what was published before it on the same connection, and before what comes after.
+        let ahead = [
+            post("/publish", "", &item("1")),
+            post("/recover", "", ""),
+            post("/publish", "", &item("2")),
+        ];
+        let published = answer("200 OK", "Published\n");
+        let expected = [published.as_str(), &text, &published].concat();
+        assert_eq!(api.exchange(&ahead.concat()).await, expected);
+        assert!(matches!(api.inbox.try_recv(), Some(Command::Publish(_))));
+        assert!(matches!(api.inbox.try_recv(), Some(Command::Recover)));
+        assert_eq!(api.published(), [["2"]]);
+        // Without a length it is refused, although it has no body.
+        let refused = last_answer("411 Length Required", "Request requires Content-Length.\n");
+        assert_eq!(api.exchange(b"POST /recover HTTP/1.1\r\n\r\n").await, refused);
+        for _ in 0..limits::MAILBOX_COMMANDS_MAX {
+            api.mailbox.send(Command::Drain, 0).await.unwrap();
+        }
+        let busy = answer(
+            "503 Service Unavailable",
+            "not accepted: a worker does not keep up (waited 50 ms)\n",
+        );
+        assert_eq!(api.exchange(&post("/recover", "", "")).await, busy);
     });
 }
 

@@ -14,13 +14,16 @@ pub struct HeadLimits {
     pub body_bytes_max: usize,
 }
 
-/// What a path names. One trailing `/` is ignored; queries and absolute URIs are not understood.
+/// What a path names. One trailing `/` is ignored; queries (but for the one of receipts) and
+/// absolute URIs are not understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// `/`
     Root,
     /// `/publish`
     Publish,
+    /// `/publish?receipt=1`
+    PublishWithReceipts,
     /// `/recover`
     Recover,
     /// Everything else.
@@ -94,6 +97,9 @@ pub struct RefusedHead {
 
 impl Endpoint {
     fn of(target: &[u8]) -> Endpoint {
+        if let b"/publish?receipt=1" | b"/publish/?receipt=1" = target {
+            return Endpoint::PublishWithReceipts;
+        }
         let path = match target {
             [path @ .., b'/'] if !path.is_empty() => path,
             path => path,

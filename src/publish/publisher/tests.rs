@@ -18,6 +18,11 @@ fn item(channel: &str) -> Item {
     }
 }
 
+fn publisher(mailboxes: Vec<Mailbox>, wait_ms: u64) -> Publisher {
+    let settings = Settings { wait_ms, receipt_ms: 50, ..Settings::default() };
+    Publisher::new(mailboxes, settings, Rc::default())
+}
+
 /// What an input does.
 async fn publish(publisher: &Publisher, items: Vec<Item>) -> Result<(), Refused> {
     match publisher.try_publish(items) {
@@ -50,7 +55,7 @@ fn every_shard_gets_the_same_items() {
     run(async {
         let (a, mut inbox_a) = mailbox();
         let (b, mut inbox_b) = mailbox();
-        let publisher = Publisher::new(vec![a, b]);
+        let publisher = publisher(vec![a, b], limits::PUBLISH_WAIT_MS);
         let attempt = publisher.try_publish(vec![item("1"), item("2")]);
         assert!(matches!(attempt, Attempt::Given));
         assert!(inbox_a.try_recv().is_none(), "the turn is not over");
@@ -71,7 +76,7 @@ fn every_shard_gets_the_same_items() {
 fn no_items_are_no_command() {
     run(async {
         let (a, mut inbox) = mailbox();
-        let publisher = Publisher::new(vec![a]);
+        let publisher = publisher(vec![a], limits::PUBLISH_WAIT_MS);
         assert!(matches!(publisher.try_publish(Vec::new()), Attempt::Given));
         assert!(inbox.try_recv().is_none());
     });
@@ -85,7 +90,7 @@ fn one_full_mailbox_and_no_shard_gets_anything() {
         for _ in 0..crate::limits::MAILBOX_COMMANDS_MAX {
             b.send(Command::Drain, 0).await.unwrap();
         }
-        let publisher = Publisher::with_wait(vec![a, b], 5);
+        let publisher = publisher(vec![a, b], 5);
         let refused = publish(&publisher, vec![item("1")]).await;
         assert_eq!(refused, Err(Refused::Busy { waited_ms: 5 }));
         assert!(channels(&mut inbox_a).is_empty());
@@ -104,7 +109,7 @@ fn calls_that_wait_keep_their_order_in_every_shard() {
         for _ in 0..crate::limits::MAILBOX_COMMANDS_MAX {
             b.send(Command::Drain, 0).await.unwrap();
         }
-        let publisher = Publisher::new(vec![a, b]);
+        let publisher = publisher(vec![a, b], limits::PUBLISH_WAIT_MS);
         let mut calls = Vec::new();
         for n in 0..20 {
             let publisher = publisher.clone();
@@ -129,7 +134,7 @@ fn calls_that_wait_keep_their_order_in_every_shard() {
 fn what_was_given_is_in_the_mailbox() {
     run(async {
         let (a, mut inbox) = mailbox();
-        let publisher = Publisher::new(vec![a]);
+        let publisher = publisher(vec![a], limits::PUBLISH_WAIT_MS);
         publisher.given().await;
         assert!(matches!(publisher.try_publish(vec![item("1")]), Attempt::Given));
         publisher.given().await;
@@ -141,7 +146,7 @@ fn what_was_given_is_in_the_mailbox() {
 fn what_is_gathered_does_not_grow_without_end() {
     run(async {
         let (a, mut inbox) = mailbox();
-        let publisher = Publisher::new(vec![a]);
+        let publisher = publisher(vec![a], limits::PUBLISH_WAIT_MS);
         let large = || Item { id: Some("x".repeat(300_000).into()), ..item("c") };
         for _ in 0..3 {
             assert!(matches!(publisher.try_publish(vec![large()]), Attempt::Given));
@@ -159,7 +164,7 @@ fn what_was_gathered_goes_before_what_waits() {
         for _ in 0..crate::limits::MAILBOX_COMMANDS_MAX - 1 {
             a.send(Command::Drain, 0).await.unwrap();
         }
-        let publisher = Publisher::new(vec![a.clone()]);
+        let publisher = publisher(vec![a.clone()], limits::PUBLISH_WAIT_MS);
         assert!(matches!(publisher.try_publish(vec![item("1")]), Attempt::Given));
         let large = Item { id: Some("x".repeat(100).into()), ..item("2") };
         let room = crate::limits::MAILBOX_BYTES_MAX as usize;
@@ -184,7 +189,7 @@ fn a_shard_that_has_ended_refuses_for_all() {
         let (a, mut inbox_a) = mailbox();
         let (b, inbox_b) = mailbox();
         drop(inbox_b);
-        let publisher = Publisher::new(vec![a, b]);
+        let publisher = publisher(vec![a, b], limits::PUBLISH_WAIT_MS);
         assert_eq!(publish(&publisher, vec![item("1")]).await, Err(Refused::Stopping));
         assert!(channels(&mut inbox_a).is_empty());
     });
