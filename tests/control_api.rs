@@ -9,7 +9,7 @@ use std::time::Duration;
 use linchpin::limits;
 use linchpin::publish::http::{Settings, serve};
 use linchpin::publish::publisher::{self, Publisher};
-use linchpin::shard::mailbox::{Command, Inbox, Mailbox, mailbox};
+use linchpin::shard::mailbox::{Command, Inbox, Mailbox, Receipt, mailbox};
 use linchpin::stats::Stats;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -302,6 +302,125 @@ fn recover_is_told_to_the_shards() {
             "not accepted: a worker does not keep up (waited 50 ms)\n",
         );
         assert_eq!(api.exchange(&post("/recover", "", "")).await, busy);
+    });
+}
+
+const ASK: &str = "/publish/?receipt=1";
+const JSON: &str = "Accept: application/json\r\n";
+
+/// A shard that answers each publish so, if it is asked; what it was given.
+fn shard(mut inbox: Inbox, receipt: Receipt) -> JoinHandle<Vec<String>> {
+    tokio::task::spawn_local(async move {
+        let mut channels = Vec::new();
+        while let Some(command) = inbox.recv().await {
+            let items = match command {
+                Command::PublishCounted(items, reply) => {
+                    let _ = reply.send(vec![receipt; items.len()]);
+                    items
+                }
+                Command::Publish(items) => items,
+                Command::Drain => break,
+                _ => panic!("not a publish"),
+            };
+            channels.extend(items.iter().map(|item| item.channel.as_str().to_owned()));
+        }
+        channels
+    })
+}
+
+#[test]
+fn receipts_are_told_in_the_order_of_the_requests() {
+    local(async {
+        let mut api = Api::start().await;
+        let inbox = std::mem::replace(&mut api.inbox, mailbox().1);
+        let receipt = Receipt { matched: 3, queued: 2, refused: 1, waiting: false };
+        let shard = shard(inbox, receipt);
+        let with_id = r#"{"items":[{"channel":"c","id":"7","formats":{"x":1}},
+            {"channel":"c","id":"7","formats":{"x":1}}]}"#;
+        let ahead = [
+            post("/publish", JSON, &item("1")),
+            post(ASK, JSON, &item("2")),
+            post("/publish?receipt=1", JSON, with_id),
+            post("/publish", "", &item("3")),
+            post(ASK, JSON, r#"{"items":[]}"#),
+        ];
+        let json = |body: &str| answer("200 OK", body).replace("text/plain", "application/json");
+        let figures = r#""matched":3,"queued":2,"refused":1,"state":"delivered"}"#;
+        let expected = [
+            json("{\"message\":\"Published\"}\n"),
+            json(&format!(
+                "{{\"message\":\"Published\",\"complete\":true,\"items\":\
+                 [{{\"channel\":\"2\",{figures}]}}\n"
+            )),
+            json(&format!(
+                "{{\"message\":\"Published\",\"complete\":true,\"items\":\
+                 [{{\"channel\":\"c\",\"id\":\"7\",{figures},\
+                 {{\"channel\":\"c\",\"id\":\"7\",\"matched\":0,\"queued\":0,\"refused\":0,\
+                 \"state\":\"duplicate\"}}]}}\n"
+            )),
+            answer("200 OK", "Published\n"),
+            json("{\"message\":\"Published\",\"complete\":true,\"items\":[]}\n"),
+        ];
+        assert_eq!(api.exchange(&ahead.concat()).await, expected.concat());
+        api.mailbox.send(Command::Drain, 1000).await.unwrap();
+        assert_eq!(in_time(shard).await.unwrap(), ["1", "2", "c", "3"]);
+        assert_eq!(api.stats.items_received.get(), 5);
+        assert_eq!(api.stats.items_duplicate.get(), 1);
+    });
+}
+
+#[test]
+fn a_shard_that_does_not_answer_is_said() {
+    local(async {
+        let api = Api::start().await;
+        let answered = api.exchange(&post(ASK, JSON, &item("a"))).await;
+        assert!(answered.starts_with("HTTP/1.1 200 OK\r\n"), "{answered}");
+        assert!(answered.contains("\"complete\":false"), "{answered}");
+    });
+}
+
+#[test]
+fn receipts_that_cannot_be_told_publish_nothing() {
+    local(async {
+        let mut api = Api::start().await;
+        let text = answer(
+            "406 Not Acceptable",
+            "Not Acceptable. Receipts are supported as application/json only.\n",
+        );
+        for accept in ["", "Accept: text/plain\r\n", "Accept: */*\r\n"] {
+            assert_eq!(api.exchange(&post(ASK, accept, &item("a"))).await, text, "{accept}");
+        }
+        let get = format!("GET {ASK} HTTP/1.1\r\n\r\n");
+        assert!(api.exchange(get.as_bytes()).await.starts_with("HTTP/1.1 405 "));
+        let bad = api.exchange(&post(ASK, JSON, "{}")).await;
+        assert!(bad.ends_with("Invalid format: object does not contain 'items'\n"), "{bad}");
+        for path in
+            ["/publish?receipt=0", "/publish?receipt=1&x", "/recover?receipt=1", "/?receipt=1"]
+        {
+            let answered = api.exchange(&post(path, JSON, &item("a"))).await;
+            assert_eq!(answered, answer("404 Not Found", "Not Found\n"), "{path}");
+        }
+        assert!(api.published().is_empty());
+        for _ in 0..limits::MAILBOX_COMMANDS_MAX {
+            api.mailbox.send(Command::Drain, 0).await.unwrap();
+        }
+        let busy = api.exchange(&post(ASK, JSON, &item("a"))).await;
+        assert!(busy.starts_with("HTTP/1.1 503 "), "{busy}");
+        assert_eq!(api.stats.items_received.get(), 0);
+    });
+}
+
+#[test]
+fn a_duplicate_is_told_as_published() {
+    local(async {
+        let mut api = Api::start().await;
+        let body = r#"{"items":[{"channel":"c","id":"","formats":{"x":1}}]}"#;
+        let published = answer("200 OK", "Published\n");
+        for _ in 0..2 {
+            assert_eq!(api.exchange(&post("/publish", "", body)).await, published);
+        }
+        assert_eq!(api.published(), [["c"]]);
+        assert_eq!(api.stats.items_duplicate.get(), 1);
     });
 }
 

@@ -113,9 +113,8 @@ impl VerifyingKey {
         if let Ok(key) = DecodingKey::from_ec_pem(content) {
             return Ok(VerifyingKey::new(Algorithm::ES256, key));
         }
-        let key = DecodingKey::from_rsa_pem(content).map_err(|error| {
-            KeyError(format!("the PEM holds no EC or RSA public key: {error}"))
-        })?;
+        let key = DecodingKey::from_rsa_pem(content)
+            .map_err(|error| KeyError(format!("the PEM holds no EC or RSA public key: {error}")))?;
         Ok(VerifyingKey::new(Algorithm::RS256, key))
     }
 

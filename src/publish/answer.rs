@@ -70,10 +70,7 @@ impl Form {
 impl Answer {
     fn code(&self) -> u16 {
         match self {
-            Answer::Api
-            | Answer::Published(_)
-            | Answer::Receipts(_)
-            | Answer::Updated(_) => 200,
+            Answer::Api | Answer::Published(_) | Answer::Receipts(_) | Answer::Updated(_) => 200,
             Answer::NotFound => 404,
             Answer::MethodNotAllowed(_) => 405,
             Answer::NotAcceptable | Answer::ReceiptsAreJson => 406,

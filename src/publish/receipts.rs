@@ -41,7 +41,8 @@ impl Receipts {
     /// For items in their order, and whether each is new.
     #[must_use]
     pub fn of(items: impl Iterator<Item = (bool, Arc<Item>)>) -> Receipts {
-        let entry = |(new, item): (bool, _)| Entry { item, duplicate: !new, sum: Receipt::default() };
+        let entry =
+            |(new, item): (bool, _)| Entry { item, duplicate: !new, sum: Receipt::default() };
         Receipts { items: items.map(entry).collect(), complete: true }
     }
 
