@@ -6,6 +6,7 @@ mod harness;
 
 mod accepting;
 mod binary;
+mod chain;
 mod control;
 mod headers;
 mod http_response;
