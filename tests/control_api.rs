@@ -185,6 +185,21 @@ fn refused_for_the_framing() {
                 "Request body exceeded Content-Length.\n",
             ),
             (
+                "POST /publish/ HTTP/1.1\r\nContent-Length: 2147483648\r\n\r\n{}",
+                "400 Bad Request",
+                "Bad Content-Length.\n",
+            ),
+            (
+                "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "411 Length Required",
+                "Request requires Content-Length.\n",
+            ),
+            (
+                "PATCH /nowhere HTTP/1.1\r\n\r\n",
+                "411 Length Required",
+                "Request requires Content-Length.\n",
+            ),
+            (
                 "POST /publish/ HTTP/1.1\r\nContent-Length: 12\r\nTransfer-Encoding: chunked\r\n\r\n{\"items\":[]}",
                 "400 Bad Request",
                 "Request has both Content-Length and Transfer-Encoding.\n",
@@ -199,7 +214,7 @@ fn refused_for_the_framing() {
         }
         let old = api.exchange(b"POST / HTTP/1.0\r\n\r\n").await;
         assert!(old.starts_with("HTTP/1.0 411 Length Required\r\n"), "{old}");
-        assert_eq!(api.stats.requests_malformed.get(), 12);
+        assert_eq!(api.stats.requests_malformed.get(), 15);
         assert!(api.published().is_empty());
     });
 }
@@ -432,6 +447,9 @@ fn bodies_that_are_no_items() {
             ("x", "Body is not valid JSON.\n"),
             ("", "Body is not valid JSON.\n"),
             ("1", "Body is not valid JSON.\n"),
+            ("null", "Body is not valid JSON.\n"),
+            (r#"{"items":[]} x"#, "Body is not valid JSON.\n"),
+            (r#"{"items":[],}"#, "Body is not valid JSON.\n"),
             ("[]", "Invalid format.\n"),
             ("{}", "Invalid format: object does not contain 'items'\n"),
             (r#"{"items":1}"#, "Invalid format: object contains 'items' with wrong type\n"),
@@ -513,6 +531,85 @@ fn continue_is_told_before_the_body() {
         expect(&mut stream, "HTTP/1.1 100 Continue\r\n\r\n").await;
         stream.write_all(body).await.unwrap();
         expect(&mut stream, &answer("200 OK", "Published\n")).await;
+        assert_eq!(api.published(), [["a"]]);
+    });
+}
+
+#[test]
+fn continue_is_told_only_to_whom_it_helps() {
+    local(async {
+        let api = Api::start().await;
+        let expect = "Expect: 100-continue\r\n";
+        let published = answer("200 OK", "Published\n");
+        // Without a body, too: the client waits.
+        let told = api.exchange(&post("/recover", expect, "")).await;
+        assert_eq!(
+            told,
+            "HTTP/1.1 100 Continue\r\n\r\n".to_owned() + &answer("200 OK", "Updated\n")
+        );
+        // HTTP/1.0 knows no such answer.
+        let old = post("/publish", expect, r#"{"items":[]}"#);
+        let old = String::from_utf8(old).unwrap().replace("HTTP/1.1", "HTTP/1.0");
+        let expected = last_answer("200 OK", "Published\n").replace("HTTP/1.1", "HTTP/1.0");
+        assert_eq!(api.exchange(old.as_bytes()).await, expected);
+        // Who is refused need not go on.
+        let large = format!("POST /publish HTTP/1.1\r\n{expect}Content-Length: 1000001\r\n\r\n");
+        let refused = last_answer("400 Bad Request", "Request body too large.\n");
+        assert_eq!(api.exchange(large.as_bytes()).await, refused);
+        assert_eq!(
+            api.exchange(&post("/publish", "Expect: else\r\n", r#"{"items":[]}"#)).await,
+            published
+        );
+    });
+}
+
+#[test]
+fn heads_and_bodies_at_and_over_their_limits() {
+    local(async {
+        let settings = Settings { head_bytes_max: 100, body_bytes_max: 50, ..Settings::default() };
+        let api = Api::start_with(settings).await;
+        let head = |bytes: usize| {
+            let start = "GET / HTTP/1.1\r\nA: ";
+            format!("{start}{}\r\n\r\n", "a".repeat(bytes - start.len() - 4))
+        };
+        let greeting = answer("200 OK", "linchpin API\n");
+        assert_eq!(api.exchange(head(100).as_bytes()).await, greeting);
+        let large = last_answer("400 Bad Request", "Request header too large.\n");
+        assert_eq!(api.exchange(head(101).as_bytes()).await, large);
+        // As soon as so much has come without an end.
+        let mut stream = api.connect().await;
+        stream.write_all(&head(200).as_bytes()[..100]).await.unwrap();
+        assert_eq!(read_all(&mut stream).await, large);
+        let body = |bytes: usize| post("/publish", "", &format!("{:bytes$}", r#"{"items":[]}"#));
+        assert_eq!(api.exchange(&body(50)).await, answer("200 OK", "Published\n"));
+        let large = last_answer("400 Bad Request", "Request body too large.\n");
+        assert_eq!(api.exchange(&body(51)).await, large);
+        assert_eq!(api.stats.requests_malformed.get(), 3);
+    });
+}
+
+#[test]
+fn what_is_lenient() {
+    local(async {
+        let mut api = Api::start().await;
+        let greeting = answer("200 OK", "linchpin API\n");
+        for request in [
+            "GET / HTTP/1.1\nAccept: */*\n\n",
+            "GET / HTTP/1.1\r\nthere is no colon\r\n\r\n",
+            "get / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+            "\r\n\nGET / HTTP/1.1\r\n\r\n",
+        ] {
+            assert_eq!(api.exchange(request.as_bytes()).await, greeting, "{request}");
+        }
+        // Who announced no body may send anything before the end.
+        let extra = api.exchange(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\nextra").await;
+        assert_eq!(extra, last_answer("200 OK", "linchpin API\n"));
+        // Neither the type of the body nor credentials are looked at.
+        let headers = "Content-Type: text/html\r\nAuthorization: Bearer x\r\n";
+        let published = answer("200 OK", "Published\n");
+        assert_eq!(api.exchange(&post("/publish", headers, &item("a"))).await, published);
+        let bom = "\u{feff} {\"items\":[]}\n\n";
+        assert_eq!(api.exchange(&post("/publish", "", bom)).await, published);
         assert_eq!(api.published(), [["a"]]);
     });
 }
