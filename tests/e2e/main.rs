@@ -13,6 +13,7 @@ mod http_response;
 mod http_stream;
 mod limits;
 mod malformed;
+mod merging;
 mod routing;
 mod shutdown;
 mod test_target;
