@@ -1,8 +1,8 @@
 //! Which clients are GRIP proxies that we trust: those that sign as the operator's key says
 //! (specification, routing 3.7).
 //!
-//! The key is read once, at start; the roof asks about every request. Whoever is trusted carries out
-//! the backend's instructions itself, so they pass through here untouched.
+//! The key is read once, at start; the roof asks about every request. Whoever is trusted carries
+//! out the backend's instructions itself, so they pass through here untouched.
 
 use std::path::Path;
 

@@ -5,8 +5,8 @@
 //! fewer writes its subscribers cost. A place in every mailbox, and room, is taken for each item
 //! before it counts as accepted.
 //!
-//! Only then it is looked up whether an item's id was published shortly before, and remembered: what
-//! is refused is not remembered, so its publisher may try again.
+//! Only then it is looked up whether an item's id was published shortly before, and remembered:
+//! what is refused is not remembered, so its publisher may try again.
 //!
 //! Called by the inputs (the HTTP control API) on the control thread. It knows no protocol: an
 //! input turns [`Refused`] into its own words.
@@ -187,8 +187,7 @@ impl Publisher {
     /// that do not come in time are left out, and it is said that they are.
     pub async fn publish_with_receipts(&self, items: Vec<Item>) -> Result<Receipts, Refused> {
         let mut places = self.places(items.iter().map(Item::memory_bytes).sum()).await?;
-        let now = clock::now();
-        let shown = items.into_iter().map(|item| (self.is_new(&item, now), Arc::new(item)));
+        let shown = items.into_iter().map(|item| (self.is_new(&item), Arc::new(item)));
         let mut receipts = Receipts::of(shown);
         let given = receipts.given();
         let mut answers = Vec::new();
@@ -221,13 +220,16 @@ impl Publisher {
     /// The items that were not published shortly before. From now on they are remembered: to be
     /// called when nothing can refuse them any more.
     fn unseen(&self, items: Vec<Item>) -> impl Iterator<Item = Arc<Item>> {
-        let now = clock::now();
-        items.into_iter().filter(move |item| self.is_new(item, now)).map(Arc::new)
+        items.into_iter().filter(|item| self.is_new(item)).map(Arc::new)
     }
 
-    fn is_new(&self, item: &Item, now: clock::Tick) -> bool {
+    fn is_new(&self, item: &Item) -> bool {
         let Some(id) = &item.id else { return true };
-        match self.inner.seen.borrow_mut().show(&item.channel, id, now) {
+        let mut seen = self.inner.seen.borrow_mut();
+        if !seen.is_on() {
+            return true;
+        }
+        match seen.show(&item.channel, id, clock::now()) {
             Sight::First { forgotten } => {
                 self.inner.stats.ids_forgotten_early.add(forgotten as u64);
                 true

@@ -8,6 +8,7 @@ mod accepting;
 mod binary;
 mod chain;
 mod control;
+mod duplicates;
 mod headers;
 mod http_response;
 mod http_stream;
