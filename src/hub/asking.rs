@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Registry;
+use super::fanout::Outlet;
+use super::registry::Registry;
+use super::slab::SessionId;
 use crate::clock::Tick;
 use crate::grip::item::Item;
-use crate::hub::fanout::Outlet;
-use crate::hub::slab::SessionId;
 
 /// What an HTTP filter is to be asked.
 #[derive(Clone, Debug)]
