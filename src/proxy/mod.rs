@@ -40,6 +40,7 @@ pub mod signing;
 pub mod sockets;
 pub mod upgrade;
 pub mod upload;
+pub mod upstream;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -161,7 +162,7 @@ impl Proxy {
         self.shared.stats.requests_received.inc();
         let version = parts.version;
         let read = request::context(client, &parts.method, &parts.uri, version, parts.headers);
-        let context = match read {
+        let mut context = match read {
             Ok(context) => context,
             Err(HeadError::Connect) => {
                 let failure = Failure::NotImplemented(HeadError::Connect.to_string());
@@ -172,6 +173,9 @@ impl Proxy {
                 return Begun::answered(failed(&Failure::BadHead(error.to_string()), false, None));
             }
         };
+        if let Some(upstream) = &self.shared.settings.upstream {
+            context.trusted = upstream.trusts(&context.headers);
+        }
         let mut access = Access::begin(&context, self.shared.settings.json_log);
         if context.websocket && !is_handshake(&context, version) {
             self.shared.stats.requests_malformed.inc();
