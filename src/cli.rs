@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::recovery::RecoveryArgs;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::config::{logging, routes};
 use crate::limits;
@@ -219,6 +220,9 @@ pub struct RunArgs {
     )]
     connection_subscription_max: usize,
 
+    #[command(flatten)]
+    recovery: RecoveryArgs,
+
     /// Largest body of a publish, in bytes.
     #[arg(
         long,
@@ -287,6 +291,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--outbox-bytes", args.outbox_bytes, 1024),
         ("--waiting-items", args.waiting_items, 1),
         ("--waiting-bytes", args.waiting_bytes, 1),
+        ("--updates-at-once", args.recovery.updates_at_once, 1),
         ("--control-body-bytes", args.control_body_bytes, 1),
     ] {
         if value < least {
@@ -325,6 +330,8 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
             0 => u64::MAX,
             bytes => bytes,
         },
+        updates_at_once: args.recovery.updates_at_once,
+        gone_delay_ms: args.recovery.gone_delay,
         outbox_bytes_max: args.outbox_bytes,
         waiting_items_max: args.waiting_items,
         waiting_bytes_max: args.waiting_bytes,

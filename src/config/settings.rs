@@ -90,6 +90,10 @@ pub struct Settings {
     pub waiting_items_max: usize,
     /// Bytes that these may keep.
     pub waiting_bytes_max: usize,
+    /// Requests that one worker makes at once about holds whose backends are asked again.
+    pub updates_at_once: usize,
+    /// How long the return of a held request is waited for before it is gone, in milliseconds.
+    pub gone_delay_ms: u64,
     /// Channels of one connection.
     pub subscriptions_max: usize,
     /// Largest body of a publish, in bytes.
@@ -132,6 +136,9 @@ impl Settings {
                 sig_iss: self.sig_iss.clone(),
                 sig_key: self.sig_key.clone(),
                 request_body_bytes_max: self.request_body_bytes_max,
+                updates_at_once: self.updates_at_once,
+                gone_delay_ms: self.gone_delay_ms,
+                outbox_bytes_max: self.outbox_bytes_max,
                 json_log: self.json_log,
             },
             backend: backend::Settings::default(),

@@ -81,6 +81,13 @@ impl Registry {
         let _ = (id, soon);
     }
 
+    /// With what a backend would be asked now: see [`Begun::lasts`].
+    #[must_use]
+    pub fn lasts(&self, id: SessionId) -> Vec<(Box<str>, Rc<str>)> {
+        let _ = id;
+        Vec::new()
+    }
+
     /// The backend is asked now. `None` when that is no longer wanted: the session has ended, or
     /// it is being asked already.
     ///

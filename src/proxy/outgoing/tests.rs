@@ -13,6 +13,9 @@ fn settings() -> Settings {
         sig_iss: "pushpin".into(),
         sig_key: None,
         request_body_bytes_max: u64::MAX,
+        updates_at_once: limits::UPDATES_AT_ONCE,
+        gone_delay_ms: 0,
+        outbox_bytes_max: limits::OUTBOX_BYTES_MAX,
         json_log: false,
     }
 }
