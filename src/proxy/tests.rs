@@ -140,6 +140,7 @@ impl Company {
             debug: false,
             sig_iss: String::new(),
             sig_key: None,
+            upstream: None,
             request_body_bytes_max: u64::MAX,
             updates_at_once: limits::UPDATES_AT_ONCE,
             gone_delay_ms: 0,

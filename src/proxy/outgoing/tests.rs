@@ -12,10 +12,11 @@ fn settings() -> Settings {
         debug: false,
         sig_iss: "pushpin".into(),
         sig_key: None,
+        upstream: None,
         request_body_bytes_max: u64::MAX,
-        updates_at_once: limits::UPDATES_AT_ONCE,
+        updates_at_once: crate::limits::UPDATES_AT_ONCE,
         gone_delay_ms: 0,
-        outbox_bytes_max: limits::OUTBOX_BYTES_MAX,
+        outbox_bytes_max: crate::limits::OUTBOX_BYTES_MAX,
         json_log: false,
     }
 }
