@@ -2,6 +2,7 @@
 //! environment variable, `LINCHPIN_` and its name.
 
 mod messages;
+mod recovery;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::messages::MessageArgs;
+use self::recovery::RecoveryArgs;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::config::{logging, routes};
 use crate::limits;
@@ -228,6 +230,9 @@ pub struct RunArgs {
     connection_subscription_max: usize,
 
     #[command(flatten)]
+    recovery: RecoveryArgs,
+
+    #[command(flatten)]
     messages: MessageArgs,
 
     /// Largest head of a request to the control API, in bytes.
@@ -307,6 +312,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--outbox-bytes", args.outbox_bytes, 1024),
         ("--waiting-items", args.waiting_items, 1),
         ("--waiting-bytes", args.waiting_bytes, 1),
+        ("--updates-at-once", args.recovery.updates_at_once, 1),
         ("--control-head-bytes", args.control_head_bytes, 64),
         ("--control-body-bytes", args.control_body_bytes, 1),
     ] {
@@ -348,6 +354,8 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
             0 => u64::MAX,
             bytes => bytes,
         },
+        updates_at_once: args.recovery.updates_at_once,
+        gone_delay_ms: args.recovery.gone_delay,
         outbox_bytes_max: args.outbox_bytes,
         waiting_items_max: args.waiting_items,
         waiting_bytes_max: args.waiting_bytes,

@@ -75,7 +75,7 @@ fn control(object: Object<'_>) -> Result<Control, Fault> {
         "subscribe" => {
             let name = required(object, kind, "channel")?;
             let filters = filters(object)?;
-            Ok(Control::Subscribe(Channel { name, prev_id: None, filters }))
+            Ok(Control::Subscribe(Channel { name, prev_id: None, last_event_id: false, filters }))
         }
         "unsubscribe" => Ok(Control::Unsubscribe(required(object, kind, "channel")?)),
         "detach" => Ok(Control::Detach),

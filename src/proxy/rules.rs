@@ -219,6 +219,7 @@ mod tests {
         let channel = |filters: &[&str]| Channel {
             name: "c".into(),
             prev_id: None,
+            last_event_id: false,
             filters: filters.iter().map(|&name| name.into()).collect(),
         };
         assert_eq!(refusal(&channel(&[])), None);
