@@ -156,7 +156,7 @@ async fn go_on(
     {
         return Err(Trouble::Wrong(message));
     }
-    let outcome = Outcome { home, instruction: &instruction, next };
+    let outcome = Outcome { home, url: Some(url.clone()), instruction: &instruction, next };
     outcome.apply(held, flight).await;
     Ok(())
 }
@@ -192,6 +192,8 @@ pub async fn take_turns(number: usize) {
 pub struct Outcome<'a> {
     /// On whose behalf the backend was asked.
     pub home: &'a Rc<Home>,
+    /// What it was asked.
+    pub url: Option<Url>,
     /// What it says.
     pub instruction: &'a Instruction,
     /// Its next link.
@@ -243,6 +245,7 @@ impl Outcome<'_> {
             registry.resume_stream(id, Resumed { keep_alive, next }, now);
         });
         let request = format_args!("{}", self.home.host);
+        terms::remember(&held.shared, id, self.instruction, self.home, || self.url.clone());
         terms::subscribe(&held.shared, id, self.instruction, interests, (&request, ""));
         hub.with_outlet(|registry, outlet| registry.settle(id, now, outlet));
         if !holds {

@@ -143,6 +143,10 @@ impl Origin {
         let Context { secure, host, path, .. } = &self.context;
         let scheme = if *secure { "https" } else { "http" };
         let request = format_args!("{scheme}://{host}{path}");
+        if instruction.channels.iter().any(|channel| !channel.filters.is_empty()) {
+            let url = || errand::url(&self.context).ok();
+            terms::remember(&self.shared, lease.id(), instruction, &self.home(), url);
+        }
         terms::subscribe(&self.shared, lease.id(), instruction, interests, (&request, ""));
         let now = clock::now();
         lease.hub().with_outlet(|registry, outlet| registry.settle(lease.id(), now, outlet));

@@ -231,6 +231,8 @@ impl Round<'_> {
             let now = clock::now();
             held.change(id, Kind::Poll(Rc::clone(request)), gone.clone());
             hub.with(|registry| registry.resume_response(id, hold, now));
+            let url = || errand::url(self.context).ok();
+            terms::remember(&held.shared, id, &instruction, home, url);
             terms::subscribe(&held.shared, id, &instruction, &interests, (&shown, " retry"));
             hub.with_outlet(|registry, outlet| registry.settle(id, now, outlet));
             if conflict {
@@ -276,7 +278,8 @@ impl Round<'_> {
             }
             return parked::end(held, flight, None).await;
         }
-        let outcome = Outcome { home, instruction: &instruction, next: links.next };
+        let url = errand::url(self.context).ok();
+        let outcome = Outcome { home, url, instruction: &instruction, next: links.next };
         let interests = outcome.interests();
         for (number, id) in flight.ids().into_iter().enumerate() {
             if parked::reply(held, id).is_some() {
