@@ -19,5 +19,6 @@ mod routing;
 mod shutdown;
 mod test_target;
 mod tls;
+mod updates;
 mod websocket_over_http;
 mod websocket_passthrough;
