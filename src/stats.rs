@@ -91,6 +91,10 @@ counters! {
     deliveries,
     /// Clients closed because they do not read.
     clients_too_slow,
+    /// Messages dropped because their client does not read.
+    messages_dropped,
+    /// Messages dropped because their client does not read and a newer one had come.
+    messages_conflated,
     /// Holds refused because the connection has too many subscriptions.
     subscriptions_refused,
     /// WebSocket clients dropped for breaking the protocol.

@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use super::signing::Keys;
 use crate::backend::Backend;
-use crate::hub::Hub;
+use crate::hub::{Hub, Lease};
+use crate::route::{Route, condition};
+use crate::session::outbox::Slow;
 use crate::stats::Stats;
 
 /// A shard's company.
@@ -19,6 +21,25 @@ pub struct Shared {
     pub keys: Keys,
     /// What the operator has set.
     pub settings: Settings,
+}
+
+impl Shared {
+    /// A hold's client may not read: what is then done, if its route says so.
+    pub fn set_slow(&self, lease: &Lease, route: &Route) {
+        if let Some(slow) = route.options.slow {
+            self.hub.set_slow(lease.id(), policy(slow));
+        }
+    }
+}
+
+/// What the routes file and the command line say is done with clients that do not read.
+#[must_use]
+pub fn policy(slow: condition::Slow) -> Slow {
+    match slow {
+        condition::Slow::Close => Slow::Close,
+        condition::Slow::DropOldest => Slow::DropOldest,
+        condition::Slow::Conflate => Slow::Conflate,
+    }
 }
 
 /// What an operator may set of the proxy.
