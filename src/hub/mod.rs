@@ -5,16 +5,19 @@
 //! A [`Lease`] keeps a session open while whoever serves its connection lives.
 
 mod answers;
+pub mod asking;
 mod broadcast;
 pub mod channels;
 mod due;
 pub mod fanout;
+pub mod interest;
 mod recent;
 #[cfg(test)]
 mod recorder;
 pub mod registry;
 pub mod seats;
 pub mod slab;
+pub mod updates;
 mod waiting;
 
 use std::cell::{Cell, RefCell};
@@ -30,7 +33,7 @@ use crate::session::http::{ResponseHold, StreamHold};
 use crate::session::outbox::Slow;
 
 use fanout::{Delivery, Outlet, Then};
-use registry::{Receivers, Registry, Settings};
+use registry::{Receipt, Receivers, Registry, Settings};
 use slab::SessionId;
 
 /// A shard's handle to its sessions.
@@ -114,8 +117,13 @@ impl Hub {
     }
 
     /// Takes items in; see [`Registry::publish`].
-    pub fn publish(&self, items: &Arc<[Item]>) -> Receivers {
-        self.registry.borrow_mut().publish(items)
+    pub fn publish(
+        &self,
+        items: &[Arc<Item>],
+        now: Tick,
+        receipts: Option<&mut Vec<Receipt>>,
+    ) -> Receivers {
+        self.with(|registry| registry.publish(items, now, receipts))
     }
 
     /// Delivers a slice of what waits; see [`Registry::deliver`].
