@@ -12,6 +12,7 @@ use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::config::{logging, routes};
 use crate::limits;
 use crate::publish::command::{self, PublishArgs};
+use crate::route::condition::Slow;
 use crate::server;
 
 /// What could not start, or a routes file with mistakes.
@@ -60,6 +61,17 @@ pub enum AtCapacity {
     /// They are answered 503 at once; with TLS they are closed before the handshake.
     #[value(name = "503")]
     Refuse,
+}
+
+/// What becomes of clients that do not read as fast as they are published to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SlowConsumer {
+    /// They are closed.
+    Close,
+    /// The oldest messages that wait for them are dropped.
+    DropOldest,
+    /// All messages that wait for them are dropped but the newest.
+    Conflate,
 }
 
 /// Flags of `run`.
@@ -183,7 +195,7 @@ pub struct RunArgs {
     )]
     request_body_bytes: u64,
 
-    /// Bytes that may wait for one client that does not read; past it the client is closed.
+    /// Bytes that may wait for one client that does not read.
     #[arg(
         long,
         env = "LINCHPIN_OUTBOX_BYTES",
@@ -191,6 +203,19 @@ pub struct RunArgs {
         value_name = "BYTES"
     )]
     outbox_bytes: usize,
+
+    /// Messages that may wait for one client that does not read.
+    #[arg(
+        long,
+        env = "LINCHPIN_OUTBOX_MESSAGES",
+        default_value_t = limits::OUTBOX_MESSAGES_MAX,
+        value_name = "N"
+    )]
+    outbox_messages: usize,
+
+    /// What is done with a client for which that is not enough; a route may say otherwise.
+    #[arg(long, env = "LINCHPIN_SLOW_CONSUMER", default_value = "close", value_name = "WHAT")]
+    slow_consumer: SlowConsumer,
 
     /// Published items that may wait in one worker for their deliveries; past it publishers wait.
     #[arg(
@@ -285,6 +310,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--handshakes-max", args.handshakes_max, 1),
         ("--client-buffer-size", args.client_buffer_size, 256),
         ("--outbox-bytes", args.outbox_bytes, 1024),
+        ("--outbox-messages", args.outbox_messages, 1),
         ("--waiting-items", args.waiting_items, 1),
         ("--waiting-bytes", args.waiting_bytes, 1),
         ("--control-body-bytes", args.control_body_bytes, 1),
@@ -326,6 +352,12 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
             bytes => bytes,
         },
         outbox_bytes_max: args.outbox_bytes,
+        outbox_messages_max: args.outbox_messages,
+        slow: match args.slow_consumer {
+            SlowConsumer::Close => Slow::Close,
+            SlowConsumer::DropOldest => Slow::DropOldest,
+            SlowConsumer::Conflate => Slow::Conflate,
+        },
         waiting_items_max: args.waiting_items,
         waiting_bytes_max: args.waiting_bytes,
         subscriptions_max: args.connection_subscription_max,
@@ -358,34 +390,4 @@ fn check(file: &std::path::Path) -> ExitCode {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(args: &[&str]) -> Result<Settings, Vec<Problem>> {
-        let cli = Cli::try_parse_from(std::iter::once(&"linchpin").chain(args)).unwrap();
-        settings(&cli.run)
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn ports_with_and_without_address() {
-        assert_eq!(parse(&[]).unwrap().http, "0.0.0.0:7999".parse().unwrap());
-        let both = parse(&["--port", "127.0.0.1:80", "--https-port", "0"]).unwrap();
-        assert_eq!(both.http, "127.0.0.1:80".parse().unwrap());
-        assert_eq!(both.https, Some("0.0.0.0:0".parse().unwrap()));
-        let v6 = parse(&["--bind", "::1", "--port", "81"]).unwrap();
-        assert_eq!(v6.http, "[::1]:81".parse().unwrap());
-    }
-
-    #[test]
-    fn all_that_is_wrong_is_said_at_once() {
-        let problems = parse(&["--port", "x", "--outbox-bytes", "1"]).unwrap_err();
-        assert_eq!(problems.len(), 2, "{problems:?}");
-        assert!(problems[0].to_string().contains("--port"));
-    }
-}
+mod tests;

@@ -99,12 +99,7 @@ impl Lot {
     }
 
     /// Sends several pieces; see [`Outlet::send_many`].
-    fn deliver_many(
-        &mut self,
-        id: SessionId,
-        pieces: &[&Bytes],
-        kind: Kind,
-    ) -> (usize, Delivery) {
+    fn deliver_many(&mut self, id: SessionId, pieces: &[&Bytes], kind: Kind) -> (usize, Delivery) {
         if !self.accepts(id) {
             return (0, Delivery::Gone);
         }

@@ -12,12 +12,18 @@ use super::*;
 use crate::hub::fanout::{Delivery, Outlet, Then};
 use crate::hub::slab::SessionId;
 use crate::listen::stream::{Socket, Stream};
+use crate::session::outbox::Slow;
 
 const ID: SessionId = SessionId { index: 3, generation: 7 };
 
 /// A lot with one open session, and both ends of a connection; the client's end does not block.
 fn lot(outbox_bytes_max: usize) -> (Lot, Stream, UnixStream) {
-    let settings = Settings { outbox_bytes_max, read_ahead_bytes_max: 8 };
+    let settings = Settings {
+        outbox_bytes_max,
+        outbox_messages_max: 1000,
+        slow: Slow::Close,
+        read_ahead_bytes_max: 8,
+    };
     let set = Rc::new(Poll::new().unwrap());
     let mut lot = Lot::new(set, settings, Rc::default(), Rc::default());
     lot.open(ID);
