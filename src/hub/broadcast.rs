@@ -192,7 +192,7 @@ impl Pass<'_, '_> {
             _ => return false,
         };
         if !piece.is_empty() {
-            fanout.send(id, piece);
+            fanout.publish(id, piece);
         }
         true
     }
@@ -280,13 +280,13 @@ fn perform<'s>(
             },
             Step::Frame(frame) => Some(frame),
             Step::EndStream => {
-                if fanout.send_all(id, &pieces) {
+                if fanout.publish_all(id, &pieces) {
                     fanout.end_stream(id, true);
                 }
                 return;
             }
             Step::CloseSocket(frame) => {
-                if fanout.send_all(id, &pieces) {
+                if fanout.publish_all(id, &pieces) {
                     fanout.close_socket(id, frame);
                 }
                 return;
@@ -303,7 +303,7 @@ fn perform<'s>(
         }
         pieces.extend(piece.filter(|piece| !piece.is_empty()));
     }
-    fanout.send_all(id, &pieces);
+    fanout.publish_all(id, &pieces);
 }
 
 #[cfg(test)]
