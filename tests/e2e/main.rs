@@ -14,6 +14,7 @@ mod limits;
 mod malformed;
 mod routing;
 mod shutdown;
+mod slow_consumers;
 mod test_target;
 mod tls;
 mod websocket_over_http;
