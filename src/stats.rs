@@ -101,6 +101,8 @@ counters! {
     socket_protocol_errors,
     /// WebSocket clients dropped because a message was too large.
     socket_messages_too_large,
+    /// Times that the backend of a WebSocket was asked for what its client has missed.
+    socket_recoveries,
     /// WebSocket-over-HTTP requests sent again.
     events_retries,
     /// Times that a shard took nothing more from publishers because too much waited to be

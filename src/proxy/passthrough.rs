@@ -64,6 +64,7 @@ pub async fn open(
         context: context.clone(),
         route: route.clone(),
         prefix: negotiated.prefix,
+        ears: Rc::clone(&shared.ears),
     };
     let stats = Rc::clone(&shared.stats);
     let task = move |stream: Stream, early: Bytes| {

@@ -108,6 +108,7 @@ where
             if let Some(ending) = self.hear_client(cx, &mut moved) {
                 return Poll::Ready(ending);
             }
+            moved |= self.dialogue.ask_for_missed(cx.waker());
             if self.dialogue.client.sent && self.dialogue.client.received {
                 return Poll::Ready(Ending::Both);
             }
@@ -176,6 +177,7 @@ where
         while !self.dialogue.client.received && self.dialogue.for_client.bytes() < WINDOW_BYTES {
             let lease = &self.dialogue.parties.lease;
             match lease.hub().poll_next(lease.id(), cx.waker()) {
+                Poll::Pending if self.dialogue.drained() => {}
                 Poll::Pending => return None,
                 // The session is gone: its queue was over its bound.
                 Poll::Ready(None) => return Some(Ending::Now),

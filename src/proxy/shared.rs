@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::recovery::Ears;
 use super::signing::Keys;
 use crate::backend::Backend;
 use crate::hub::{Hub, Lease};
@@ -19,6 +20,8 @@ pub struct Shared {
     pub stats: Rc<Stats>,
     /// The keys that sign requests.
     pub keys: Keys,
+    /// The relays that may have to ask their backends for what a client has missed.
+    pub ears: Rc<Ears>,
     /// What the operator has set.
     pub settings: Settings,
 }
