@@ -12,6 +12,7 @@ mod http_response;
 mod http_stream;
 mod limits;
 mod malformed;
+mod reliable_websocket;
 mod routing;
 mod shutdown;
 mod slow_consumers;
