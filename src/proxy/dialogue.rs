@@ -83,8 +83,6 @@ pub struct Dialogue {
     within_client_message: bool,
     /// Since the backend has subscribed the client with a `prev-id`.
     ear: Option<Ear>,
-    /// The hub is to be told that the client has been given all.
-    undrained: bool,
 }
 
 impl Dialogue {
@@ -103,7 +101,6 @@ impl Dialogue {
             message: Message::None,
             within_client_message: false,
             ear: None,
-            undrained: false,
         }
     }
 
@@ -118,7 +115,6 @@ impl Dialogue {
         if self.client.received {
             return;
         }
-        self.undrained = self.ear.is_some();
         let is_close = frame.first() == Some(&(0x80 | Opcode::Close.bits()));
         push(&mut self.for_client, frame);
         if is_close {
@@ -228,17 +224,6 @@ impl Dialogue {
             push(&mut self.for_backend, frame);
         }
         asked
-    }
-
-    /// All that the hub had has been taken. Whether it has more: what the client is behind by comes
-    /// as it is taken.
-    pub fn drained(&mut self) -> bool {
-        if !std::mem::take(&mut self.undrained) {
-            return false;
-        }
-        let (hub, id) = (self.parties.lease.hub(), self.parties.lease.id());
-        hub.with_outlet(|registry, outlet| registry.drained(id, clock::now(), outlet));
-        hub.backlog(id) > 0
     }
 
     /// The client sends a piece.

@@ -177,7 +177,6 @@ where
         while !self.dialogue.client.received && self.dialogue.for_client.bytes() < WINDOW_BYTES {
             let lease = &self.dialogue.parties.lease;
             match lease.hub().poll_next(lease.id(), cx.waker()) {
-                Poll::Pending if self.dialogue.drained() => {}
                 Poll::Pending => return None,
                 // The session is gone: its queue was over its bound.
                 Poll::Ready(None) => return Some(Ending::Now),

@@ -164,51 +164,64 @@ async fn a_websocket_backend_is_asked_among_messages() {
     assert_eq!(server.counted("socket_recoveries"), 1);
 }
 
+const ITEMS: usize = 100;
+
+fn large(id: usize) -> String {
+    format!("{id} {}", "x".repeat(8000))
+}
+
+/// The large items from the first to the last; where among them `ready` comes does not matter.
+async fn expect_large(socket: &mut WebSocket) {
+    let (mut id, mut ready) = (1, false);
+    while id <= ITEMS || !ready {
+        match socket.next().await {
+            Message::Text(text) if text.as_str() == "ready" => ready = true,
+            Message::Text(text) => {
+                assert!(text.as_str() == large(id), "this is not {id}");
+                id += 1;
+            }
+            other => panic!("{other:?} is no message"),
+        }
+    }
+}
+
+async fn publish_large(publisher: &Publisher) {
+    for id in 1..=ITEMS {
+        let content = json!({ "ws-message": { "content": large(id) } });
+        let item = json!({ "channel": "p-c", "id": id.to_string(),
+            "prev-id": (id - 1).to_string(), "formats": content });
+        publisher.items(json!([item])).await;
+    }
+}
+
 #[tokio::test]
 async fn more_than_a_client_takes_at_once_comes_as_it_reads() {
-    const ITEMS: usize = 100;
-    let large = |id: usize| format!("{id} {}", "x".repeat(8000));
-    for options in [",over_http", ""] {
-        let mut backend = Backend::manual();
-        let (server, publisher) = start(&backend, options);
-        let mut sockets = Vec::new();
-        for _ in 0..2 {
-            let (socket, behind) = if options.is_empty() {
-                let (socket, mut behind) = connect(&server, &mut backend).await;
-                behind.text(&control(&subscribe("0"))).await;
-                behind.text("m:ready").await;
-                (socket, Some(behind))
-            } else {
-                let contents = [control(&subscribe("0")), "m:ready".to_owned()];
-                (open(&server, &mut backend, &contents).await, None)
-            };
-            sockets.push((socket, behind));
-            let (socket, _) = sockets.last_mut().expect("it was pushed");
-            if sockets.len() == 1 {
-                let (socket, _) = &mut sockets[0];
-                socket.expect_text("ready").await;
-                for id in 1..=ITEMS {
-                    let item = json!({ "channel": "p-c", "id": id.to_string(),
-                        "prev-id": (id - 1).to_string(),
-                        "formats": { "ws-message": { "content": large(id) } } });
-                    publisher.items(json!([item])).await;
-                    socket.expect_text(&large(id)).await;
-                }
-            } else {
-                let mut numbers = Vec::new();
-                while numbers.len() < ITEMS {
-                    match socket.next().await {
-                        Message::Text(text) if text.as_str() == "ready" => {}
-                        Message::Text(text) => {
-                            let id = numbers.len() + 1;
-                            assert!(text.as_str() == large(id), "not {id}");
-                            numbers.push(id);
-                        }
-                        other => panic!("{other:?} is no message"),
-                    }
-                }
-            }
+    let mut backend = Backend::manual();
+    let (server, publisher) = start(&backend, ",over_http");
+    let contents = [control(&subscribe("0")), "m:ready".to_owned()];
+    let mut first = open(&server, &mut backend, &contents).await;
+    join!(publish_large(&publisher), expect_large(&mut first));
+    let mut second = open(&server, &mut backend, &contents).await;
+    expect_large(&mut second).await;
+    assert!(!backend.has_seen_more());
+}
+
+#[tokio::test]
+async fn more_than_a_relay_takes_at_once_comes_as_its_client_reads() {
+    let mut backend = Backend::manual();
+    let (server, publisher) = start(&backend, "");
+    let mut behind = Vec::new();
+    for is_first in [true, false] {
+        let (mut client, mut socket) = connect(&server, &mut backend).await;
+        socket.text(&control(&subscribe("0"))).await;
+        socket.text("m:ready").await;
+        if is_first {
+            client.expect_text("ready").await;
+            socket.text("m:ready").await;
+            join!(publish_large(&publisher), expect_large(&mut client));
+        } else {
+            expect_large(&mut client).await;
         }
-        assert!(!backend.has_seen_more());
+        behind.push((client, socket));
     }
 }
