@@ -71,6 +71,10 @@ pub const LAST_IDS_MAX: usize = 1_000_000;
 pub const SUBSCRIPTION_LINGER_MS: u64 = 60_000;
 /// Items that wait for a session whose backend or filter is being asked (specification, GRIP 3.3).
 pub const QUEUED_ITEMS_MAX: usize = 100;
+/// A next link is polled at most so often (specification, GRIP 3.4).
+pub const POLL_MS_MIN: u64 = 100;
+/// Bytes that a client which catches up is sent before it must have read them.
+pub const CATCH_UP_BYTES_MAX: usize = 32 * 1024;
 /// The backend is asked again so long after the first subscription of a channel (GRIP 5.6).
 pub const FIRST_SUBSCRIPTION_MS: u64 = 1_000;
 /// Filters that one subscription may name (specification, GRIP 1.4).

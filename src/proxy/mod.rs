@@ -47,7 +47,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version, header};
 
-use crate::clock;
 use crate::http::Incoming;
 use crate::http::park::Handoff;
 use crate::hub::registry::Effect;
@@ -119,7 +118,7 @@ impl Proxy {
     /// What was queued for a parked client has been written.
     pub fn drained(&self, id: SessionId) {
         self.sockets.drained(id);
-        self.shared.hub.with_outlet(|registry, outlet| registry.drained(id, clock::now(), outlet));
+        self.shared.hub.with(|registry| registry.drained(id));
     }
 
     /// Answers one request. Waits for ever when the request is held: whoever takes the connection
