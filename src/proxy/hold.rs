@@ -294,6 +294,7 @@ impl Origin {
             next: None,
         };
         let lease = self.shared.hub.open_stream(hold, clock::now());
+        self.shared.set_slow(&lease, &self.route);
         self.shared.stats.holds_stream.inc();
         self.subscribe(&lease, instruction);
         leave(&self.handoff, lease, When::Idle);

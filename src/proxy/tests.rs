@@ -148,6 +148,7 @@ impl Company {
             hub,
             backend: Backend::new(crate::backend::Settings::default(), tls),
             stats: Rc::default(),
+            ears: Rc::default(),
             keys: Keys::new(PathBuf::new()),
             settings,
         });

@@ -94,6 +94,7 @@ impl Shard {
             backend,
             stats: stats.clone(),
             settings: settings.proxy.clone(),
+            ears: Rc::default(),
             keys: signing::Keys::new(PathBuf::new()),
         });
         let starting = Starting::new(settings.handshakes_max, settings.handshake_ms, stats.clone());
