@@ -1,0 +1,74 @@
+"""The events of django-eventstream, and what a test does to them."""
+
+import recorder
+from django.http import HttpResponse, JsonResponse
+from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
+from django_eventstream import send_event
+from django_eventstream.utils import get_storage, publish_kick
+
+# What a browser is shown: it opens the channels of the address' query, and reports each event to
+# the address in `report`, one after another.
+PAGE = """<!doctype html>
+<meta charset="utf-8">
+<title>events</title>
+<script>
+const query = new URLSearchParams(location.search);
+let sent = Promise.resolve();
+function report(client, type, event) {
+  const body = JSON.stringify({ client, type, data: event.data, id: event.lastEventId });
+  const options = { method: 'POST', mode: 'no-cors', body };
+  sent = sent.then(() => fetch(query.get('report'), options));
+}
+for (let client = 0; client < Number(query.get('clients')); client += 1) {
+  const source = new EventSource(query.get('source'));
+  for (const type of ['stream-open', 'message', 'stream-reset', 'stream-error']) {
+    source.addEventListener(type, (event) => report(client, type, event));
+  }
+}
+</script>
+"""
+
+
+@csrf_exempt
+def send(request, channel):
+    """Stores and publishes each line of the body as an event; `skip` names users to leave out."""
+    skip = request.GET.getlist("skip")
+    for line in request.body.decode().splitlines():
+        send_event(
+            channel, "message", line, skip_user_ids=skip, async_publish=False, json_encode=False
+        )
+    return HttpResponse("ok\n")
+
+
+@csrf_exempt
+def store(request, channel):
+    """Stores each line of the body as an event, as if its publish had been lost on the way."""
+    for line in request.body.decode().splitlines():
+        get_storage().append_event(channel, "message", line)
+    return HttpResponse("ok\n")
+
+
+@csrf_exempt
+def kick(request, channel):
+    """Tells the proxy that nobody may read a channel any more."""
+    publish_kick("anonymous", channel)
+    return HttpResponse("ok\n")
+
+
+def asked(request):
+    return JsonResponse(recorder.take(), safe=False)
+
+
+def page(request):
+    return HttpResponse(PAGE)
+
+
+urlpatterns = [
+    path("events/", include("django_eventstream.urls")),
+    path("send/<channel>/", send),
+    path("store/<channel>/", store),
+    path("kick/<channel>/", kick),
+    path("asked/", asked),
+    path("page/", page),
+]
