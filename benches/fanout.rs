@@ -82,7 +82,7 @@ fn response_hold() -> ResponseHold {
 fn stream_hold() -> StreamHold {
     let data = Bytes::from_static(b"\n");
     let keep_alive = Some(KeepAlive { data, mode: KeepAliveMode::Idle, timeout_s: 55 });
-    StreamHold { framing: StreamFraming::Chunked, keep_alive, persistent: true }
+    StreamHold { framing: StreamFraming::Chunked, keep_alive, persistent: true, next: None }
 }
 
 fn item() -> Item {
@@ -108,15 +108,15 @@ fn item() -> Item {
     }
 }
 
-fn publish(registry: &mut Registry, items: &Arc<[Item]>, outlet: &mut Counting) {
-    registry.publish(items);
+fn publish(registry: &mut Registry, items: &[Arc<Item>], outlet: &mut Counting) {
+    registry.publish(items, Tick(1), None);
     while registry.is_delivering() {
         registry.deliver(Tick(1), outlet);
     }
 }
 
 fn fanout(c: &mut Criterion) {
-    let item: Arc<[Item]> = Arc::from(vec![item()]);
+    let item = [Arc::new(item())];
     let mut group = c.benchmark_group("fanout");
     for (kind, name) in [(Kind::Stream, "stream"), (Kind::Socket, "socket")] {
         for (sessions, items) in [(100_000, 1), (10_000, 10)] {

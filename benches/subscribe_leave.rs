@@ -13,7 +13,7 @@ const SESSIONS: usize = 10_000;
 fn hold() -> StreamHold {
     let data = Bytes::from_static(b"\n");
     let keep_alive = Some(KeepAlive { data, mode: KeepAliveMode::Idle, timeout_s: 55 });
-    StreamHold { framing: StreamFraming::Chunked, keep_alive, persistent: true }
+    StreamHold { framing: StreamFraming::Chunked, keep_alive, persistent: true, next: None }
 }
 
 fn subscribe_leave(c: &mut Criterion) {

@@ -51,6 +51,28 @@ pub const BACKEND_CONNECT_MS: u64 = 30_000;
 
 /// Channels that one connection may be subscribed to (option `connection_subscription_max`).
 pub const SUBSCRIPTIONS_PER_CONNECTION_MAX: usize = 20;
+/// An item whose predecessor is missing waits so long for it (option `message_wait`).
+pub const MESSAGE_WAIT_MS: u64 = 5_000;
+/// Items of one channel that may wait for their predecessors (specification, GRIP 5.1).
+pub const PENDING_ITEMS_MAX: usize = 100;
+/// Bytes of all such items of a shard.
+pub const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Items that a channel keeps of those delivered lately (option `--ring-items`; 0 keeps none).
+pub const RING_ITEMS_MAX: usize = 256;
+/// Bytes of these (option `--ring-bytes`).
+pub const RING_BYTES_MAX: usize = 1024 * 1024;
+/// How long they are kept (option `--ring-age`).
+pub const RING_AGE_MS: u64 = 60_000;
+/// Bytes of the rings of all channels of a shard (option `--ring-total-bytes`, for the process).
+pub const RING_TOTAL_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Channels whose last id is known (specification, GRIP 5.1).
+pub const LAST_IDS_MAX: usize = 1_000_000;
+/// A channel is remembered so long after its last long-poll (option `subscription_linger`).
+pub const SUBSCRIPTION_LINGER_MS: u64 = 60_000;
+/// Items that wait for a session whose backend or filter is being asked (specification, GRIP 3.3).
+pub const QUEUED_ITEMS_MAX: usize = 100;
+/// The backend is asked again so long after the first subscription of a channel (GRIP 5.6).
+pub const FIRST_SUBSCRIPTION_MS: u64 = 1_000;
 /// Filters that one subscription may name (specification, GRIP 1.4).
 pub const FILTERS_PER_SUBSCRIPTION_MAX: usize = 5;
 /// Bytes queued for one client that does not read; past it the connection is closed and counted.

@@ -156,7 +156,7 @@ impl Simulation {
                 keep_alive = Some(Window::new(mode, timeout_s, self.now));
             }
             let keep_alive = keep.then_some(KeepAlive { data, mode, timeout_s });
-            StreamHold { framing, keep_alive, persistent }
+            StreamHold { framing, keep_alive, persistent, next: None }
         };
         let keep = self.rng.bool();
         let id = match kind {

@@ -40,14 +40,14 @@ pub const KINDS: [(&str, Kind); 3] = [
 
 /// Publishes an item to a full channel each time.
 pub fn publishing(kind: Kind) -> Box<dyn FnMut()> {
-    let items: Arc<[Item]> = Arc::from([item()]);
+    let items = [Arc::new(item())];
     // Whoever is answered is gone: a channel for the first time, and one for the counted time.
     let mut registries = [subscribed(kind), subscribed(kind)];
     let mut outlet = Counting::default();
     let mut next = 0;
     Box::new(move || {
         let registry = &mut registries[next % 2];
-        registry.publish(black_box(&items));
+        registry.publish(black_box(&items), Tick(1), None);
         while registry.is_delivering() {
             registry.deliver(Tick(1), &mut outlet);
         }
@@ -85,7 +85,7 @@ fn response_hold() -> ResponseHold {
 fn stream_hold() -> StreamHold {
     let data = Bytes::from_static(b"\n");
     let keep_alive = Some(KeepAlive { data, mode: KeepAliveMode::Idle, timeout_s: 55 });
-    StreamHold { framing: StreamFraming::Chunked, keep_alive, persistent: true }
+    StreamHold { framing: StreamFraming::Chunked, keep_alive, persistent: true, next: None }
 }
 
 fn item() -> Item {

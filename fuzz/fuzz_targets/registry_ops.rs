@@ -163,8 +163,8 @@ fuzz_target!(|ops: Vec<Op>| {
             }
             Op::Unsubscribe(n, c) => registry.unsubscribe(id(n), name(c)),
             Op::Publish(c, kinds, times) => {
-                let items = vec![item(name(c), kinds); usize::from(times % 4)];
-                registry.publish(&items.into());
+                let item = Arc::new(item(name(c), kinds));
+                registry.publish(&vec![item; usize::from(times % 4)], now, None);
             }
             Op::Deliver => {
                 registry.deliver(now, &mut outlet);

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::channels::{ChannelIndex, Subscriber};
-use super::fanout::{Effect, Fanout, Receivers, Then};
+use super::fanout::{Effect, Fanout, Receipt, Receivers, Then};
 use super::seats::Seats;
 use super::slab::SessionId;
 use super::waiting::{Backlog, Nothing, Step, Waiting};
@@ -44,10 +44,15 @@ impl Broadcasts {
 }
 
 /// Puts all items down for the subscribers that their channels have now.
-pub fn publish(seats: &mut Seats, broadcasts: &mut Broadcasts, items: &Arc<[Item]>) -> Receivers {
+pub fn publish(
+    seats: &mut Seats,
+    broadcasts: &mut Broadcasts,
+    items: &[Arc<Item>],
+    mut receipts: Option<&mut Vec<Receipt>>,
+) -> Receivers {
     let mut receivers = Receivers::default();
-    for (at, item) in items.iter().enumerate() {
-        let before = receivers.matched;
+    for item in items {
+        let mut receipt = Receipt::default();
         if let Some(channel) = seats.channel(&item.channel) {
             for (mode, has) in [
                 (Mode::Response, item.http_response.is_some()),
@@ -58,16 +63,24 @@ pub fn publish(seats: &mut Seats, broadcasts: &mut Broadcasts, items: &Arc<[Item
                 if !has || count == 0 {
                     continue;
                 }
-                receivers.matched += count;
-                match Step::of(items, at, mode) {
-                    Ok(step) => put_down(seats, broadcasts, channel, mode, step),
+                receipt.matched += count;
+                match Step::of(item, mode) {
+                    Ok(step) => {
+                        receipt.queued += count;
+                        put_down(seats, broadcasts, channel, mode, step);
+                    }
                     Err(Nothing::ForThisMode) => {}
-                    Err(Nothing::Unsendable) => receivers.refused += count,
+                    Err(Nothing::Unsendable) => receipt.refused += count,
                 }
             }
         }
-        let matched = receivers.matched - before;
+        receivers.matched += receipt.matched;
+        receivers.refused += receipt.refused;
+        let matched = receipt.matched;
         tracing::debug!("publish channel={} receivers={matched}", item.channel.as_str());
+        if let Some(receipts) = &mut receipts {
+            receipts.push(receipt);
+        }
     }
     receivers
 }
@@ -199,7 +212,7 @@ impl Pass<'_, '_> {
         let mut steps: Vec<(u64, Step)> = Vec::new();
         let mut take = |waiting: &Waiting, upto| {
             let parcels = waiting.after(upto);
-            steps.extend(parcels.filter_map(|parcel| Some((parcel.order, parcel.step.share()?))));
+            steps.extend(parcels.map(|parcel| (parcel.order, parcel.step.clone())));
         };
         take(&self.waiting, upto);
         for (channel, place) in self.elsewhere(id) {
@@ -282,7 +295,7 @@ fn perform<'s>(
                 fanout.effects.push_back(Effect::Refresh(id));
                 continue;
             }
-            Step::Answer(_) => continue,
+            Step::Answer(_) | Step::Hint => continue,
         };
         if !touched {
             touched = true;

@@ -4,6 +4,7 @@
 //! allocated per subscriber of a stream or WebSocket: the same bytes go to each.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -96,6 +97,29 @@ pub enum Effect {
     SocketClosed(SessionId),
     /// The backend timer of this WebSocket (see `set_backend_timer`) is due.
     BackendTimer(SessionId),
+    /// The backend of this long-poll or stream is to be asked again: its request is repeated, or
+    /// its next link followed. Whoever does it calls `begin_update` when it is about to ask. It may
+    /// come again while it is still wanted, with `soon` set.
+    Update {
+        /// Whose.
+        id: SessionId,
+        /// Now, rather than when there is time.
+        soon: bool,
+    },
+    /// This hold, which asked for it by `tell_end`, has ended: answered, closed, or left.
+    Ended(SessionId),
+    /// What this WebSocket has missed of a channel can only be had from its backend. Nothing of the
+    /// channel is delivered to it until it is subscribed anew.
+    Missed {
+        /// Whose.
+        id: SessionId,
+        /// The channel, without its route's prefix.
+        channel: Box<str>,
+        /// The id of the last item that it has.
+        prev_id: Rc<str>,
+    },
+    /// An item for this session waits for what an HTTP filter says; see `filter_request`.
+    Filter(SessionId),
 }
 
 /// What came of publishing one item here.
@@ -117,6 +141,19 @@ impl Receivers {
         self.delivered += other.delivered;
         self.refused += other.refused;
     }
+}
+
+/// What came of publishing one item here, for a publisher that wants to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Sessions that the item is for.
+    pub matched: u64,
+    /// Deliveries that were put down for them.
+    pub queued: u64,
+    /// Deliveries that cannot be made at all.
+    pub refused: u64,
+    /// It waits for the item before it.
+    pub waiting: bool,
 }
 
 /// The sessions and the way out, while something is sent.

@@ -5,16 +5,19 @@
 //! A [`Lease`] keeps a session open while whoever serves its connection lives.
 
 mod answers;
+pub mod asking;
 mod broadcast;
 pub mod channels;
 mod due;
 pub mod fanout;
+pub mod interest;
 mod recent;
 #[cfg(test)]
 mod recorder;
 pub mod registry;
 pub mod seats;
 pub mod slab;
+pub mod updates;
 mod waiting;
 
 use std::cell::{Cell, RefCell};
@@ -29,7 +32,7 @@ use crate::grip::item::Item;
 use crate::session::http::{ResponseHold, StreamHold};
 
 use fanout::{Delivery, Outlet, Then};
-use registry::{Receivers, Registry, Settings};
+use registry::{Receipt, Receivers, Registry, Settings};
 use slab::SessionId;
 
 /// A shard's handle to its sessions.
@@ -113,8 +116,13 @@ impl Hub {
     }
 
     /// Takes items in; see [`Registry::publish`].
-    pub fn publish(&self, items: &Arc<[Item]>) -> Receivers {
-        self.registry.borrow_mut().publish(items)
+    pub fn publish(
+        &self,
+        items: &[Arc<Item>],
+        now: Tick,
+        receipts: Option<&mut Vec<Receipt>>,
+    ) -> Receivers {
+        self.with(|registry| registry.publish(items, now, receipts))
     }
 
     /// Delivers a slice of what waits; see [`Registry::deliver`].

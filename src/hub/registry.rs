@@ -27,7 +27,7 @@ use crate::session::http::{Reply, ResponseHold, StreamHold, compact};
 use crate::session::keep_alive::{Pacer, Pulse};
 use crate::session::{Hold, Mode, Session};
 
-pub use super::fanout::{Effect, Receivers};
+pub use super::fanout::{Effect, Receipt, Receivers};
 pub use super::seats::{Counts, Subscribed};
 
 /// What the registry is told at start.
@@ -43,6 +43,27 @@ pub struct Settings {
     pub waiting_bytes_max: usize,
     /// Makes the random parts of keep-alive periods repeatable.
     pub seed: Option<u64>,
+    /// How long an item waits for the one before it, in milliseconds.
+    pub message_wait_ms: u64,
+    /// Items that each channel keeps of those delivered lately, for clients that come back; 0 for
+    /// none.
+    pub ring_items_max: usize,
+    /// Bytes that these may have.
+    pub ring_bytes_max: usize,
+    /// How long they are kept, in milliseconds.
+    pub ring_age_ms: u64,
+    /// Bytes that they may have in all channels of the shard together.
+    pub ring_total_bytes_max: usize,
+    /// How long a channel is remembered after its last long-poll, in milliseconds.
+    pub linger_ms: u64,
+    /// Whether the backend is asked again a second after the first subscription of a channel.
+    pub update_on_first_subscription: bool,
+    /// Deliveries a second; `None` for no limit.
+    pub message_rate: Option<u32>,
+    /// Deliveries that may wait for that rate; past it publishers are kept waiting.
+    pub message_hwm: Option<usize>,
+    /// Bytes of a message that count as one delivery; 0 counts each message as one.
+    pub message_block_bytes: usize,
 }
 
 impl Default for Settings {
@@ -53,21 +74,31 @@ impl Default for Settings {
             waiting_items_max: limits::WAITING_ITEMS_MAX,
             waiting_bytes_max: limits::WAITING_BYTES_MAX,
             seed: None,
+            message_wait_ms: limits::MESSAGE_WAIT_MS,
+            ring_items_max: limits::RING_ITEMS_MAX,
+            ring_bytes_max: limits::RING_BYTES_MAX,
+            ring_age_ms: limits::RING_AGE_MS,
+            ring_total_bytes_max: limits::RING_TOTAL_BYTES_MAX,
+            linger_ms: limits::SUBSCRIPTION_LINGER_MS,
+            update_on_first_subscription: true,
+            message_rate: None,
+            message_hwm: None,
+            message_block_bytes: 0,
         }
     }
 }
 
 /// One shard's sessions.
 pub struct Registry {
-    subscriptions_max: usize,
-    slice: usize,
-    waiting_items_max: usize,
-    waiting_bytes_max: usize,
-    seats: Seats,
-    broadcasts: Broadcasts,
-    effects: VecDeque<Effect>,
-    responses: Recent<Response>,
-    pulses: Recent<Pulse>,
+    pub(super) subscriptions_max: usize,
+    pub(super) slice: usize,
+    pub(super) waiting_items_max: usize,
+    pub(super) waiting_bytes_max: usize,
+    pub(super) seats: Seats,
+    pub(super) broadcasts: Broadcasts,
+    pub(super) effects: VecDeque<Effect>,
+    pub(super) responses: Recent<Response>,
+    pub(super) pulses: Recent<Pulse>,
 }
 
 impl Registry {
@@ -104,7 +135,7 @@ impl Registry {
 
     /// Takes up a stream. Its keep-alive runs from `now`.
     pub fn open_stream(&mut self, hold: StreamHold, now: Tick) -> SessionId {
-        let StreamHold { framing, keep_alive, persistent } = hold;
+        let StreamHold { framing, keep_alive, persistent, next: _ } = hold;
         let pulse = keep_alive.and_then(|keep_alive| Pulse::for_stream(&keep_alive, framing));
         let keep_alive = pulse.map(|pulse| {
             let pulse = self.share(pulse);
@@ -237,9 +268,15 @@ impl Registry {
 
     /// Takes items in for all who are subscribed here now; `deliver` sends them. What is counted
     /// are the matches, and what cannot be sent at all.
-    pub fn publish(&mut self, items: &Arc<[Item]>) -> Receivers {
+    pub fn publish(
+        &mut self,
+        items: &[Arc<Item>],
+        now: Tick,
+        receipts: Option<&mut Vec<Receipt>>,
+    ) -> Receivers {
+        let _ = now;
         let (seats, broadcasts) = (&mut self.seats, &mut self.broadcasts);
-        broadcast::publish(seats, broadcasts, items)
+        broadcast::publish(seats, broadcasts, items, receipts)
     }
 
     /// Sends what waits to at most [`Settings::slice`] subscribers. What is counted are deliveries;
@@ -345,7 +382,7 @@ impl Registry {
         }
     }
 
-    fn fanout<'a>(&'a mut self, outlet: &'a mut dyn Outlet) -> Fanout<'a> {
+    pub(super) fn fanout<'a>(&'a mut self, outlet: &'a mut dyn Outlet) -> Fanout<'a> {
         let receivers = Receivers::default();
         Fanout { seats: &mut self.seats, outlet, effects: &mut self.effects, receivers }
     }

@@ -4,7 +4,7 @@
 //! Kept by `channels` beside the subscribers, driven by `broadcast`. The memory that waits is
 //! counted in the shard's [`Backlog`], which is how a shard knows when to take no more.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::session::frames::{close_frame, message_frame};
 use crate::session::http::{Reply, StreamFraming, stream_bytes};
 
 /// What an item does to one subscriber, in the form that is shared by all of them.
+#[derive(Clone)]
 pub enum Step {
     /// A stream's payload: bare, and as the chunk that HTTP/1.1 has it in.
     Payload {
@@ -38,19 +39,26 @@ pub enum Step {
     /// A WebSocket's backend is to be asked.
     Refresh,
     /// A long-poll's answer, which depends on what the long-poll was held with.
-    Answer(Answering),
+    Answer(Rc<Answering>),
+    /// The backend of a long-poll or stream is to be asked.
+    Hint,
 }
 
 /// The item that answers long-polls, and the answers that were made of it lately.
 pub struct Answering {
-    items: Arc<[Item]>,
-    at: usize,
-    answers: Answers,
+    item: Arc<Item>,
+    answers: RefCell<Answers>,
 }
 
 impl Answering {
+    /// What `item` answers with.
+    #[must_use]
+    pub fn new(item: Arc<Item>) -> Answering {
+        Answering { item, answers: RefCell::default() }
+    }
+
     fn content(&self) -> Option<&ResponseContent> {
-        match self.items.get(self.at)?.http_response.as_ref()? {
+        match self.item.http_response.as_ref()? {
             Action::Send(content) => Some(content),
             _ => None,
         }
@@ -58,14 +66,11 @@ impl Answering {
 
     /// The answer to a long-poll that was held with `held`; long-polls that were held alike share
     /// it.
-    pub fn answer(&mut self, held: &Rc<Response>, reply: Reply) -> Option<Bytes> {
-        let items = Arc::clone(&self.items);
-        let Some(Action::Send(content)) = items.get(self.at)?.http_response.as_ref() else {
-            return None;
-        };
+    pub fn answer(&self, held: &Rc<Response>, reply: Reply) -> Option<Bytes> {
+        let content = self.content()?;
         let is_same = |a: &Response, b: &Response| answer::is_same_base(a, b, content);
         let make = || answer::published(held, reply, content);
-        Some(self.answers.find(held, reply, is_same, make))
+        Some(self.answers.borrow_mut().find(held, reply, is_same, make))
     }
 }
 
@@ -79,33 +84,22 @@ pub enum Nothing {
 }
 
 impl Step {
-    /// What `items[at]` does in `mode`.
+    /// What an item does in `mode`.
     ///
     /// # Errors
     /// When it does nothing.
-    pub fn of(items: &Arc<[Item]>, at: usize, mode: Mode) -> Result<Step, Nothing> {
-        let item = items.get(at).ok_or(Nothing::ForThisMode)?;
+    pub fn of(item: &Arc<Item>, mode: Mode) -> Result<Step, Nothing> {
         match mode {
-            Mode::Response => Step::response(items, at, item.http_response.as_ref()),
+            Mode::Response => Step::response(item),
             Mode::Stream => Step::stream(item.http_stream.as_ref()),
             Mode::Socket => Step::socket(item.ws_message.as_ref()),
         }
     }
 
-    fn response(
-        items: &Arc<[Item]>,
-        at: usize,
-        action: Option<&Action<ResponseContent>>,
-    ) -> Result<Step, Nothing> {
-        match action {
-            Some(Action::Send(content)) if is_for_unfiltered(&content.content_filters) => {
-                let items = Arc::clone(items);
-                Ok(Step::Answer(Answering { items, at, answers: Answers::default() }))
-            }
-            Some(Action::Hint) => {
-                tracing::debug!("hint: asking the backend again is not built yet");
-                Err(Nothing::ForThisMode)
-            }
+    fn response(item: &Arc<Item>) -> Result<Step, Nothing> {
+        match &item.http_response {
+            Some(Action::Send(_)) => Ok(Step::Answer(Rc::new(Answering::new(Arc::clone(item))))),
+            Some(Action::Hint) => Ok(Step::Hint),
             _ => Err(Nothing::ForThisMode),
         }
     }
@@ -121,7 +115,7 @@ impl Step {
                 Ok(Step::Payload { raw, chunk })
             }
             Some(Action::Close(_)) => Ok(Step::EndStream),
-            // A hint needs a next link, which no stream has yet.
+            Some(Action::Hint) => Ok(Step::Hint),
             _ => Err(Nothing::ForThisMode),
         }
     }
@@ -141,28 +135,13 @@ impl Step {
         }
     }
 
-    /// The same once more, without a copy; long-polls have theirs where it is.
-    #[must_use]
-    pub fn share(&self) -> Option<Step> {
-        Some(match self {
-            Step::Payload { raw, chunk } => {
-                Step::Payload { raw: raw.clone(), chunk: chunk.clone() }
-            }
-            Step::EndStream => Step::EndStream,
-            Step::Frame(frame) => Step::Frame(frame.clone()),
-            Step::CloseSocket(frame) => Step::CloseSocket(frame.clone()),
-            Step::Refresh => Step::Refresh,
-            Step::Answer(_) => return None,
-        })
-    }
-
     /// About how much memory it keeps.
     fn bytes(&self) -> usize {
         match self {
             Step::Payload { raw, .. } => 2 * raw.len(),
             Step::Frame(bytes) | Step::CloseSocket(bytes) => bytes.len(),
             Step::Answer(answering) => answering.content().map_or(0, content_bytes),
-            Step::EndStream | Step::Refresh => 0,
+            Step::EndStream | Step::Refresh | Step::Hint => 0,
         }
     }
 }
@@ -246,8 +225,8 @@ impl Waiting {
     }
 
     /// The first answer for a long-poll that has all up to `upto`, and its number in the shard.
-    pub fn answer_after(&mut self, upto: u32) -> Option<(u64, &mut Answering)> {
-        self.parcels.iter_mut().find_map(|parcel| match &mut parcel.step {
+    pub fn answer_after(&self, upto: u32) -> Option<(u64, &Rc<Answering>)> {
+        self.parcels.iter().find_map(|parcel| match &parcel.step {
             Step::Answer(answering) if is_after(parcel.nth, upto) => {
                 Some((parcel.order, answering))
             }

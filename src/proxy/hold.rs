@@ -291,6 +291,7 @@ impl Origin {
             framing: if chunked { StreamFraming::Chunked } else { StreamFraming::Raw },
             keep_alive: instruction.keep_alive.clone(),
             persistent: chunked && self.persistent(),
+            next: None,
         };
         let lease = self.shared.hub.open_stream(hold, clock::now());
         self.shared.stats.holds_stream.inc();

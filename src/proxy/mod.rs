@@ -46,8 +46,11 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version, header};
 
+use crate::clock;
 use crate::http::Incoming;
 use crate::http::park::Handoff;
+use crate::hub::registry::Effect;
+use crate::hub::slab::SessionId;
 use crate::route::{Query, Table};
 use crate::wire::names::Spelling;
 use access::Access;
@@ -102,6 +105,20 @@ impl Proxy {
     #[must_use]
     pub fn sockets(&self) -> &Rc<Sockets> {
         &self.sockets
+    }
+
+    /// The hub wants something.
+    pub fn effect(&self, effect: &Effect) {
+        match effect {
+            Effect::Update { .. } | Effect::Ended(_) | Effect::Filter(_) => {}
+            _ => self.sockets.effect(effect),
+        }
+    }
+
+    /// What was queued for a parked client has been written.
+    pub fn drained(&self, id: SessionId) {
+        self.sockets.drained(id);
+        self.shared.hub.with_outlet(|registry, outlet| registry.drained(id, clock::now(), outlet));
     }
 
     /// Answers one request. Waits for ever when the request is held: whoever takes the connection

@@ -95,12 +95,17 @@ impl Sockets {
 
     /// The hub wants something.
     pub fn effect(&self, effect: &Effect) {
-        let (Effect::Refresh(id) | Effect::SocketClosed(id) | Effect::BackendTimer(id)) = effect;
-        let entry = self.entry(*id);
+        let id = match effect {
+            Effect::Refresh(id) | Effect::SocketClosed(id) | Effect::BackendTimer(id) => *id,
+            Effect::Missed { id, .. } => *id,
+            Effect::Update { .. } | Effect::Ended(_) | Effect::Filter(_) => return,
+        };
+        let entry = self.entry(id);
         match effect {
             Effect::Refresh(_) => refresh(entry.as_ref()),
             Effect::SocketClosed(id) => self.closed_by_hub(*id, &entry),
             Effect::BackendTimer(id) => self.timer(*id, &entry),
+            _ => {}
         }
         if let Some(Entry::OverHttp(link)) = &entry {
             self.kick(link);

@@ -156,7 +156,8 @@ impl Company {
     /// Publishes items.
     pub fn publish(&self, items: &str) {
         let items = item::parse_items(items.as_bytes()).unwrap();
-        self.shared.hub.publish(&items.into());
+        let items: Vec<_> = items.into_iter().map(std::sync::Arc::new).collect();
+        self.shared.hub.publish(&items, crate::clock::now(), None);
         while self.shared.hub.is_delivering() {
             self.shared.hub.deliver(clock::now());
         }

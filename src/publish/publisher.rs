@@ -42,7 +42,7 @@ struct Inner {
 /// What has been accepted in this turn.
 #[derive(Debug, Default)]
 struct Gathered {
-    items: Vec<Item>,
+    items: Vec<Arc<Item>>,
     bytes: usize,
     /// A place for it in every mailbox; none while there is nothing.
     places: SmallVec<[Growing; 4]>,
@@ -118,7 +118,7 @@ impl Publisher {
             Ok(true) => {
                 let full = {
                     let mut gathered = self.inner.gathered.borrow_mut();
-                    gathered.items.extend(items);
+                    gathered.items.extend(items.into_iter().map(Arc::new));
                     gathered.bytes += bytes;
                     gathered.bytes >= GATHERED_BYTES_MAX
                 };
@@ -198,7 +198,7 @@ impl Publisher {
         for mailbox in &self.inner.mailboxes {
             slots.push(mailbox.reserve(pending.bytes).await?);
         }
-        let items = announce(pending.items);
+        let items = announce(pending.items.into_iter().map(Arc::new).collect());
         for slot in slots {
             slot.fill(Command::Publish(Arc::clone(&items)));
         }
@@ -207,7 +207,7 @@ impl Publisher {
 }
 
 /// Items on their way, logged.
-fn announce(items: Vec<Item>) -> Arc<[Item]> {
+fn announce(items: Vec<Arc<Item>>) -> Arc<[Arc<Item>]> {
     if tracing::enabled!(tracing::Level::INFO) {
         for item in &items {
             tracing::info!("publish channel={}", item.channel.as_str());

@@ -40,6 +40,18 @@ pub struct StreamHold {
     pub keep_alive: Option<KeepAlive>,
     /// Whether the connection goes on after the end of the stream.
     pub persistent: bool,
+    /// Where it goes on, if its backend said so.
+    pub next: Option<Next>,
+}
+
+/// A stream's next link, as far as the hub is concerned: it says when the link is to be followed;
+/// what it is, the proxy knows (specification, GRIP 3.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// After so long without anything published it is followed, in milliseconds.
+    pub timeout_ms: u64,
+    /// Streams of the same group are polled together: the resolved URI without its query.
+    pub group: std::rc::Rc<str>,
 }
 
 /// How a stream's payloads are written.

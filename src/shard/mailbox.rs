@@ -14,7 +14,7 @@ use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_COMMANDS_MAX};
 #[derive(Debug)]
 pub enum Command {
     /// Deliver these items, in this order.
-    Publish(Arc<[Item]>),
+    Publish(Arc<[Arc<Item>]>),
     /// Use this table for every request from now on.
     Routes(Arc<crate::route::Table>),
     /// Send back the counters as they stand.

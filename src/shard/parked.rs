@@ -65,7 +65,7 @@ pub fn settle(shard: &Rc<Shard>, scratch: &mut [u8]) {
         }
         let effect = shard.hub.with(|registry| registry.poll_effect());
         let Some(effect) = effect else { return };
-        shard.proxy.sockets().effect(&effect);
+        shard.proxy.effect(&effect);
     }
 }
 
@@ -75,7 +75,7 @@ fn heed(shard: &Rc<Shard>, notice: Notice, scratch: &mut [u8]) {
         Notice::Done(id, Then::Reuse | Then::Close) | Notice::Broken(id) => end(shard, id),
         // `proxy::sockets` bounds the wait for the client's CLOSE.
         Notice::Done(_, Then::AwaitClose) => {}
-        Notice::Drained(id) => shard.proxy.sockets().drained(id),
+        Notice::Drained(id) => shard.proxy.drained(id),
         Notice::Readable(id) => read(shard, id, false, scratch),
     }
 }

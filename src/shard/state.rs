@@ -123,7 +123,7 @@ impl Shard {
     pub(super) fn obey(&self, command: Command) {
         match command {
             Command::Publish(items) => {
-                self.hub.publish(&items);
+                self.hub.publish(&items, clock::now(), None);
             }
             Command::Routes(table) => self.proxy.set_table(table),
             Command::Snapshot(reply) => {

@@ -20,7 +20,10 @@ impl Simulation {
     pub fn publish(&mut self) {
         let channel = self.rng.u8(0..CHANNELS);
         let items: Vec<Item> = (0..self.rng.usize(1..4)).map(|_| self.item(channel)).collect();
-        let result = self.registry.publish(&Arc::from(items.clone()));
+        let result = {
+            let items: Vec<_> = items.iter().cloned().map(Arc::new).collect();
+            self.registry.publish(&items, self.now, None)
+        };
         let mut expected = Receivers::default();
         for session in &mut self.sessions {
             for item in &items {

@@ -50,11 +50,12 @@ fn item(channel: &str, text: &str) -> Item {
 }
 
 fn publish(registry: &mut Registry, channel: &str, text: &str) {
-    registry.publish(&Arc::from(vec![item(channel, text)]));
+    registry.publish(&[Arc::new(item(channel, text))], NOW, None);
 }
 
 fn stream(registry: &mut Registry, channels: &[&str]) -> SessionId {
-    let hold = StreamHold { framing: StreamFraming::Raw, keep_alive: None, persistent: true };
+    let hold =
+        StreamHold { framing: StreamFraming::Raw, keep_alive: None, persistent: true, next: None };
     let id = registry.open_stream(hold, NOW);
     for channel in channels {
         registry.subscribe(id, &ChannelName::new(channel), false);
@@ -161,7 +162,8 @@ fn an_end_between_messages_ends() {
         ws_message: Some(Action::Close(CloseReason { code: Some(4000), reason: "".into() })),
         ..item("c", "")
     };
-    registry.publish(&Arc::from(vec![item("c", "a"), close, item("c", "late")]));
+    let items = [item("c", "a"), close, item("c", "late")].map(Arc::new);
+    registry.publish(&items, NOW, None);
     deliver_all(&mut registry, &mut out);
     assert_eq!(out.text(streaming), "a");
     assert_eq!(out.sent[&socket].concat(), b"\x81\x01a\x88\x02\x0f\xa0");
@@ -191,7 +193,8 @@ fn a_long_poll_takes_the_first_of_its_channels() {
     }
     let only = |channel, text| Item { http_stream: None, ..item(channel, text) };
     let items = [item("two", "x"), only("one", "first"), only("two", "second")];
-    registry.publish(&Arc::from(items.to_vec()));
+    let items: Vec<_> = items.iter().cloned().map(Arc::new).collect();
+    registry.publish(&items, NOW, None);
     deliver_all(&mut registry, &mut out);
     assert!(out.text(id).ends_with("\r\n\r\nx"), "{}", out.text(id));
     assert_eq!(out.finished, [(id, Then::Reuse)]);

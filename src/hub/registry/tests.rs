@@ -21,7 +21,7 @@ fn registry() -> Registry {
 
 /// Publishes an item and delivers it to the last subscriber.
 fn publish(registry: &mut Registry, item: &Item, now: Tick, out: &mut Recorder) -> Receivers {
-    let mut sum = registry.publish(&Arc::from(vec![item.clone()]));
+    let mut sum = registry.publish(&[Arc::new(item.clone())], now, None);
     while registry.is_delivering() {
         sum.add(registry.deliver(now, out));
     }
@@ -50,7 +50,7 @@ fn response_hold() -> ResponseHold {
 }
 
 fn stream_hold(framing: StreamFraming) -> StreamHold {
-    StreamHold { framing, keep_alive: None, persistent: true }
+    StreamHold { framing, keep_alive: None, persistent: true, next: None }
 }
 
 fn keep_alive(mode: KeepAliveMode, timeout_s: u32) -> Option<KeepAlive> {
