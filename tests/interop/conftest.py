@@ -34,7 +34,7 @@ class Application:
         route = f"*,sig_key={KEY},sig_iss={ISSUER} 127.0.0.1:{self.port}{target_options}"
         self.server = servers.start(route, server_options)
         self.log = Path(tempfile.mkstemp(prefix="application-")[1])
-        environment = dict(os.environ)
+        environment = dict(os.environ, PAGE=str(HERE / "page.html"))
         environment["GRIP_URL"] = (
             f"{self.server.control}/?key={KEY}&verify-key={KEY}&verify-iss={ISSUER}"
         )
@@ -105,6 +105,12 @@ def node_directory():
 def express(node_directory):
     """The Express application on serve-grip behind the server under test."""
     yield from running(Application(["node", str(node_directory / "app.js")], ",over_http"))
+
+
+@pytest.fixture(scope="session")
+def events(node_directory):
+    """Express with @fanoutio/eventstream, and with a log of its own, behind the server."""
+    yield from running(Application(["node", str(node_directory / "events.js")]))
 
 
 @pytest.fixture(scope="session")

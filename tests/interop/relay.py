@@ -32,6 +32,10 @@ class Relay:
         asyncio.set_event_loop(self.loop)
         self.loop.run_until_complete(asyncio.start_server(self.serve, sock=self.listener))
         self.loop.run_forever()
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
     async def serve(self, reader, writer):
         self.writers.add(writer)

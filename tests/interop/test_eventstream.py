@@ -73,6 +73,10 @@ class Channel:
         """The positions from which the server had to recover, by what it asked."""
         return [each["grip_last"] for each in self.asked() if each["link"] == "next"]
 
+    def refreshed(self):
+        """Waits until the server has asked anew, as it does once after the first subscription."""
+        wait_for("the refresh of a new subscription", self.recoveries, PATIENCE)
+
 
 @pytest.fixture
 def channel(eventstream):
@@ -170,7 +174,7 @@ def test_an_event_whose_publish_was_lost_is_recovered(eventstream, channel, kind
         channel.send(3)
         for client in clients:
             assert client.messages(3) == channel.expected(4, 6)
-        channel.asked()
+        channel.refreshed()
         channel.store(2)
         channel.send()
         for client in clients:
@@ -245,7 +249,7 @@ def test_who_is_skipped_misses_nothing_else(eventstream, channel):
         client.opened()
         channel.send(2)
         assert client.messages(2) == channel.expected(4, 5)
-        channel.asked()
+        channel.refreshed()
         channel.send(1, "?skip=anonymous")
         channel.send(2)
         assert client.messages(2) == channel.expected(7, 8)

@@ -1,34 +1,14 @@
 """The events of django-eventstream, and what a test does to them."""
 
+import os
+from pathlib import Path
+
 import recorder
 from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from django_eventstream import send_event
 from django_eventstream.utils import get_storage, publish_kick
-
-# What a browser is shown: it opens the channels of the address' query, and reports each event to
-# the address in `report`, one after another.
-PAGE = """<!doctype html>
-<meta charset="utf-8">
-<title>events</title>
-<script>
-const query = new URLSearchParams(location.search);
-let sent = Promise.resolve();
-function report(client, type, event) {
-  const body = JSON.stringify({ client, type, data: event.data, id: event.lastEventId });
-  const options = { method: 'POST', mode: 'no-cors', body };
-  sent = sent.then(() => fetch(query.get('report'), options));
-}
-for (let client = 0; client < Number(query.get('clients')); client += 1) {
-  const source = new EventSource(query.get('source'));
-  for (const type of ['stream-open', 'message', 'stream-reset', 'stream-error']) {
-    source.addEventListener(type, (event) => report(client, type, event));
-  }
-}
-</script>
-"""
-
 
 @csrf_exempt
 def send(request, channel):
@@ -61,7 +41,7 @@ def asked(request):
 
 
 def page(request):
-    return HttpResponse(PAGE)
+    return HttpResponse(Path(os.environ["PAGE"]).read_text())
 
 
 urlpatterns = [
