@@ -29,7 +29,7 @@ class Application:
     """A backend process, and the server in front of it."""
 
     def __init__(self, command, target_options: str = "", server_options=()):
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.port = self.socket.getsockname()[1]
         route = f"*,sig_key={KEY},sig_iss={ISSUER} 127.0.0.1:{self.port}{target_options}"
         self.server = servers.start(route, server_options)
@@ -63,7 +63,7 @@ class Application:
 
 
 def django_command(directory: str) -> list[str]:
-    return [sys.executable, str(HERE / "django_app" / "serve.py"), str(HERE / directory)]
+    return [sys.executable, str(HERE / directory / "serve.py")]
 
 
 def running(application):

@@ -119,8 +119,8 @@ def test_what_was_not_published_is_asked_for(log):
     assert ["3", "3"] in log.asked()
 
 
-def test_a_poll_that_is_behind_is_asked_again_at_once(log):
-    """Its backend held it, not knowing of what was published meanwhile: Grip-Last tells it."""
+def test_who_was_answered_comes_back_for_the_next(log):
+    """Between the two polls nobody is subscribed: the channel's state has to outlive that."""
     ahead = Follower(log.base, log.name, 1, after=0)
     held(log, 0)
     log.write()

@@ -1,15 +1,10 @@
-"""Serves a Django application on the socket that it inherits as file descriptor 3.
-
-`serve.py DIRECTORY`: where its settings.py is. One with a database is given its tables first.
-"""
+"""Serves the Django application on the socket that it inherits as file descriptor 3."""
 
 import os
 import socket
 import sys
 
 import django
-from django.conf import settings
-from django.core.management import call_command
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 
@@ -29,11 +24,9 @@ class InheritedServer(ThreadedWSGIServer):
 
 
 def main():
-    sys.path.insert(0, sys.argv[1])
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
     django.setup()
-    if settings.DATABASES:
-        call_command("migrate", verbosity=0)
     server = InheritedServer(("127.0.0.1", 0), WSGIRequestHandler)
     server.set_app(get_wsgi_application())
     server.serve_forever()

@@ -4,11 +4,15 @@ import os
 from pathlib import Path
 
 import recorder
+from django.db.models.signals import post_save
 from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from django_eventstream import send_event
+from django_eventstream.models import Event
 from django_eventstream.utils import get_storage, publish_kick
+
+post_save.connect(recorder.has_stored, sender=Event)
 
 @csrf_exempt
 def send(request, channel):
@@ -36,6 +40,10 @@ def kick(request, channel):
     return HttpResponse("ok\n")
 
 
+def stored(request, channel):
+    return JsonResponse(recorder.stored(channel))
+
+
 def asked(request):
     return JsonResponse(recorder.take(), safe=False)
 
@@ -49,6 +57,7 @@ urlpatterns = [
     path("send/<channel>/", send),
     path("store/<channel>/", store),
     path("kick/<channel>/", kick),
+    path("stored/<channel>/", stored),
     path("asked/", asked),
     path("page/", page),
 ]
