@@ -6,7 +6,9 @@ mod harness;
 
 mod accepting;
 mod binary;
+mod chain;
 mod control;
+mod duplicates;
 mod headers;
 mod http_response;
 mod http_stream;
@@ -14,6 +16,7 @@ mod limits;
 mod links;
 mod malformed;
 mod ordering;
+mod merging;
 mod routing;
 mod shutdown;
 mod test_target;
