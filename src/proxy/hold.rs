@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use super::access::Access;
 use super::answer::Answer;
 use super::body::{BeginHold, Body};
+use super::content;
 use super::context::{Context, RouteRef};
 use super::errand::{self, ErrandError, Home};
 use super::failure::Failure;
@@ -195,6 +196,11 @@ impl Origin {
     ) -> Result<Carried, Failure> {
         self.settle_ids(&mut instruction);
         self.check(&instruction)?;
+        let (instruction, ended) =
+            content::filtered(instruction, self.debug()).map_err(|error| self.refuse(&error))?;
+        if let Some(error) = ended {
+            self.refuse(&error);
+        }
         let links = self.links(&instruction)?;
         match instruction.hold {
             None if instruction.next.is_none() => {
@@ -308,6 +314,7 @@ impl Origin {
         };
         let hub = &self.shared.hub;
         let lease = hub.open_stream(hold, clock::now());
+        self.shared.set_slow(&lease, &self.route);
         let home = self.home();
         if holds {
             self.shared.stats.holds_stream.inc();

@@ -7,8 +7,10 @@
 pub mod accept;
 pub mod access;
 pub mod answer;
+pub mod askers;
 pub mod body;
 pub mod collected;
+pub mod content;
 pub mod context;
 pub mod conversation;
 pub mod courier;
@@ -21,6 +23,7 @@ pub mod failure;
 pub mod fields;
 pub mod flight;
 pub mod follow;
+pub mod filters;
 pub mod forwarded;
 pub mod gone;
 pub mod heading;
@@ -37,7 +40,8 @@ pub mod over_http;
 pub mod parked;
 pub mod passthrough;
 pub mod queue;
-pub mod relay;
+pub mod recovery;
+mod relay;
 pub mod repeat;
 pub mod request;
 pub mod rules;
@@ -132,8 +136,8 @@ impl Proxy {
     /// The hub wants something.
     pub fn effect(&self, effect: &Effect) {
         match effect {
+            Effect::Filter(id) => filters::begin(&self.shared, *id),
             Effect::Update { .. } | Effect::Ended(_) => self.holds.effect(effect),
-            Effect::Filter(_) => {}
             _ => self.sockets.effect(effect),
         }
     }

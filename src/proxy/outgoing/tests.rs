@@ -18,6 +18,7 @@ fn settings() -> Settings {
         gone_delay_ms: 0,
         outbox_bytes_max: crate::limits::OUTBOX_BYTES_MAX,
         json_log: false,
+        filter_requests_per_s: 100,
     }
 }
 
