@@ -122,8 +122,17 @@ pub const HTTP_FILTER_WAITING_MAX: usize = 10_000;
 pub const HTTP_FILTER_MS: u64 = 10_000;
 /// Longest content that an HTTP filter may answer with, in bytes.
 pub const HTTP_FILTER_REPLY_BYTES_MAX: usize = 100_000;
-/// Bytes queued for one client that does not read; past it the connection is closed and counted.
+/// Bytes queued for one client that does not read; past it the connection is closed, or messages
+/// are dropped for it, and counted.
 pub const OUTBOX_BYTES_MAX: usize = 200_000;
+/// Pieces that may be queued for one client when one more is published to it (option
+/// `--outbox-messages`). At 20 bytes a piece the bytes are the narrower bound.
+pub const OUTBOX_MESSAGES_MAX: usize = 10_000;
+/// So many clients that do not read are named in the log within [`COMPLAINTS_PERIOD_MS`], by each
+/// worker; the others are counted.
+pub const COMPLAINTS_MAX: u32 = 10;
+/// See [`COMPLAINTS_MAX`].
+pub const COMPLAINTS_PERIOD_MS: u64 = 1_000;
 /// Response-hold timeout when the instruction names none, and its least value, in seconds.
 pub const HOLD_TIMEOUT_S_DEFAULT: u32 = 55;
 /// See [`HOLD_TIMEOUT_S_DEFAULT`].

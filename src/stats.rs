@@ -97,6 +97,10 @@ counters! {
     deliveries,
     /// Clients closed because they do not read.
     clients_too_slow,
+    /// Messages dropped because their client does not read.
+    messages_dropped,
+    /// Messages dropped because their client does not read and a newer one had come.
+    messages_conflated,
     /// Holds refused because the connection has too many subscriptions.
     subscriptions_refused,
     /// Times that the backend of a hold was to be asked again.
@@ -127,6 +131,8 @@ counters! {
     socket_protocol_errors,
     /// WebSocket clients dropped because a message was too large.
     socket_messages_too_large,
+    /// Times that the backend of a WebSocket was asked for what its client has missed.
+    socket_recoveries,
     /// WebSocket-over-HTTP requests sent again.
     events_retries,
     /// Times that a shard took nothing more from publishers because too much waited to be

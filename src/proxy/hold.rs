@@ -318,6 +318,7 @@ impl Origin {
         };
         let hub = &self.shared.hub;
         let lease = hub.open_stream(hold, clock::now());
+        self.shared.set_slow(&lease, &self.route);
         let home = self.home();
         if holds {
             self.shared.stats.holds_stream.inc();

@@ -153,6 +153,7 @@ impl Company {
             hub,
             backend: Backend::new(crate::backend::Settings::default(), tls),
             stats: Rc::default(),
+            ears: Rc::default(),
             keys: Keys::new(PathBuf::new()),
             askers: Askers::new(settings.filter_requests_per_s),
             settings,

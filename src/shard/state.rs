@@ -96,6 +96,7 @@ impl Shard {
             stats: stats.clone(),
             askers: Askers::new(settings.proxy.filter_requests_per_s),
             settings: settings.proxy.clone(),
+            ears: Rc::default(),
             keys: signing::Keys::new(PathBuf::new()),
         });
         let starting = Starting::new(settings.handshakes_max, settings.handshake_ms, stats.clone());
