@@ -7,7 +7,11 @@
 
 use http::{HeaderMap, HeaderValue};
 
-use super::context::Context;
+use super::askers::Askers;
+use super::content;
+use super::context::{Context, RouteRef};
+use super::errand::{self, Home};
+use super::filters;
 use crate::clock::Tick;
 use crate::grip::channel::{Channel, ChannelName};
 use crate::grip::control::{self, Control};
@@ -117,7 +121,11 @@ pub struct Subject<'a> {
     /// The client's handshake.
     pub context: &'a Context,
     /// Its route.
-    pub route: &'a Route,
+    pub route: &'a RouteRef,
+    /// Who accepted it: an index into the route's targets.
+    pub target: usize,
+    /// Who asks HTTP filters.
+    pub askers: &'a Askers,
 }
 
 /// Carries out one control message (what follows `c:`). What is not valid is logged and ignored.
@@ -151,11 +159,14 @@ pub fn carry_out(subject: Subject<'_>, text: &[u8], now: Tick) -> Consequence {
 }
 
 fn subscribe(subject: Subject<'_>, channel: Channel, now: Tick) -> Consequence {
-    let Subject { hub, id, context, route } = subject;
+    let Subject { hub, id, context, route, target, askers } = subject;
     if let Some(reason) = refusal(&channel) {
         tracing::warn!("subscribe {} channel={}: {reason}", uri(context), channel.name);
         return Consequence::Close(if route.options.debug { reason } else { String::new() });
     }
+    let home = Home::new(context, route, target);
+    let base = || errand::url(context).ok();
+    filters::remember((askers, hub), id, &content::filters(&channel), &home, base);
     let reliable = channel.prev_id.is_some();
     let interest = Interest {
         channel: ChannelName::prefixed(&route.options.prefix, &channel.name),

@@ -101,7 +101,8 @@ pub fn remember(
     url: impl Fn() -> Option<Url>,
 ) {
     for channel in &instruction.channels {
-        filters::remember(shared, id, &content::filters(channel), home, &url);
+        let wanted = content::filters(channel);
+        filters::remember((&shared.askers, &shared.hub), id, &wanted, home, &url);
     }
 }
 
