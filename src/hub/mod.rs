@@ -12,6 +12,7 @@ mod catching;
 pub mod channels;
 mod due;
 pub mod fanout;
+mod filtering;
 mod following;
 mod intake;
 pub mod interest;

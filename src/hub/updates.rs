@@ -102,6 +102,7 @@ impl Registry {
             return None;
         }
         let mode = self.seats.session(id)?.mode();
+        self.seats.put_back(id);
         let lasts = self.lasts(id);
         if mode == Mode::Response {
             let reply = self.reply(id)?;
