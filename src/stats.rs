@@ -87,6 +87,12 @@ counters! {
     connections_parked,
     /// Items accepted from publishers.
     items_received,
+    /// Requests made to HTTP filters.
+    filter_requests,
+    /// Items that were not delivered to a client because its HTTP filter gave no usable answer.
+    filter_failures,
+    /// Of these, those for which no request was made because too many waited.
+    filter_requests_refused,
     /// Deliveries to clients.
     deliveries,
     /// Clients closed because they do not read.

@@ -168,6 +168,8 @@ impl Settings {
                 upstream: self.upstream().and_then(Result::ok),
                 request_body_bytes_max: self.request_body_bytes_max,
                 json_log: self.json_log,
+                filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S
+                    .div_ceil(u32::try_from(self.workers.max(1)).unwrap_or(u32::MAX)),
             },
             backend: backend::Settings::default(),
             client_tls,

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::askers::Askers;
 use super::recovery::Ears;
 use super::signing::Keys;
 use super::upstream::Upstream;
@@ -21,6 +22,8 @@ pub struct Shared {
     pub stats: Rc<Stats>,
     /// The keys that sign requests.
     pub keys: Keys,
+    /// Sessions with filters that ask, and what waits to be asked.
+    pub askers: Askers,
     /// The relays that may have to ask their backends for what a client has missed.
     pub ears: Rc<Ears>,
     /// What the operator has set.
@@ -61,4 +64,6 @@ pub struct Settings {
     pub request_body_bytes_max: u64,
     /// Log lines are JSON.
     pub json_log: bool,
+    /// Requests that HTTP filters make in a second.
+    pub filter_requests_per_s: u32,
 }
