@@ -1,6 +1,8 @@
 //! The command line: `run` (the default), `check`, `publish`. Every flag of `run` is also an
 //! environment variable, `LINCHPIN_` and its name.
 
+mod messages;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -8,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::messages::MessageArgs;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::config::{logging, routes};
 use crate::limits;
@@ -135,6 +138,11 @@ pub struct RunArgs {
     #[arg(long, env = "LINCHPIN_SIG_ISS", default_value = "pushpin", value_name = "NAME")]
     sig_iss: String,
 
+    /// Key of GRIP proxies in front that are trusted, in the same forms (PEM of the public key):
+    /// who signs with its counterpart holds connections itself.
+    #[arg(long, env = "LINCHPIN_UPSTREAM_KEY", value_name = "KEY", hide_env_values = true)]
+    upstream_key: Option<String>,
+
     /// Say in error answers what went wrong behind them.
     #[arg(long, env = "LINCHPIN_DEBUG")]
     debug: bool,
@@ -244,6 +252,18 @@ pub struct RunArgs {
     )]
     connection_subscription_max: usize,
 
+    #[command(flatten)]
+    messages: MessageArgs,
+
+    /// Largest head of a request to the control API, in bytes.
+    #[arg(
+        long,
+        env = "LINCHPIN_CONTROL_HEAD_BYTES",
+        default_value_t = limits::CONTROL_HEAD_BYTES_MAX,
+        value_name = "BYTES"
+    )]
+    control_head_bytes: usize,
+
     /// Largest body of a publish, in bytes.
     #[arg(
         long,
@@ -313,12 +333,14 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--outbox-messages", args.outbox_messages, 1),
         ("--waiting-items", args.waiting_items, 1),
         ("--waiting-bytes", args.waiting_bytes, 1),
+        ("--control-head-bytes", args.control_head_bytes, 64),
         ("--control-body-bytes", args.control_body_bytes, 1),
     ] {
         if value < least {
             problems.push(Problem::of(flag, format!("{value} is less than {least}")));
         }
     }
+    problems.extend(args.messages.contradiction().map(|(flag, why)| Problem::of(flag, why)));
     let (Some(http), true) = (http, problems.is_empty()) else { return Err(problems) };
     let routes = match (&args.routes, args.route.is_empty()) {
         (_, false) => RoutesFrom::Lines(args.route.clone()),
@@ -340,6 +362,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         json_log: args.log_format == LogFormat::Json,
         sig_key: args.sig_key.clone().filter(|key| !key.is_empty()),
         sig_iss: args.sig_iss.clone(),
+        upstream_key: args.upstream_key.clone().filter(|key| !key.is_empty()),
         debug: args.debug,
         connections_max: args.client_maxconn,
         refuse_at_capacity: args.at_capacity == AtCapacity::Refuse,
@@ -361,6 +384,8 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         waiting_items_max: args.waiting_items,
         waiting_bytes_max: args.waiting_bytes,
         subscriptions_max: args.connection_subscription_max,
+        messages: args.messages.messages(),
+        control_head_bytes_max: args.control_head_bytes,
         control_body_bytes_max: args.control_body_bytes,
         drain_ms: args.drain_timeout,
     })

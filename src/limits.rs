@@ -79,6 +79,18 @@ pub const CATCH_UP_BYTES_MAX: usize = 32 * 1024;
 pub const FIRST_SUBSCRIPTION_MS: u64 = 1_000;
 /// Filters that one subscription may name (specification, GRIP 1.4).
 pub const FILTERS_PER_SUBSCRIPTION_MAX: usize = 5;
+/// By so much a filter may make a content longer, in bytes.
+pub const FILTER_GROWTH_BYTES_MAX: usize = 100_000;
+/// Longest argument of a directive in filtered content, in bytes.
+pub const FILTER_ARGUMENT_BYTES_MAX: usize = 65_536;
+/// Requests of HTTP filters in a second, over all shards (specification, GRIP 6.4).
+pub const HTTP_FILTER_REQUESTS_PER_S: u32 = 100;
+/// Requests of HTTP filters that wait for their turn in one shard; past it an item is discarded.
+pub const HTTP_FILTER_WAITING_MAX: usize = 10_000;
+/// An HTTP filter has to answer within this.
+pub const HTTP_FILTER_MS: u64 = 10_000;
+/// Longest content that an HTTP filter may answer with, in bytes.
+pub const HTTP_FILTER_REPLY_BYTES_MAX: usize = 100_000;
 /// Bytes queued for one client that does not read; past it the connection is closed, or messages
 /// are dropped for it, and counted.
 pub const OUTBOX_BYTES_MAX: usize = 200_000;
@@ -107,6 +119,17 @@ pub const KEEP_ALIVE_JITTER_MS: u64 = 999;
 pub const CONTROL_HEAD_BYTES_MAX: usize = 10_000;
 /// See [`CONTROL_HEAD_BYTES_MAX`].
 pub const CONTROL_BODY_BYTES_MAX: usize = 1_000_000;
+/// How long a publisher waits for a shard whose mailbox is full.
+pub const PUBLISH_WAIT_MS: u64 = 5_000;
+/// How long a publisher that asked for receipts waits for what the shards say.
+pub const RECEIPT_WAIT_MS: u64 = 2_000;
+/// Default time for which ids of published items are remembered, in seconds (option
+/// `--id-cache-ttl`); 0 remembers none.
+pub const ID_CACHE_TTL_S_DEFAULT: u64 = 60;
+/// Ids that are remembered at once; past it the oldest is forgotten early, and counted.
+pub const ID_CACHE_ENTRIES_MAX: usize = 1_000_000;
+/// Bytes that remembered ids may keep; past it the same.
+pub const ID_CACHE_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Control API: connections served at once; further ones wait in the backlog.
 pub const CONTROL_CONNECTIONS_MAX: usize = 128;
 /// Bytes of its next requests that a held client may send ahead.

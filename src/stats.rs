@@ -87,6 +87,12 @@ counters! {
     connections_parked,
     /// Items accepted from publishers.
     items_received,
+    /// Requests made to HTTP filters.
+    filter_requests,
+    /// Items that were not delivered to a client because its HTTP filter gave no usable answer.
+    filter_failures,
+    /// Of these, those for which no request was made because too many waited.
+    filter_requests_refused,
     /// Deliveries to clients.
     deliveries,
     /// Clients closed because they do not read.
@@ -112,6 +118,10 @@ counters! {
     publishes_refused,
     /// Publish requests refused as invalid.
     publishes_invalid,
+    /// Items dropped because their id had been published to their channel shortly before.
+    items_duplicate,
+    /// Ids of items that were forgotten before their time, because too many were remembered.
+    ids_forgotten_early,
     /// Accepts that failed (out of descriptors, for example).
     accept_failures,
     /// Clients that were refused because there was no room, or no descriptor.

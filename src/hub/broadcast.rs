@@ -1,9 +1,10 @@
 //! From an item to its subscribers, a slice at a time.
 //!
-//! `intake` puts an item down beside the subscribers of its channel; [`slice`] delivers what waits, at most so many subscribers at once, so that a channel with a hundred thousand of them
-//! delays nobody else by more than a slice. Lists take turns. A subscriber whose turn it is gets
-//! all that waits for it, of all its channels, in the order in which it was published and in one
-//! write. Called by `registry`.
+//! `intake` puts an item down beside the subscribers of its channel; [`slice`] delivers what waits,
+//! at most so many subscribers at once, so that a channel with a hundred thousand of them delays
+//! nobody else by more than a slice. Lists take turns. A subscriber whose turn it is gets all that
+//! waits for it, of all its channels, in the order in which it was published and in one write.
+//! Called by `registry`.
 
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -1,5 +1,6 @@
-//! How many deliveries a second a shard makes, where that is limited (`message_rate`; specification,
-//! GRIP 5.8). What cannot go yet waits where it is, and publishers with it: nothing is dropped.
+//! How many deliveries a second a shard makes, where that is limited (`message_rate`;
+//! specification, GRIP 5.8). What cannot go yet waits where it is, and publishers with it: nothing
+//! is dropped.
 //!
 //! Used by `registry`. It knows no deliveries, only what they cost.
 

@@ -7,6 +7,7 @@
 mod answers;
 pub mod asking;
 mod broadcast;
+mod care;
 mod catching;
 pub mod channels;
 mod due;
@@ -17,12 +18,14 @@ pub mod interest;
 pub mod ledger;
 mod limiter;
 mod offers;
+mod passing;
 mod recent;
 #[cfg(test)]
 mod recorder;
 pub mod registry;
 pub mod seats;
 pub mod sequence;
+mod settings;
 pub mod slab;
 pub mod updates;
 mod upkeep;

@@ -5,29 +5,25 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use fastrand::Rng;
 
-use super::broadcast::{self, Broadcasts};
-use super::catching::{self, Replays};
+use super::broadcast::Broadcasts;
+use super::catching::Replays;
 use super::due;
 use super::fanout::{Fanout, Outlet};
-use super::intake::Intake;
 use super::interest::Interest;
 use super::ledger::Ledger;
 use super::limiter::Limiter;
 use super::recent::Recent;
 use super::seats::Seats;
-use super::sequence::{self, Arrival, Entry, Sequencer};
+use super::sequence::{Entry, Sequencer};
 use super::slab::SessionId;
 use crate::clock::Tick;
 use crate::grip::channel::ChannelName;
 use crate::grip::control::SocketKeepAlive;
 use crate::grip::instruction::{KeepAlive, Response};
-use crate::grip::item::Item;
 use crate::grip::message::Message;
-use crate::limits;
 use crate::session::frames::message_frame;
 use crate::session::http::{Reply, ResponseHold, StreamFraming, StreamHold, compact};
 use crate::session::keep_alive::{Pacer, Pulse};
@@ -35,80 +31,7 @@ use crate::session::{Hold, Mode, Session};
 
 pub use super::fanout::{Effect, Receipt, Receivers};
 pub use super::seats::{Counts, Subscribed};
-
-/// What the registry is told at start.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Channels that one connection may be subscribed to.
-    pub subscriptions_max: usize,
-    /// Subscribers that one call of [`Registry::deliver`] sends to.
-    pub slice: usize,
-    /// Items that may wait to be delivered; past it publishers are kept waiting.
-    pub waiting_items_max: usize,
-    /// Bytes that these may keep.
-    pub waiting_bytes_max: usize,
-    /// Makes the random parts of keep-alive periods repeatable.
-    pub seed: Option<u64>,
-    /// How long an item waits for the one before it, in milliseconds.
-    pub message_wait_ms: u64,
-    /// Items that each channel keeps of those delivered lately, for clients that come back; 0 for
-    /// none.
-    pub ring_items_max: usize,
-    /// Bytes that these may have.
-    pub ring_bytes_max: usize,
-    /// How long they are kept, in milliseconds.
-    pub ring_age_ms: u64,
-    /// Bytes that they may have in all channels of the shard together.
-    pub ring_total_bytes_max: usize,
-    /// How long a channel is remembered after its last long-poll, in milliseconds.
-    pub linger_ms: u64,
-    /// Whether the backend is asked again a second after the first subscription of a channel.
-    pub update_on_first_subscription: bool,
-    /// Deliveries a second; `None` for no limit.
-    pub message_rate: Option<u32>,
-    /// Deliveries that may wait for that rate; past it publishers are kept waiting.
-    pub message_hwm: Option<usize>,
-    /// Bytes of a message that count as one delivery; 0 counts each message as one.
-    pub message_block_bytes: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            subscriptions_max: limits::SUBSCRIPTIONS_PER_CONNECTION_MAX,
-            slice: limits::SLICE_DELIVERIES_MAX,
-            waiting_items_max: limits::WAITING_ITEMS_MAX,
-            waiting_bytes_max: limits::WAITING_BYTES_MAX,
-            seed: None,
-            message_wait_ms: limits::MESSAGE_WAIT_MS,
-            ring_items_max: limits::RING_ITEMS_MAX,
-            ring_bytes_max: limits::RING_BYTES_MAX,
-            ring_age_ms: limits::RING_AGE_MS,
-            ring_total_bytes_max: limits::RING_TOTAL_BYTES_MAX,
-            linger_ms: limits::SUBSCRIPTION_LINGER_MS,
-            update_on_first_subscription: true,
-            message_rate: None,
-            message_hwm: None,
-            message_block_bytes: 0,
-        }
-    }
-}
-
-impl Settings {
-    fn sequencer(&self) -> sequence::Settings {
-        sequence::Settings {
-            message_wait_ms: self.message_wait_ms,
-            pending_max: limits::PENDING_ITEMS_MAX,
-            pending_total_bytes_max: limits::PENDING_BYTES_MAX,
-            ring_items_max: self.ring_items_max,
-            ring_bytes_max: self.ring_bytes_max,
-            ring_age_ms: self.ring_age_ms,
-            ring_total_bytes_max: self.ring_total_bytes_max,
-            channels_max: limits::LAST_IDS_MAX,
-            linger_ms: self.linger_ms,
-        }
-    }
-}
+pub use super::settings::Settings;
 
 /// One shard's sessions.
 pub struct Registry {
@@ -197,7 +120,7 @@ impl Registry {
         Some(Pacer::start(pulse, now, &mut self.seats.rng))
     }
 
-    fn heard(&mut self, now: Tick) {
+    pub(super) fn heard(&mut self, now: Tick) {
         self.seats.ledger.now = self.seats.ledger.now.max(now);
     }
 
@@ -321,92 +244,6 @@ impl Registry {
     #[must_use]
     pub fn is_socket(&self, id: SessionId) -> bool {
         self.seats.session(id).is_some_and(|session| session.mode() == Mode::Socket)
-    }
-
-    /// Takes items in for all who are subscribed here now, in the order of their ids; `deliver`
-    /// sends them. What is counted are the matches, and what cannot be sent at all. With
-    /// `receipts`, one is added for each item.
-    pub fn publish(
-        &mut self,
-        items: &[Arc<Item>],
-        now: Tick,
-        mut receipts: Option<&mut Vec<Receipt>>,
-    ) -> Receivers {
-        self.heard(now);
-        let mut receivers = Receivers::default();
-        for item in items {
-            let subscribed = self.seats.channel(&item.channel).is_some();
-            let released = &mut self.released;
-            let mut release = |entry| released.push(entry);
-            let sequencer = &mut self.seats.ledger.sequencer;
-            let arrival = sequencer.arrive(item, subscribed, now, &mut release);
-            let own = self.put_down(Some(item), &mut receivers);
-            if let Some(receipts) = &mut receipts {
-                receipts.push(Receipt { waiting: arrival == Arrival::Waiting, ..own });
-            }
-        }
-        receivers
-    }
-
-    /// Puts what was released down beside its subscribers; what came of `item` among it.
-    fn put_down(&mut self, item: Option<&Arc<Item>>, receivers: &mut Receivers) -> Receipt {
-        let mut own = Receipt::default();
-        let Registry { seats, broadcasts, message_block_bytes, released, .. } = self;
-        let mut intake = Intake { seats, broadcasts, block_bytes: *message_block_bytes };
-        for entry in released.drain(..) {
-            let is_own = item.is_some_and(|item| Arc::ptr_eq(item, &entry.item));
-            let receipt = intake.put(entry);
-            receivers.matched += receipt.matched;
-            receivers.refused += receipt.refused;
-            if is_own {
-                own = receipt;
-            }
-        }
-        own
-    }
-
-    /// Sends what waits to at most [`Settings::slice`] subscribers. What is counted are deliveries;
-    /// [`Registry::is_delivering`] says whether more waits.
-    pub fn deliver(&mut self, now: Tick, outlet: &mut dyn Outlet) -> Receivers {
-        let allowance = self.limiter.as_mut().map(|limiter| limiter.allowance(now));
-        let slice = self.slice.min(allowance.unwrap_or(usize::MAX));
-        let Registry { seats, effects, broadcasts, replays, .. } = self;
-        let receivers = Receivers::default();
-        let mut fanout = Fanout { seats, outlet, effects, receivers, cost: 0 };
-        broadcast::slice(&mut fanout, broadcasts, slice, now);
-        if !fanout.seats.ledger.line.is_empty() {
-            catching::serve(&mut fanout, replays, slice, now);
-        }
-        let (receivers, cost) = (fanout.receivers, fanout.cost);
-        if let Some(limiter) = &mut self.limiter {
-            limiter.spend(cost);
-        }
-        receivers
-    }
-
-    /// Whether anything waits to be delivered and may be now.
-    #[must_use]
-    pub fn is_delivering(&self) -> bool {
-        self.is_waiting() && self.next_turn().is_none()
-    }
-
-    fn is_waiting(&self) -> bool {
-        !self.broadcasts.is_empty() || !self.seats.ledger.line.is_empty()
-    }
-
-    /// When the rate allows more deliveries, if it does not now.
-    fn next_turn(&self) -> Option<Tick> {
-        self.limiter.as_ref().and_then(Limiter::next_turn)
-    }
-
-    /// Whether more may be published now: otherwise it is to be kept back until more has been
-    /// delivered.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        let (items, bytes) = self.broadcasts.backlog.waiting();
-        items < self.waiting_items_max
-            && bytes < self.waiting_bytes_max
-            && self.message_hwm.is_none_or(|hwm| self.broadcasts.cost(&self.seats) < hwm as u64)
     }
 
     /// Does what is due: time-outs, keep-alives, delayed messages.

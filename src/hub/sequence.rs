@@ -125,7 +125,7 @@ impl Sequencer {
             let age = self.settings.ring_age_ms;
             let is_old = |&(.., at): &(u32, u32, Tick)| at.plus_ms(age) <= now;
             while let Some((channel, at, _)) = self.shelf.oldest().filter(is_old) {
-                self.counters.ring_expired += self.drop_upto(channel, at);
+                self.counters.ring_expired += self.drop_upto(channel, at, now);
             }
         }
     }
@@ -274,6 +274,7 @@ impl Sequencer {
     /// Notes an item that is being released: it was the last, and it is in the ring.
     fn settle(&mut self, at: u32, item: &Arc<Item>, active: bool, now: Tick) -> Option<Entry> {
         self.known.used(at);
+        let unsettled_since = self.unsettled_since(now);
         let sequence = self.known.get_mut(at)?;
         let equal = |id: &&Rc<str>| Some(&***id) == item.prev_id.as_deref();
         let before = sequence.last_id.as_ref().filter(equal);
@@ -282,6 +283,7 @@ impl Sequencer {
         let is_noted = sequence.last_id.is_some() || !sequence.ring.is_empty();
         if active {
             sequence.last_id.clone_from(&entry.id);
+            sequence.ring.torn = false;
         }
         let items = match self.settings.ring_items_max {
             0 if sequence.tracked > 0 => self.settings.pending_max,
@@ -298,27 +300,33 @@ impl Sequencer {
             return Some(entry);
         }
         sequence.forgotten = false;
-        let room = Room { items, bytes: self.settings.ring_bytes_max };
+        let room = Room { items, bytes: self.settings.ring_bytes_max, unsettled_since };
         let left = self.shelf.keep(&mut sequence.ring, at, &entry, now, room);
         self.counters.ring_evicted += left.evicted;
         self.counters.ring_cleared += left.cleared;
-        self.make_room();
+        self.make_room(now);
         Some(entry)
     }
 
     /// Drops the oldest entries of all rings until there is room.
-    fn make_room(&mut self) {
+    fn make_room(&mut self, now: Tick) {
         while self.shelf.load().1 > self.settings.ring_total_bytes_max {
             let Some((channel, at, _)) = self.shelf.oldest() else { return };
-            self.counters.ring_evicted += self.drop_upto(channel, at);
+            self.counters.ring_evicted += self.drop_upto(channel, at, now);
         }
     }
 
-    fn drop_upto(&mut self, channel: u32, at: u32) -> u64 {
+    fn drop_upto(&mut self, channel: u32, at: u32, now: Tick) -> u64 {
+        let unsettled_since = self.unsettled_since(now);
         let Some(sequence) = self.known.get_mut(channel) else { return 0 };
-        let dropped = self.shelf.drop_upto(&mut sequence.ring, at);
+        let dropped = self.shelf.drop_upto(&mut sequence.ring, at, unsettled_since);
         self.prune(channel);
         dropped
+    }
+
+    /// Items that came since then may not have come in their order.
+    fn unsettled_since(&self, now: Tick) -> Tick {
+        Tick(now.0.saturating_sub(self.settings.message_wait_ms))
     }
 
     fn insert(&mut self, name: &ChannelName, subscribed: bool) -> u32 {

@@ -1,5 +1,6 @@
 //! What a session has beside its subscriptions when its backend may be asked about it: its next
-//! link, whether it is being asked, what waits meanwhile. Kept by `seats`; plain sessions have none.
+//! link, whether it is being asked, what waits meanwhile. Kept by `seats`; plain sessions have
+//! none.
 
 use std::collections::VecDeque;
 

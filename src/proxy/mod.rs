@@ -7,19 +7,24 @@
 pub mod accept;
 pub mod access;
 pub mod answer;
+pub mod askers;
 pub mod body;
+pub mod content;
 pub mod context;
 pub mod conversation;
 pub mod courier;
 pub mod dialogue;
 pub mod echo;
 pub mod end;
+pub mod errand;
 pub mod exchange;
 pub mod failure;
 pub mod fields;
+pub mod filters;
 pub mod forwarded;
 pub mod heading;
 pub mod hold;
+pub mod inquiry;
 pub mod kept;
 pub mod offer;
 pub mod onward;
@@ -36,6 +41,7 @@ pub mod signing;
 pub mod sockets;
 pub mod upgrade;
 pub mod upload;
+pub mod upstream;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -110,7 +116,8 @@ impl Proxy {
     /// The hub wants something.
     pub fn effect(&self, effect: &Effect) {
         match effect {
-            Effect::Update { .. } | Effect::Ended(_) | Effect::Filter(_) => {}
+            Effect::Filter(id) => filters::begin(&self.shared, *id),
+            Effect::Update { .. } | Effect::Ended(_) => {}
             _ => self.sockets.effect(effect),
         }
     }
@@ -156,7 +163,7 @@ impl Proxy {
         self.shared.stats.requests_received.inc();
         let version = parts.version;
         let read = request::context(client, &parts.method, &parts.uri, version, parts.headers);
-        let context = match read {
+        let mut context = match read {
             Ok(context) => context,
             Err(HeadError::Connect) => {
                 let failure = Failure::NotImplemented(HeadError::Connect.to_string());
@@ -167,6 +174,9 @@ impl Proxy {
                 return Begun::answered(failed(&Failure::BadHead(error.to_string()), false, None));
             }
         };
+        if let Some(upstream) = &self.shared.settings.upstream {
+            context.trusted = upstream.trusts(&context.headers);
+        }
         let mut access = Access::begin(&context, self.shared.settings.json_log);
         if context.websocket && !is_handshake(&context, version) {
             self.shared.stats.requests_malformed.inc();

@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
+use super::askers::Askers;
 use super::recovery::Ears;
 use super::signing::Keys;
+use super::upstream::Upstream;
 use crate::backend::Backend;
 use crate::hub::{Hub, Lease};
 use crate::route::{Route, condition};
@@ -20,6 +22,8 @@ pub struct Shared {
     pub stats: Rc<Stats>,
     /// The keys that sign requests.
     pub keys: Keys,
+    /// Sessions with filters that ask, and what waits to be asked.
+    pub askers: Askers,
     /// The relays that may have to ask their backends for what a client has missed.
     pub ears: Rc<Ears>,
     /// What the operator has set.
@@ -54,8 +58,12 @@ pub struct Settings {
     pub sig_iss: String,
     /// The signing key as written, where a route names none.
     pub sig_key: Option<String>,
+    /// The key of GRIP proxies in front that are trusted.
+    pub upstream: Option<Upstream>,
     /// Largest request body, in bytes; bodies stream, so this is policy and not memory.
     pub request_body_bytes_max: u64,
     /// Log lines are JSON.
     pub json_log: bool,
+    /// Requests that HTTP filters make in a second.
+    pub filter_requests_per_s: u32,
 }

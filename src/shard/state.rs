@@ -19,6 +19,7 @@ use crate::hub::{Hub, registry};
 use crate::limits;
 use crate::parking::poll::Poll;
 use crate::parking::{self, Lot};
+use crate::proxy::askers::Askers;
 use crate::proxy::shared::{self, Shared};
 use crate::proxy::{Proxy, signing};
 use crate::route::Table;
@@ -93,6 +94,7 @@ impl Shard {
             hub: hub.clone(),
             backend,
             stats: stats.clone(),
+            askers: Askers::new(settings.proxy.filter_requests_per_s),
             settings: settings.proxy.clone(),
             ears: Rc::default(),
             keys: signing::Keys::new(PathBuf::new()),
@@ -126,6 +128,13 @@ impl Shard {
             Command::Publish(items) => {
                 self.hub.publish(&items, clock::now(), None);
             }
+            Command::PublishCounted(items, reply) => {
+                let mut receipts = Vec::with_capacity(items.len());
+                self.hub.publish(&items, clock::now(), Some(&mut receipts));
+                // Whoever asked may have gone, or waited long enough.
+                let _ = reply.send(receipts);
+            }
+            Command::Recover => self.hub.with(|registry| registry.recover()),
             Command::Routes(table) => self.proxy.set_table(table),
             Command::Snapshot(reply) => {
                 // Whoever asked may have gone.

@@ -6,12 +6,17 @@ mod harness;
 
 mod accepting;
 mod binary;
+mod chain;
 mod control;
+mod duplicates;
 mod headers;
 mod http_response;
 mod http_stream;
 mod limits;
+mod links;
 mod malformed;
+mod ordering;
+mod merging;
 mod reliable_websocket;
 mod routing;
 mod shutdown;

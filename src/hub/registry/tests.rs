@@ -1,5 +1,7 @@
 //! Tests of the registry's rules, with an outlet that records.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::*;
@@ -7,6 +9,7 @@ use crate::grip::format::{
     Action, CloseReason, MessageContent, ResponseBody, ResponseContent, StreamContent,
 };
 use crate::grip::instruction::{KeepAlive, KeepAliveMode};
+use crate::grip::item::Item;
 use crate::grip::message::MessageKind;
 use crate::hub::fanout::{Delivery, Then};
 use crate::hub::recorder::Recorder;

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::entry::Entry;
 use super::queue::NOWHERE;
+use crate::clock::Tick;
 
 /// Chains of one channel; past it the oldest goes. Whoever stands in one of so many has missed
 /// something anyway.
@@ -19,6 +20,8 @@ pub struct Room {
     pub items: usize,
     /// Bytes of these.
     pub bytes: usize,
+    /// Of what came since then nobody knows the order, but for what the ids say.
+    pub unsettled_since: Tick,
 }
 
 /// Entries in a row, each the successor of the one before it.
@@ -40,11 +43,13 @@ pub struct Ring {
     pub bytes: usize,
     /// An item without an id was released after all that was here, and nothing since: its place.
     pub interruption: u32,
+    /// The end of a chain had to go so soon that what is left may be older.
+    pub torn: bool,
 }
 
 impl Default for Ring {
     fn default() -> Ring {
-        Ring { chains: SmallVec::new(), items: 0, bytes: 0, interruption: NOWHERE }
+        Ring { chains: SmallVec::new(), items: 0, bytes: 0, interruption: NOWHERE, torn: false }
     }
 }
 
@@ -80,9 +85,9 @@ pub enum Position<'a> {
 pub enum Found<'a> {
     /// This entry.
     Next(&'a Entry, Place),
-    /// Nothing: it is the end of a chain, of the only one or of one of several.
+    /// Nothing: it is the end of a chain.
     End {
-        /// Whether it is the only chain.
+        /// Nothing else may come after it.
         only: bool,
     },
     /// It is not here.

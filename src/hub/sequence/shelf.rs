@@ -81,10 +81,10 @@ impl Shelf {
         let at = self.shelve(ring, channel, Some(entry.clone()), now);
         self.link(ring, at, entry);
         while ring.items > room.items || ring.bytes > room.bytes {
-            left.evicted += self.drop_oldest(ring);
+            left.evicted += self.drop_oldest(ring, room.unsettled_since);
         }
         if ring.chains.len() > CHAINS_MAX {
-            left.evicted += self.drop_chain(ring, 0);
+            left.evicted += self.drop_chain(ring, 0, room.unsettled_since);
         }
         left
     }
@@ -105,13 +105,14 @@ impl Shelf {
         self.take_interruption(ring);
         let mut cleared = 0;
         while !ring.chains.is_empty() {
-            cleared += self.drop_chain(ring, 0);
+            cleared += self.drop_chain(ring, 0, Tick(u64::MAX));
         }
+        ring.torn = false;
         cleared
     }
 
     /// Takes an entry out, and what comes before it in its chain. How many these were.
-    pub fn drop_upto(&mut self, ring: &mut Ring, at: u32) -> u64 {
+    pub fn drop_upto(&mut self, ring: &mut Ring, at: u32, unsettled_since: Tick) -> u64 {
         if ring.interruption == at {
             self.take_interruption(ring);
             return 0;
@@ -126,7 +127,7 @@ impl Shelf {
         let Some(chain) = chain else { return 0 };
         let mut dropped = 0;
         while self.kept.get(at).is_some() {
-            dropped += self.drop_first(ring, chain);
+            dropped += self.drop_first(ring, chain, unsettled_since);
         }
         dropped
     }
@@ -141,7 +142,9 @@ impl Shelf {
         });
         if let Some(at) = hinted.map(|hint| hint.at).or_else(|| self.place_of(ring, prev)) {
             let after = self.kept.get(at).map_or(NOWHERE, |kept| kept.after);
-            return self.next(after).unwrap_or(Found::End { only: ring.chains.len() == 1 });
+            return self
+                .next(after)
+                .unwrap_or(Found::End { only: ring.chains.len() == 1 && !ring.torn });
         }
         let starts = ring.chains.iter().map(|chain| chain.first);
         let mut starts = starts.filter(|&at| self.prev_is(at, prev));
@@ -231,7 +234,7 @@ impl Shelf {
     }
 
     /// Of the first entries of the chains the one that is here for the longest goes.
-    fn drop_oldest(&mut self, ring: &mut Ring) -> u64 {
+    fn drop_oldest(&mut self, ring: &mut Ring, unsettled_since: Tick) -> u64 {
         let number = |chain: &Chain| self.kept.get(chain.first).map(|kept| kept.number);
         let oldest = ring.chains.iter().enumerate().min_by_key(|(_, chain)| number(chain));
         let Some((oldest, _)) = oldest else {
@@ -239,19 +242,19 @@ impl Shelf {
             (ring.items, ring.bytes) = (0, 0);
             return 0;
         };
-        self.drop_first(ring, oldest)
+        self.drop_first(ring, oldest, unsettled_since)
     }
 
-    fn drop_chain(&mut self, ring: &mut Ring, chain: usize) -> u64 {
+    fn drop_chain(&mut self, ring: &mut Ring, chain: usize, unsettled_since: Tick) -> u64 {
         let Some(&Chain { last, .. }) = ring.chains.get(chain) else { return 0 };
         let mut dropped = 0;
         while self.kept.get(last).is_some() {
-            dropped += self.drop_first(ring, chain);
+            dropped += self.drop_first(ring, chain, unsettled_since);
         }
         dropped
     }
 
-    fn drop_first(&mut self, ring: &mut Ring, nth: usize) -> u64 {
+    fn drop_first(&mut self, ring: &mut Ring, nth: usize, unsettled_since: Tick) -> u64 {
         let Some(chain) = ring.chains.get_mut(nth) else { return 0 };
         let Some(kept) = self.kept.remove(chain.first) else { return 0 };
         ring.items -= 1;
@@ -260,7 +263,11 @@ impl Shelf {
         chain.first = kept.after;
         match self.kept.get_mut(kept.after) {
             Some(next) => next.before = NOWHERE,
-            None => drop(ring.chains.remove(nth)),
+            None => {
+                ring.chains.remove(nth);
+                ring.torn |= kept.at >= unsettled_since;
+                ring.torn &= !ring.chains.is_empty();
+            }
         }
         1
     }

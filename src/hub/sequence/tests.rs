@@ -1,6 +1,8 @@
 //! Each rule of the order, each bound, and the sequencer beside a naive one.
 
 mod bounds;
+mod naive;
+mod random;
 mod readers;
 
 use std::rc::Rc;

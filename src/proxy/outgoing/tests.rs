@@ -12,8 +12,10 @@ fn settings() -> Settings {
         debug: false,
         sig_iss: "pushpin".into(),
         sig_key: None,
+        upstream: None,
         request_body_bytes_max: u64::MAX,
         json_log: false,
+        filter_requests_per_s: 100,
     }
 }
 
