@@ -1,6 +1,8 @@
 //! The command line: `run` (the default), `check`, `publish`. Every flag of `run` is also an
 //! environment variable, `LINCHPIN_` and its name.
 
+mod messages;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -8,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::messages::MessageArgs;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::config::{logging, routes};
 use crate::limits;
@@ -123,6 +126,11 @@ pub struct RunArgs {
     #[arg(long, env = "LINCHPIN_SIG_ISS", default_value = "pushpin", value_name = "NAME")]
     sig_iss: String,
 
+    /// Key of GRIP proxies in front that are trusted, in the same forms (PEM of the public key):
+    /// who signs with its counterpart holds connections itself.
+    #[arg(long, env = "LINCHPIN_UPSTREAM_KEY", value_name = "KEY", hide_env_values = true)]
+    upstream_key: Option<String>,
+
     /// Say in error answers what went wrong behind them.
     #[arg(long, env = "LINCHPIN_DEBUG")]
     debug: bool,
@@ -219,6 +227,18 @@ pub struct RunArgs {
     )]
     connection_subscription_max: usize,
 
+    #[command(flatten)]
+    messages: MessageArgs,
+
+    /// Largest head of a request to the control API, in bytes.
+    #[arg(
+        long,
+        env = "LINCHPIN_CONTROL_HEAD_BYTES",
+        default_value_t = limits::CONTROL_HEAD_BYTES_MAX,
+        value_name = "BYTES"
+    )]
+    control_head_bytes: usize,
+
     /// Largest body of a publish, in bytes.
     #[arg(
         long,
@@ -287,12 +307,14 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--outbox-bytes", args.outbox_bytes, 1024),
         ("--waiting-items", args.waiting_items, 1),
         ("--waiting-bytes", args.waiting_bytes, 1),
+        ("--control-head-bytes", args.control_head_bytes, 64),
         ("--control-body-bytes", args.control_body_bytes, 1),
     ] {
         if value < least {
             problems.push(Problem::of(flag, format!("{value} is less than {least}")));
         }
     }
+    problems.extend(args.messages.contradiction().map(|(flag, why)| Problem::of(flag, why)));
     let (Some(http), true) = (http, problems.is_empty()) else { return Err(problems) };
     let routes = match (&args.routes, args.route.is_empty()) {
         (_, false) => RoutesFrom::Lines(args.route.clone()),
@@ -314,6 +336,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         json_log: args.log_format == LogFormat::Json,
         sig_key: args.sig_key.clone().filter(|key| !key.is_empty()),
         sig_iss: args.sig_iss.clone(),
+        upstream_key: args.upstream_key.clone().filter(|key| !key.is_empty()),
         debug: args.debug,
         connections_max: args.client_maxconn,
         refuse_at_capacity: args.at_capacity == AtCapacity::Refuse,
@@ -329,6 +352,8 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         waiting_items_max: args.waiting_items,
         waiting_bytes_max: args.waiting_bytes,
         subscriptions_max: args.connection_subscription_max,
+        messages: args.messages.messages(),
+        control_head_bytes_max: args.control_head_bytes,
         control_body_bytes_max: args.control_body_bytes,
         drain_ms: args.drain_timeout,
     })
@@ -370,6 +395,83 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_is_an_environment_variable() {
+        use clap::CommandFactory;
+        for flag in Cli::command().get_arguments().filter_map(clap::Arg::get_long) {
+            if matches!(flag, "help" | "version") {
+                continue;
+            }
+            let command = Cli::command();
+            let variable = command.get_arguments().find(|arg| arg.get_long() == Some(flag));
+            let variable = variable.and_then(clap::Arg::get_env).expect(flag);
+            let expected = format!("LINCHPIN_{}", flag.to_uppercase().replace('-', "_"));
+            assert_eq!(variable.to_str(), Some(&*expected));
+        }
+    }
+
+    #[test]
+    fn options_of_messages() {
+        let absent = parse(&[]).unwrap().messages;
+        assert_eq!((absent.id_cache_ttl_ms, absent.message_wait_ms), (60_000, 5_000));
+        assert_eq!((absent.ring_items_max, absent.ring_bytes_max), (256, 1024 * 1024));
+        assert_eq!((absent.ring_age_ms, absent.ring_total_bytes_max), (60_000, 64 * 1024 * 1024));
+        assert_eq!((absent.linger_ms, absent.update_on_first_subscription), (60_000, true));
+        assert_eq!((absent.rate, absent.hwm, absent.block_bytes), (None, None, 0));
+        let words = "--id-cache-ttl 1 --message-wait 2 --ring-items 3 --ring-bytes 4 --ring-age 5 \
+             --ring-total-bytes 6 --subscription-linger 7 --update-on-first-subscription false \
+             --message-rate 8 --message-hwm 9 --message-block-size 10";
+        let given = parse(&words.split_whitespace().collect::<Vec<_>>()).unwrap().messages;
+        let expected = crate::config::messages::Messages {
+            id_cache_ttl_ms: 1000,
+            message_wait_ms: 2,
+            ring_items_max: 3,
+            ring_bytes_max: 4,
+            ring_age_ms: 5000,
+            ring_total_bytes_max: 6,
+            linger_ms: 7000,
+            update_on_first_subscription: false,
+            rate: Some(8),
+            hwm: Some(9),
+            block_bytes: 10,
+        };
+        assert_eq!(given, expected);
+        let off = "--id-cache-ttl 0 --ring-items 0 --message-rate 0 --message-hwm 0";
+        let off = parse(&off.split_whitespace().collect::<Vec<_>>()).unwrap().messages;
+        assert_eq!((off.id_cache_ttl_ms, off.ring_items_max, off.rate), (0, 0, None));
+        for endless in ["--id-cache-ttl", "--ring-age", "--subscription-linger"] {
+            parse(&[endless, "18446744073709551615"]).unwrap();
+        }
+    }
+
+    #[test]
+    fn options_of_messages_that_mean_nothing() {
+        for (words, text) in [
+            (
+                ["--message-hwm", "1"],
+                "--message-hwm: needs --message-rate: without it nothing waits",
+            ),
+            (
+                ["--message-block-size", "1"],
+                "--message-block-size: needs --message-rate: without it nothing is counted in blocks",
+            ),
+            (["--control-head-bytes", "63"], "--control-head-bytes: 63 is less than 64"),
+            (["--control-body-bytes", "0"], "--control-body-bytes: 0 is less than 1"),
+        ] {
+            let problems = parse(&words).unwrap_err();
+            let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            assert_eq!(texts, [text]);
+        }
+        for (flag, value) in [
+            ("--message-wait", "-1"),
+            ("--message-rate", "4294967296"),
+            ("--update-on-first-subscription", "yes"),
+            ("--ring-items", "many"),
+        ] {
+            assert!(Cli::try_parse_from(["linchpin", flag, value]).is_err(), "{flag} {value}");
+        }
     }
 
     #[test]

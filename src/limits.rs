@@ -71,6 +71,10 @@ pub const LAST_IDS_MAX: usize = 1_000_000;
 pub const SUBSCRIPTION_LINGER_MS: u64 = 60_000;
 /// Items that wait for a session whose backend or filter is being asked (specification, GRIP 3.3).
 pub const QUEUED_ITEMS_MAX: usize = 100;
+/// A next link is polled at most so often (specification, GRIP 3.4).
+pub const POLL_MS_MIN: u64 = 100;
+/// Bytes that a client which catches up is sent before it must have read them.
+pub const CATCH_UP_BYTES_MAX: usize = 32 * 1024;
 /// The backend is asked again so long after the first subscription of a channel (GRIP 5.6).
 pub const FIRST_SUBSCRIPTION_MS: u64 = 1_000;
 /// Filters that one subscription may name (specification, GRIP 1.4).
@@ -94,6 +98,17 @@ pub const KEEP_ALIVE_JITTER_MS: u64 = 999;
 pub const CONTROL_HEAD_BYTES_MAX: usize = 10_000;
 /// See [`CONTROL_HEAD_BYTES_MAX`].
 pub const CONTROL_BODY_BYTES_MAX: usize = 1_000_000;
+/// How long a publisher waits for a shard whose mailbox is full.
+pub const PUBLISH_WAIT_MS: u64 = 5_000;
+/// How long a publisher that asked for receipts waits for what the shards say.
+pub const RECEIPT_WAIT_MS: u64 = 2_000;
+/// Default time for which ids of published items are remembered, in seconds (option
+/// `--id-cache-ttl`); 0 remembers none.
+pub const ID_CACHE_TTL_S_DEFAULT: u64 = 60;
+/// Ids that are remembered at once; past it the oldest is forgotten early, and counted.
+pub const ID_CACHE_ENTRIES_MAX: usize = 1_000_000;
+/// Bytes that remembered ids may keep; past it the same.
+pub const ID_CACHE_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Control API: connections served at once; further ones wait in the backlog.
 pub const CONTROL_CONNECTIONS_MAX: usize = 128;
 /// Bytes of its next requests that a held client may send ahead.

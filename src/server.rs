@@ -251,12 +251,13 @@ async fn control_thread(
     let listener = tokio::net::TcpListener::from_std(control)?;
     let stats = Rc::new(Stats::default());
     let api = publish::http::Settings {
+        head_bytes_max: settings.control_head_bytes_max,
         body_bytes_max: settings.control_body_bytes_max,
         drain_ms: settings.drain_ms,
         ..Default::default()
     };
     let (stop, stopping) = watch::channel(false);
-    let publisher = Publisher::new(mailboxes.to_vec());
+    let publisher = Publisher::new(mailboxes.to_vec(), settings.for_publisher(), stats.clone());
     let serving = publish::http::serve(listener, publisher, api, stats.clone(), stopping);
     let serving = tokio::task::spawn_local(serving);
     let mut terminate = signal(SignalKind::terminate())?;

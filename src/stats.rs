@@ -106,6 +106,10 @@ counters! {
     publishes_refused,
     /// Publish requests refused as invalid.
     publishes_invalid,
+    /// Items dropped because their id had been published to their channel shortly before.
+    items_duplicate,
+    /// Ids of items that were forgotten before their time, because too many were remembered.
+    ids_forgotten_early,
     /// Accepts that failed (out of descriptors, for example).
     accept_failures,
     /// Clients that were refused because there was no room, or no descriptor.

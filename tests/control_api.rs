@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use linchpin::limits;
 use linchpin::publish::http::{Settings, serve};
-use linchpin::publish::publisher::Publisher;
-use linchpin::shard::mailbox::{Command, Inbox, Mailbox, mailbox};
+use linchpin::publish::publisher::{self, Publisher};
+use linchpin::shard::mailbox::{Command, Inbox, Mailbox, Receipt, mailbox};
 use linchpin::stats::Stats;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -36,8 +36,9 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mailbox, inbox) = mailbox();
-        let publisher = Publisher::with_wait(vec![mailbox.clone()], 50);
         let stats = Rc::new(Stats::default());
+        let waits = publisher::Settings { wait_ms: 50, receipt_ms: 50, ..Default::default() };
+        let publisher = Publisher::new(vec![mailbox.clone()], waits, Rc::clone(&stats));
         let (stop, stopped) = watch::channel(false);
         let serving = serve(listener, publisher, settings, Rc::clone(&stats), stopped);
         Api { address, mailbox, inbox, stats, stop, served: tokio::task::spawn_local(serving) }
@@ -184,6 +185,21 @@ fn refused_for_the_framing() {
                 "Request body exceeded Content-Length.\n",
             ),
             (
+                "POST /publish/ HTTP/1.1\r\nContent-Length: 2147483648\r\n\r\n{}",
+                "400 Bad Request",
+                "Bad Content-Length.\n",
+            ),
+            (
+                "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "411 Length Required",
+                "Request requires Content-Length.\n",
+            ),
+            (
+                "PATCH /nowhere HTTP/1.1\r\n\r\n",
+                "411 Length Required",
+                "Request requires Content-Length.\n",
+            ),
+            (
                 "POST /publish/ HTTP/1.1\r\nContent-Length: 12\r\nTransfer-Encoding: chunked\r\n\r\n{\"items\":[]}",
                 "400 Bad Request",
                 "Request has both Content-Length and Transfer-Encoding.\n",
@@ -198,7 +214,7 @@ fn refused_for_the_framing() {
         }
         let old = api.exchange(b"POST / HTTP/1.0\r\n\r\n").await;
         assert!(old.starts_with("HTTP/1.0 411 Length Required\r\n"), "{old}");
-        assert_eq!(api.stats.requests_malformed.get(), 12);
+        assert_eq!(api.stats.requests_malformed.get(), 15);
         assert!(api.published().is_empty());
     });
 }
@@ -265,12 +281,161 @@ fn accept_then_path_then_method() {
 }
 
 #[test]
-fn recover_says_that_it_does_nothing() {
+fn recover_is_told_to_the_shards() {
+    local(async {
+        let mut api = Api::start().await;
+        let text = answer("200 OK", "Updated\n");
+        // The body is ignored.
+        assert_eq!(api.exchange(&post("/recover", "", "whatever")).await, text);
+        let json = answer("200 OK", "{\"message\":\"Updated\"}\n")
+            .replace("text/plain", "application/json");
+        let accept = "Accept: application/json\r\n";
+        assert_eq!(api.exchange(&post("/recover/", accept, "")).await, json);
+        for _ in 0..2 {
+            assert!(matches!(api.inbox.try_recv(), Some(Command::Recover)));
+        }
+        // After what was published before it on the same connection, and before what comes after.
+        let ahead = [
+            post("/publish", "", &item("1")),
+            post("/recover", "", ""),
+            post("/publish", "", &item("2")),
+        ];
+        let published = answer("200 OK", "Published\n");
+        let expected = [published.as_str(), &text, &published].concat();
+        assert_eq!(api.exchange(&ahead.concat()).await, expected);
+        assert!(matches!(api.inbox.try_recv(), Some(Command::Publish(_))));
+        assert!(matches!(api.inbox.try_recv(), Some(Command::Recover)));
+        assert_eq!(api.published(), [["2"]]);
+        // Without a length it is refused, although it has no body.
+        let refused = last_answer("411 Length Required", "Request requires Content-Length.\n");
+        assert_eq!(api.exchange(b"POST /recover HTTP/1.1\r\n\r\n").await, refused);
+        for _ in 0..limits::MAILBOX_COMMANDS_MAX {
+            api.mailbox.send(Command::Drain, 0).await.unwrap();
+        }
+        let busy = answer(
+            "503 Service Unavailable",
+            "not accepted: a worker does not keep up (waited 50 ms)\n",
+        );
+        assert_eq!(api.exchange(&post("/recover", "", "")).await, busy);
+    });
+}
+
+const ASK: &str = "/publish/?receipt=1";
+const JSON: &str = "Accept: application/json\r\n";
+
+/// A shard that answers each publish so, if it is asked; what it was given.
+fn shard(mut inbox: Inbox, receipt: Receipt) -> JoinHandle<Vec<String>> {
+    tokio::task::spawn_local(async move {
+        let mut channels = Vec::new();
+        while let Some(command) = inbox.recv().await {
+            let items = match command {
+                Command::PublishCounted(items, reply) => {
+                    let _ = reply.send(vec![receipt; items.len()]);
+                    items
+                }
+                Command::Publish(items) => items,
+                Command::Drain => break,
+                _ => panic!("not a publish"),
+            };
+            channels.extend(items.iter().map(|item| item.channel.as_str().to_owned()));
+        }
+        channels
+    })
+}
+
+#[test]
+fn receipts_are_told_in_the_order_of_the_requests() {
+    local(async {
+        let mut api = Api::start().await;
+        let inbox = std::mem::replace(&mut api.inbox, mailbox().1);
+        let receipt = Receipt { matched: 3, queued: 2, refused: 1, waiting: false };
+        let shard = shard(inbox, receipt);
+        let with_id = r#"{"items":[{"channel":"c","id":"7","formats":{"x":1}},
+            {"channel":"c","id":"7","formats":{"x":1}}]}"#;
+        let ahead = [
+            post("/publish", JSON, &item("1")),
+            post(ASK, JSON, &item("2")),
+            post("/publish?receipt=1", JSON, with_id),
+            post("/publish", "", &item("3")),
+            post(ASK, JSON, r#"{"items":[]}"#),
+        ];
+        let json = |body: &str| answer("200 OK", body).replace("text/plain", "application/json");
+        let figures = r#""matched":3,"queued":2,"refused":1,"state":"delivered"}"#;
+        let expected = [
+            json("{\"message\":\"Published\"}\n"),
+            json(&format!(
+                "{{\"message\":\"Published\",\"complete\":true,\"items\":\
+                 [{{\"channel\":\"2\",{figures}]}}\n"
+            )),
+            json(&format!(
+                "{{\"message\":\"Published\",\"complete\":true,\"items\":\
+                 [{{\"channel\":\"c\",\"id\":\"7\",{figures},\
+                 {{\"channel\":\"c\",\"id\":\"7\",\"matched\":0,\"queued\":0,\"refused\":0,\
+                 \"state\":\"duplicate\"}}]}}\n"
+            )),
+            answer("200 OK", "Published\n"),
+            json("{\"message\":\"Published\",\"complete\":true,\"items\":[]}\n"),
+        ];
+        assert_eq!(api.exchange(&ahead.concat()).await, expected.concat());
+        api.mailbox.send(Command::Drain, 1000).await.unwrap();
+        assert_eq!(in_time(shard).await.unwrap(), ["1", "2", "c", "3"]);
+        assert_eq!(api.stats.items_received.get(), 5);
+        assert_eq!(api.stats.items_duplicate.get(), 1);
+    });
+}
+
+#[test]
+fn a_shard_that_does_not_answer_is_said() {
     local(async {
         let api = Api::start().await;
-        let expected =
-            answer("501 Not Implemented", "Not Implemented: recovery is not built yet.\n");
-        assert_eq!(api.exchange(&post("/recover", "", "")).await, expected);
+        let answered = api.exchange(&post(ASK, JSON, &item("a"))).await;
+        assert!(answered.starts_with("HTTP/1.1 200 OK\r\n"), "{answered}");
+        assert!(answered.contains("\"complete\":false"), "{answered}");
+    });
+}
+
+#[test]
+fn receipts_that_cannot_be_told_publish_nothing() {
+    local(async {
+        let mut api = Api::start().await;
+        let text = answer(
+            "406 Not Acceptable",
+            "Not Acceptable. Receipts are supported as application/json only.\n",
+        );
+        for accept in ["", "Accept: text/plain\r\n", "Accept: */*\r\n"] {
+            assert_eq!(api.exchange(&post(ASK, accept, &item("a"))).await, text, "{accept}");
+        }
+        let get = format!("GET {ASK} HTTP/1.1\r\n\r\n");
+        assert!(api.exchange(get.as_bytes()).await.starts_with("HTTP/1.1 405 "));
+        let bad = api.exchange(&post(ASK, JSON, "{}")).await;
+        assert!(bad.ends_with("Invalid format: object does not contain 'items'\n"), "{bad}");
+        for path in
+            ["/publish?receipt=0", "/publish?receipt=1&x", "/recover?receipt=1", "/?receipt=1"]
+        {
+            let answered = api.exchange(&post(path, JSON, &item("a"))).await;
+            assert_eq!(answered, answer("404 Not Found", "Not Found\n"), "{path}");
+        }
+        assert!(api.published().is_empty());
+        for _ in 0..limits::MAILBOX_COMMANDS_MAX {
+            api.mailbox.send(Command::Drain, 0).await.unwrap();
+        }
+        let busy = api.exchange(&post(ASK, JSON, &item("a"))).await;
+        assert!(busy.starts_with("HTTP/1.1 503 "), "{busy}");
+        assert_eq!(api.stats.items_received.get(), 0);
+    });
+}
+
+#[test]
+fn a_duplicate_is_told_as_published() {
+    local(async {
+        let mut api = Api::start().await;
+        let body = r#"{"items":[{"channel":"c","id":"","formats":{"x":1}}]}"#;
+        let published = answer("200 OK", "Published\n");
+        for _ in 0..2 {
+            assert_eq!(api.exchange(&post("/publish", "", body)).await, published);
+        }
+        assert_eq!(api.published(), [["c"]]);
+        assert_eq!(api.stats.items_duplicate.get(), 1);
     });
 }
 
@@ -282,6 +447,9 @@ fn bodies_that_are_no_items() {
             ("x", "Body is not valid JSON.\n"),
             ("", "Body is not valid JSON.\n"),
             ("1", "Body is not valid JSON.\n"),
+            ("null", "Body is not valid JSON.\n"),
+            (r#"{"items":[]} x"#, "Body is not valid JSON.\n"),
+            (r#"{"items":[],}"#, "Body is not valid JSON.\n"),
             ("[]", "Invalid format.\n"),
             ("{}", "Invalid format: object does not contain 'items'\n"),
             (r#"{"items":1}"#, "Invalid format: object contains 'items' with wrong type\n"),
@@ -363,6 +531,85 @@ fn continue_is_told_before_the_body() {
         expect(&mut stream, "HTTP/1.1 100 Continue\r\n\r\n").await;
         stream.write_all(body).await.unwrap();
         expect(&mut stream, &answer("200 OK", "Published\n")).await;
+        assert_eq!(api.published(), [["a"]]);
+    });
+}
+
+#[test]
+fn continue_is_told_only_to_whom_it_helps() {
+    local(async {
+        let api = Api::start().await;
+        let expect = "Expect: 100-continue\r\n";
+        let published = answer("200 OK", "Published\n");
+        // Without a body, too: the client waits.
+        let told = api.exchange(&post("/recover", expect, "")).await;
+        assert_eq!(
+            told,
+            "HTTP/1.1 100 Continue\r\n\r\n".to_owned() + &answer("200 OK", "Updated\n")
+        );
+        // HTTP/1.0 knows no such answer.
+        let old = post("/publish", expect, r#"{"items":[]}"#);
+        let old = String::from_utf8(old).unwrap().replace("HTTP/1.1", "HTTP/1.0");
+        let expected = last_answer("200 OK", "Published\n").replace("HTTP/1.1", "HTTP/1.0");
+        assert_eq!(api.exchange(old.as_bytes()).await, expected);
+        // Who is refused need not go on.
+        let large = format!("POST /publish HTTP/1.1\r\n{expect}Content-Length: 1000001\r\n\r\n");
+        let refused = last_answer("400 Bad Request", "Request body too large.\n");
+        assert_eq!(api.exchange(large.as_bytes()).await, refused);
+        assert_eq!(
+            api.exchange(&post("/publish", "Expect: else\r\n", r#"{"items":[]}"#)).await,
+            published
+        );
+    });
+}
+
+#[test]
+fn heads_and_bodies_at_and_over_their_limits() {
+    local(async {
+        let settings = Settings { head_bytes_max: 100, body_bytes_max: 50, ..Settings::default() };
+        let api = Api::start_with(settings).await;
+        let head = |bytes: usize| {
+            let start = "GET / HTTP/1.1\r\nA: ";
+            format!("{start}{}\r\n\r\n", "a".repeat(bytes - start.len() - 4))
+        };
+        let greeting = answer("200 OK", "linchpin API\n");
+        assert_eq!(api.exchange(head(100).as_bytes()).await, greeting);
+        let large = last_answer("400 Bad Request", "Request header too large.\n");
+        assert_eq!(api.exchange(head(101).as_bytes()).await, large);
+        // As soon as so much has come without an end.
+        let mut stream = api.connect().await;
+        stream.write_all(&head(200).as_bytes()[..100]).await.unwrap();
+        assert_eq!(read_all(&mut stream).await, large);
+        let body = |bytes: usize| post("/publish", "", &format!("{:bytes$}", r#"{"items":[]}"#));
+        assert_eq!(api.exchange(&body(50)).await, answer("200 OK", "Published\n"));
+        let large = last_answer("400 Bad Request", "Request body too large.\n");
+        assert_eq!(api.exchange(&body(51)).await, large);
+        assert_eq!(api.stats.requests_malformed.get(), 3);
+    });
+}
+
+#[test]
+fn what_is_lenient() {
+    local(async {
+        let mut api = Api::start().await;
+        let greeting = answer("200 OK", "linchpin API\n");
+        for request in [
+            "GET / HTTP/1.1\nAccept: */*\n\n",
+            "GET / HTTP/1.1\r\nthere is no colon\r\n\r\n",
+            "get / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+            "\r\n\nGET / HTTP/1.1\r\n\r\n",
+        ] {
+            assert_eq!(api.exchange(request.as_bytes()).await, greeting, "{request}");
+        }
+        // Who announced no body may send anything before the end.
+        let extra = api.exchange(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\nextra").await;
+        assert_eq!(extra, last_answer("200 OK", "linchpin API\n"));
+        // Neither the type of the body nor credentials are looked at.
+        let headers = "Content-Type: text/html\r\nAuthorization: Bearer x\r\n";
+        let published = answer("200 OK", "Published\n");
+        assert_eq!(api.exchange(&post("/publish", headers, &item("a"))).await, published);
+        let bom = "\u{feff} {\"items\":[]}\n\n";
+        assert_eq!(api.exchange(&post("/publish", "", bom)).await, published);
         assert_eq!(api.published(), [["a"]]);
     });
 }

@@ -39,7 +39,7 @@ fn api() -> (String, impl FnOnce() -> Vec<String>) {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             told.send(listener.local_addr().unwrap()).unwrap();
             let (mailbox, mut inbox) = mailbox();
-            let publisher = Publisher::new(vec![mailbox]);
+            let publisher = Publisher::new(vec![mailbox], Default::default(), Default::default());
             let stats = Rc::new(Stats::default());
             serve(listener, publisher, Settings::default(), stats, stopped).await;
             let mut items = Vec::new();

@@ -66,6 +66,9 @@ impl Simulation {
             subscriptions_max: SUBSCRIPTIONS_MAX,
             slice,
             seed: Some(seed),
+            linger_ms: 0,
+            ring_items_max: 0,
+            update_on_first_subscription: false,
             ..Settings::default()
         };
         Simulation {

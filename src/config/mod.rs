@@ -1,5 +1,6 @@
 //! What the operator has set, from what was typed; the routes; the log.
 
 pub mod logging;
+pub mod messages;
 pub mod routes;
 pub mod settings;

@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::messages::Messages;
 use crate::backend;
 use crate::http;
 use crate::hub::registry;
 use crate::limits;
 use crate::parking;
+use crate::proxy::upstream::Upstream;
 use crate::proxy::{shared, signing};
+use crate::publish::publisher;
 use crate::shard::state as shard;
 use crate::tls::client::ClientTls;
 
@@ -68,6 +71,8 @@ pub struct Settings {
     pub sig_key: Option<String>,
     /// Issuer for `Grip-Sig`.
     pub sig_iss: String,
+    /// The key of GRIP proxies in front that are trusted, as written.
+    pub upstream_key: Option<String>,
     /// Informative error bodies.
     pub debug: bool,
     /// Client connections at once, over all threads.
@@ -92,6 +97,10 @@ pub struct Settings {
     pub waiting_bytes_max: usize,
     /// Channels of one connection.
     pub subscriptions_max: usize,
+    /// How published items are ordered, remembered and held back.
+    pub messages: Messages,
+    /// Largest head of a request to the control API, in bytes.
+    pub control_head_bytes_max: usize,
     /// Largest body of a publish, in bytes.
     pub control_body_bytes_max: usize,
     /// Time to finish when stopping, in milliseconds.
@@ -101,10 +110,24 @@ pub struct Settings {
 impl Settings {
     /// What can be found out before anything starts.
     #[must_use]
-    pub fn check(&self) -> Option<Problem> {
-        let key = self.sig_key.as_ref()?;
-        let error = signing::Keys::new(PathBuf::new()).check(key).err()?;
-        Some(Problem::of("--sig-key", error.to_string()))
+    pub fn check(&self) -> Vec<Problem> {
+        let sign = self.sig_key.as_ref().and_then(|key| {
+            let error = signing::Keys::new(PathBuf::new()).check(key).err()?;
+            Some(Problem::of("--sig-key", error.to_string()))
+        });
+        let upstream = self.upstream().and_then(Result::err);
+        sign.into_iter().chain(upstream).collect()
+    }
+
+    fn upstream(&self) -> Option<Result<Upstream, Problem>> {
+        let read = Upstream::read(self.upstream_key.as_ref()?, Path::new(""));
+        Some(read.map_err(|error| Problem::of("--upstream-key", error.to_string())))
+    }
+
+    /// What the publisher is told.
+    #[must_use]
+    pub fn for_publisher(&self) -> publisher::Settings {
+        self.messages.for_publisher()
     }
 
     /// What every shard is told.
@@ -117,12 +140,15 @@ impl Settings {
             handshake_ms: self.handshake_ms,
             drain_ms: self.drain_ms,
             http: http::Settings { head_bytes_max: self.head_bytes_max, ..Default::default() },
-            hub: registry::Settings {
-                subscriptions_max: self.subscriptions_max,
-                waiting_items_max: self.waiting_items_max,
-                waiting_bytes_max: self.waiting_bytes_max,
-                ..Default::default()
-            },
+            hub: self.messages.for_shard(
+                self.workers,
+                registry::Settings {
+                    subscriptions_max: self.subscriptions_max,
+                    waiting_items_max: self.waiting_items_max,
+                    waiting_bytes_max: self.waiting_bytes_max,
+                    ..Default::default()
+                },
+            ),
             parking: parking::Settings {
                 outbox_bytes_max: self.outbox_bytes_max,
                 read_ahead_bytes_max: limits::READ_AHEAD_BYTES_MAX,
@@ -131,6 +157,8 @@ impl Settings {
                 debug: self.debug,
                 sig_iss: self.sig_iss.clone(),
                 sig_key: self.sig_key.clone(),
+                // One that cannot be used has prevented the start.
+                upstream: self.upstream().and_then(Result::ok),
                 request_body_bytes_max: self.request_body_bytes_max,
                 json_log: self.json_log,
             },

@@ -1,25 +1,24 @@
 //! From an item to its subscribers, a slice at a time.
 //!
-//! [`publish`] puts an item down beside the subscribers of its channel; [`slice`] delivers what
-//! waits, at most so many subscribers at once, so that a channel with a hundred thousand of them
-//! delays nobody else by more than a slice. Lists take turns. A subscriber whose turn it is gets
-//! all that waits for it, of all its channels, in the order in which it was published and in one
-//! write. Called by `registry`.
+//! `intake` puts an item down beside the subscribers of its channel; [`slice`] delivers what waits,
+//! at most so many subscribers at once, so that a channel with a hundred thousand of them delays
+//! nobody else by more than a slice. Lists take turns. A subscriber whose turn it is gets all that
+//! waits for it, of all its channels, in the order in which it was published and in one write.
+//! Called by `registry`.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::channels::{ChannelIndex, Subscriber};
-use super::fanout::{Effect, Fanout, Receipt, Receivers, Then};
+use super::fanout::{Effect, Fanout, Then};
+use super::offers::{Flow, Offers, want};
 use super::seats::Seats;
 use super::slab::SessionId;
-use super::waiting::{Backlog, Nothing, Step, Waiting};
+use super::waiting::{Backlog, Load, Step, Waiting};
 use crate::clock::Tick;
-use crate::grip::item::Item;
 use crate::session::http::StreamFraming;
 use crate::session::{Hold, Mode};
 
@@ -41,60 +40,26 @@ impl Broadcasts {
     pub fn is_empty(&self) -> bool {
         self.turns.is_empty()
     }
-}
 
-/// Puts all items down for the subscribers that their channels have now.
-pub fn publish(
-    seats: &mut Seats,
-    broadcasts: &mut Broadcasts,
-    items: &[Arc<Item>],
-    mut receipts: Option<&mut Vec<Receipt>>,
-) -> Receivers {
-    let mut receivers = Receivers::default();
-    for item in items {
-        let mut receipt = Receipt::default();
-        if let Some(channel) = seats.channel(&item.channel) {
-            for (mode, has) in [
-                (Mode::Response, item.http_response.is_some()),
-                (Mode::Stream, item.http_stream.is_some()),
-                (Mode::Socket, item.ws_message.is_some()),
-            ] {
-                let count = seats.subscribers(channel, mode).len() as u64;
-                if !has || count == 0 {
-                    continue;
-                }
-                receipt.matched += count;
-                match Step::of(item, mode) {
-                    Ok(step) => {
-                        receipt.queued += count;
-                        put_down(seats, broadcasts, channel, mode, step);
-                    }
-                    Err(Nothing::ForThisMode) => {}
-                    Err(Nothing::Unsendable) => receipt.refused += count,
-                }
-            }
-        }
-        receivers.matched += receipt.matched;
-        receivers.refused += receipt.refused;
-        let matched = receipt.matched;
-        tracing::debug!("publish channel={} receivers={matched}", item.channel.as_str());
-        if let Some(receipts) = &mut receipts {
-            receipts.push(receipt);
+    /// Lets an item wait for the subscribers of a channel.
+    pub fn put(&mut self, seats: &mut Seats, channel: ChannelIndex, mode: Mode, load: Load) {
+        let Broadcasts { turns, backlog } = self;
+        if seats.channels().wait(channel, mode, |nth| backlog.parcel(load, nth)) {
+            turns.push_back((channel, mode));
         }
     }
-    receivers
-}
 
-fn put_down(
-    seats: &mut Seats,
-    broadcasts: &mut Broadcasts,
-    channel: ChannelIndex,
-    mode: Mode,
-    step: Step,
-) {
-    let Broadcasts { turns, backlog } = broadcasts;
-    if seats.channels().wait(channel, mode, |nth| backlog.parcel(step, nth)) {
-        turns.push_back((channel, mode));
+    /// What all that waits costs.
+    #[must_use]
+    pub fn cost(&self, seats: &Seats) -> u64 {
+        let cost = |&(channel, mode): &(ChannelIndex, Mode)| {
+            let subscribers = seats.subscribers(channel, mode).len() as u64;
+            seats.waiting(channel, mode).map_or(0, |waiting| {
+                let left = (waiting.cursor as u64).min(subscribers);
+                waiting.cost() * left
+            })
+        };
+        self.turns.iter().map(cost).sum()
     }
 }
 
@@ -157,7 +122,11 @@ impl Pass<'_, '_> {
         }
     }
 
-    fn serve(&mut self, Subscriber { id, upto, .. }: Subscriber) {
+    fn serve(&mut self, subscriber: Subscriber) {
+        let Subscriber { id, upto, .. } = subscriber;
+        if subscriber.is_special() {
+            return self.offer(id, upto, subscriber.nth() as usize);
+        }
         if !self.others && self.serve_alone(id) {
             return;
         }
@@ -166,25 +135,26 @@ impl Pass<'_, '_> {
             Hold::Response { .. } => return self.answer(id, upto),
             Hold::Stream { framing, .. } => *framing,
             Hold::Socket(_) => StreamFraming::Silent, // it has no payloads
-            Hold::Muted { .. } => return,
+            Hold::Asking { .. } | Hold::Muted { .. } => return,
         };
         if self.others && self.fanout.seats.subscriptions(id).len() > 1 {
             return self.serve_from_all(id, upto, framing);
         }
-        let steps = self.waiting.after(upto).map(|parcel| &parcel.step);
-        perform(self.fanout, id, framing, self.now, steps);
+        let loads = self.waiting.after(upto).map(|parcel| &parcel.load);
+        perform(self.fanout, id, framing, self.now, loads);
     }
 
     /// The usual case, without detours: a single message waits, and on no other list anything.
     /// Whether it is that case.
     fn serve_alone(&mut self, id: SessionId) -> bool {
         let Pass { fanout, waiting, now, .. } = self;
-        let piece = match waiting.only() {
-            Some(Step::Frame(frame)) => {
+        let Some(load) = waiting.only() else { return false };
+        let piece = match &load.step {
+            Step::Frame(frame) => {
                 fanout.seats.touched(id, *now);
                 frame
             }
-            Some(Step::Payload { raw, chunk }) => match fanout.seats.touched(id, *now) {
+            Step::Payload { raw, chunk } => match fanout.seats.touched(id, *now) {
                 Some(Hold::Stream { framing: StreamFraming::Chunked, .. }) => chunk,
                 Some(Hold::Stream { framing: StreamFraming::Raw, .. }) => raw,
                 _ => return true,
@@ -192,9 +162,47 @@ impl Pass<'_, '_> {
             _ => return false,
         };
         if !piece.is_empty() {
+            fanout.cost += u64::from(load.cost);
             fanout.send(id, piece);
         }
         true
+    }
+
+    /// A session for which items are looked at one by one.
+    fn offer(&mut self, id: SessionId, upto: u32, nth: usize) {
+        if !self.others || self.fanout.seats.subscriptions(id).len() == 1 {
+            let mut offers = Offers::new(self.fanout, id, self.now);
+            for parcel in self.waiting.after(upto) {
+                if offers.offer(nth, &parcel.load) == Flow::Stop {
+                    return;
+                }
+            }
+            offers.flush();
+            return;
+        }
+        let mut loads: Vec<(u64, usize, Load)> = Vec::new();
+        let own = self.waiting.after(upto);
+        loads.extend(own.map(|parcel| (parcel.order, nth, parcel.load.clone())));
+        for (channel, place) in self.elsewhere(id) {
+            let channels = self.fanout.seats.channels();
+            let Some(newest) = channels.waiting(channel, self.mode).map(|w| w.newest()) else {
+                continue;
+            };
+            let Some(before) = channels.note(channel, self.mode, place, newest) else { continue };
+            if let Some(waiting) = channels.waiting(channel, self.mode) {
+                let nth = before.nth() as usize;
+                let theirs = waiting.after(before.upto);
+                loads.extend(theirs.map(|parcel| (parcel.order, nth, parcel.load.clone())));
+            }
+        }
+        loads.sort_unstable_by_key(|(order, ..)| *order);
+        let mut offers = Offers::new(self.fanout, id, self.now);
+        for (_, nth, load) in &loads {
+            if offers.offer(*nth, load) == Flow::Stop {
+                return;
+            }
+        }
+        offers.flush();
     }
 
     /// Something waits for other lists too, and this session may be on them: what waits there
@@ -203,16 +211,16 @@ impl Pass<'_, '_> {
         let subscriptions = self.fanout.seats.subscriptions(id).iter();
         subscriptions
             .filter(|subscription| subscription.channel != self.channel)
-            .map(|subscription| (subscription.channel, subscription.place))
+            .map(|subscription| (subscription.channel, subscription.place()))
             .collect()
     }
 
     /// All that waits for this session goes out now, in the order in which it was published.
     fn serve_from_all(&mut self, id: SessionId, upto: u32, framing: StreamFraming) {
-        let mut steps: Vec<(u64, Step)> = Vec::new();
+        let mut loads: Vec<(u64, Load)> = Vec::new();
         let mut take = |waiting: &Waiting, upto| {
             let parcels = waiting.after(upto);
-            steps.extend(parcels.map(|parcel| (parcel.order, parcel.step.clone())));
+            loads.extend(parcels.map(|parcel| (parcel.order, parcel.load.clone())));
         };
         take(&self.waiting, upto);
         for (channel, place) in self.elsewhere(id) {
@@ -225,8 +233,8 @@ impl Pass<'_, '_> {
                 take(waiting, before.upto);
             }
         }
-        steps.sort_unstable_by_key(|(order, _)| *order);
-        perform(self.fanout, id, framing, self.now, steps.iter().map(|(_, step)| step));
+        loads.sort_unstable_by_key(|(order, _)| *order);
+        perform(self.fanout, id, framing, self.now, loads.iter().map(|(_, load)| load));
     }
 
     /// A long-poll takes the first that waits for it, of all its channels.
@@ -254,7 +262,11 @@ impl Pass<'_, '_> {
                 }
             }
         }
+        if self.waiting.hints_after(upto) {
+            want(self.fanout.seats, self.fanout.effects, id, true);
+        }
         if let Some((_, Some(bytes))) = first {
+            self.fanout.cost += 1;
             self.fanout.finish(id, &bytes, Then::after(reply.persistent));
         }
     }
@@ -267,12 +279,12 @@ fn perform<'s>(
     id: SessionId,
     framing: StreamFraming,
     now: Tick,
-    steps: impl Iterator<Item = &'s Step>,
+    loads: impl Iterator<Item = &'s Load>,
 ) {
     let mut pieces: SmallVec<[&Bytes; 8]> = SmallVec::new();
     let mut touched = false;
-    for step in steps {
-        let piece = match step {
+    for load in loads {
+        let piece = match &load.step {
             Step::Payload { raw, chunk } => match framing {
                 StreamFraming::Chunked => Some(chunk),
                 StreamFraming::Raw => Some(raw),
@@ -295,8 +307,9 @@ fn perform<'s>(
                 fanout.effects.push_back(Effect::Refresh(id));
                 continue;
             }
-            Step::Answer(_) | Step::Hint => continue,
+            Step::Answer(_) | Step::Hint | Step::Nothing => continue,
         };
+        fanout.cost += u64::from(load.cost);
         if !touched {
             touched = true;
             fanout.seats.touched(id, now);

@@ -8,6 +8,7 @@
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
+use super::following::Following;
 use super::slab::SessionId;
 use super::waiting::{Parcel, Waiting};
 use crate::grip::channel::ChannelName;
@@ -18,21 +19,78 @@ use crate::session::Mode;
 pub struct Subscriber {
     /// Who.
     pub id: SessionId,
-    /// Which of the session's subscriptions this is.
-    pub nth: u32,
+    /// Which of the session's subscriptions this is, and whether the session is special.
+    nth: u32,
     /// The number of the last item of the list that it has, or that came before it.
     pub upto: u32,
 }
 
+/// The bit of a subscriber's `nth` that says that its session is special.
+const SPECIAL: u32 = 1 << 31;
+
+impl Subscriber {
+    fn new(id: SessionId, nth: u32, special: bool, upto: u32) -> Subscriber {
+        Subscriber { id, nth: nth | if special { SPECIAL } else { 0 }, upto }
+    }
+
+    /// Which of the session's subscriptions this is.
+    #[must_use]
+    pub fn nth(&self) -> u32 {
+        self.nth & !SPECIAL
+    }
+
+    /// Whether items must be looked at one by one for this session: it follows ids, has filters or
+    /// a next link. Others are sent the same bytes without a look.
+    #[must_use]
+    pub fn is_special(&self) -> bool {
+        self.nth & SPECIAL != 0
+    }
+}
+
 /// The other side: a channel in a session's list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Subscription {
     /// The channel.
     pub channel: ChannelIndex,
+    /// The session's place in the channel's vector, and whether the subscription is implicit.
+    place: u32,
+    /// What only some subscriptions have.
+    pub following: Option<Box<Following>>,
+}
+
+/// The bit of a subscription's `place` that says that it is implicit. Like the one above it keeps a
+/// struct small of which there is one for every client.
+const IMPLICIT: u32 = 1 << 31;
+
+impl Subscription {
+    /// A subscription at a place.
+    #[must_use]
+    pub fn new(channel: ChannelIndex, place: u32, implicit: bool) -> Subscription {
+        let place = place | if implicit { IMPLICIT } else { 0 };
+        Subscription { channel, place, following: None }
+    }
+
     /// The session's place in the channel's vector.
-    pub place: u32,
+    #[must_use]
+    pub fn place(&self) -> u32 {
+        self.place & !IMPLICIT
+    }
+
+    /// It has moved there.
+    pub fn set_place(&mut self, place: u32) {
+        self.place = place | (self.place & IMPLICIT);
+    }
+
     /// Made by a target's `sub=`: neither counted nor removable.
-    pub implicit: bool,
+    #[must_use]
+    pub fn is_implicit(&self) -> bool {
+        self.place & IMPLICIT != 0
+    }
+
+    /// It is implicit from now on.
+    pub fn make_implicit(&mut self) {
+        self.place |= IMPLICIT;
+    }
 }
 
 /// A channel that has subscribers.
@@ -46,6 +104,8 @@ const SHRINK_FROM: usize = 64;
 #[derive(Default)]
 struct List {
     subscribers: SmallVec<[Subscriber; 1]>,
+    /// How many of them are special.
+    specials: u32,
     /// How many items there were for this list; wraps.
     items: u32,
     waiting: Option<Box<Waiting>>,
@@ -97,13 +157,13 @@ impl Channels {
         &mut self,
         name: &ChannelName,
         mode: Mode,
-        id: SessionId,
-        nth: u32,
+        (id, nth, special): (SessionId, u32, bool),
     ) -> (ChannelIndex, u32) {
         let channel = self.find(name).unwrap_or_else(|| self.insert(name));
         let list = &mut self.channels[channel.0 as usize].lists[mode as usize];
         let place = list.subscribers.len() as u32; // fewer than 2^32: one a session
-        list.subscribers.push(Subscriber { id, nth, upto: list.items });
+        list.specials += u32::from(special);
+        list.subscribers.push(Subscriber::new(id, nth, special, list.items));
         (channel, place)
     }
 
@@ -115,7 +175,8 @@ impl Channels {
         if place as usize >= subscribers.len() {
             return None;
         }
-        subscribers.swap_remove(place as usize);
+        let left = subscribers.swap_remove(place as usize);
+        list.specials -= u32::from(left.is_special());
         let moved = subscribers.get(place as usize).copied();
         if subscribers.capacity() >= SHRINK_FROM && subscribers.len() <= subscribers.capacity() / 4
         {
@@ -143,8 +204,32 @@ impl Channels {
     /// Notes that a subscriber's subscription is now the `nth` of its session.
     pub fn renumber(&mut self, channel: ChannelIndex, mode: Mode, place: u32, nth: u32) {
         if let Some(subscriber) = self.subscriber(channel, mode, place) {
-            subscriber.nth = nth;
+            *subscriber =
+                Subscriber::new(subscriber.id, nth, subscriber.is_special(), subscriber.upto);
         }
+    }
+
+    /// From now on items are looked at for this subscriber.
+    pub fn make_special(&mut self, channel: ChannelIndex, mode: Mode, place: u32) {
+        let Some(known) = self.channels.get_mut(channel.0 as usize) else { return };
+        let list = &mut known.lists[mode as usize];
+        let Some(subscriber) = list.subscribers.get_mut(place as usize) else { return };
+        list.specials += u32::from(!subscriber.is_special());
+        subscriber.nth |= SPECIAL;
+    }
+
+    /// How many subscriptions a channel has, over all modes.
+    #[must_use]
+    pub fn subscribers_of(&self, channel: ChannelIndex) -> usize {
+        let channel = self.channels.get(channel.0 as usize);
+        channel.map_or(0, |channel| channel.lists.iter().map(|list| list.subscribers.len()).sum())
+    }
+
+    /// How many special subscribers a list has.
+    #[must_use]
+    pub fn specials(&self, channel: ChannelIndex, mode: Mode) -> u32 {
+        let channel = self.channels.get(channel.0 as usize);
+        channel.map_or(0, |channel| channel.lists[mode as usize].specials)
     }
 
     /// Notes that a subscriber has all items up to this one. Up to which it had them before.
@@ -219,6 +304,12 @@ impl Channels {
         lists.map(|list| list.subscribers.len()).sum()
     }
 
+    /// The name of a channel.
+    #[must_use]
+    pub fn name_of(&self, channel: ChannelIndex) -> Option<&ChannelName> {
+        self.name(channel.0)
+    }
+
     fn name(&self, index: u32) -> Option<&ChannelName> {
         self.channels.get(index as usize)?.name.as_ref()
     }
@@ -263,7 +354,7 @@ mod tests {
     }
 
     fn subscriber(index: u32) -> Subscriber {
-        Subscriber { id: id(index), nth: 0, upto: 0 }
+        Subscriber::new(id(index), 0, false, 0)
     }
 
     #[test]
@@ -271,11 +362,11 @@ mod tests {
         let mut channels = Channels::default();
         let (a, b) = (ChannelName::new("a"), ChannelName::new("b"));
         for index in 0..3 {
-            let (_, place) = channels.join(&a, Mode::Stream, id(index), 0);
+            let (_, place) = channels.join(&a, Mode::Stream, (id(index), 0, false));
             assert_eq!(place, index);
         }
-        channels.join(&a, Mode::Socket, id(9), 0);
-        channels.join(&b, Mode::Stream, id(0), 0);
+        channels.join(&a, Mode::Socket, (id(9), 0, false));
+        channels.join(&b, Mode::Stream, (id(0), 0, false));
         let index = channels.find(&a).unwrap();
         assert_eq!(channels.leave(index, Mode::Stream, 0), Some(subscriber(2)));
         assert_eq!(channels.leave(index, Mode::Stream, 1), None);
@@ -285,7 +376,7 @@ mod tests {
         channels.leave(index, Mode::Socket, 0);
         assert_eq!((channels.find(&a), channels.len()), (None, 1));
         assert!(channels.list(index, Mode::Socket).is_empty());
-        let (again, _) = channels.join(&ChannelName::new("c"), Mode::Stream, id(1), 0);
+        let (again, _) = channels.join(&ChannelName::new("c"), Mode::Stream, (id(1), 0, false));
         assert_eq!(again, index);
     }
 
@@ -294,7 +385,7 @@ mod tests {
         let mut channels = Channels::default();
         let names: Vec<_> = (0..1000).map(|n| ChannelName::new(&n.to_string())).collect();
         for name in &names {
-            channels.join(name, Mode::Response, id(1), 0);
+            channels.join(name, Mode::Response, (id(1), 0, false));
         }
         for name in &names {
             let index = channels.find(name).unwrap();

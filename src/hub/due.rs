@@ -5,6 +5,7 @@
 use std::rc::Rc;
 
 use super::answers::Answers;
+use super::catching;
 use super::fanout::{Effect, Fanout, Then};
 use super::slab::SessionId;
 use crate::clock::Tick;
@@ -35,6 +36,7 @@ pub fn tick(fanout: &mut Fanout<'_>, now: Tick) {
                     fanout.seats.touched(id, now);
                     fanout.send(id, &frame);
                 }
+                Due::Poll => catching::polled(fanout, id),
                 Due::Backend => fanout.effects.push_back(Effect::BackendTimer(id)),
             }
         }
@@ -51,7 +53,7 @@ pub fn drain(fanout: &mut Fanout<'_>) {
             Some(Hold::Response { .. }) => answer_held(fanout, id, &mut answers, false),
             Some(Hold::Stream { .. }) => fanout.end_stream(id, false),
             Some(Hold::Socket(_)) => fanout.close_socket(id, &going_away),
-            Some(Hold::Muted { .. }) | None => {}
+            Some(Hold::Muted { .. } | Hold::Asking { .. }) | None => {}
         }
     }
 }

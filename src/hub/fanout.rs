@@ -46,6 +46,11 @@ pub trait Outlet {
     /// Bytes that wait for the client to read.
     fn backlog(&self, id: SessionId) -> usize;
 
+    /// Bytes that may wait for a client before it is taken for one that does not read.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+
     /// Whether the shard is to read from the client: `false` lets a fast client wait.
     fn set_reading(&mut self, id: SessionId, on: bool);
 
@@ -166,6 +171,8 @@ pub struct Fanout<'a> {
     pub effects: &'a mut VecDeque<Effect>,
     /// What came of it.
     pub receivers: Receivers,
+    /// What the deliveries cost, where deliveries are limited.
+    pub cost: u64,
 }
 
 impl Fanout<'_> {

@@ -7,18 +7,28 @@
 mod answers;
 pub mod asking;
 mod broadcast;
+mod care;
+mod catching;
 pub mod channels;
 mod due;
 pub mod fanout;
+mod following;
+mod intake;
 pub mod interest;
+pub mod ledger;
+mod limiter;
+mod offers;
+mod passing;
 mod recent;
 #[cfg(test)]
 mod recorder;
 pub mod registry;
 pub mod seats;
 pub mod sequence;
+mod settings;
 pub mod slab;
 pub mod updates;
+mod upkeep;
 mod waiting;
 
 use std::cell::{Cell, RefCell};
@@ -172,7 +182,12 @@ impl Hub {
 
     /// See [`Outlet::poll_next`].
     pub fn poll_next(&self, id: SessionId, waker: &Waker) -> Poll<Option<Bytes>> {
-        self.outlet.borrow_mut().poll_next(id, waker)
+        let polled = self.outlet.borrow_mut().poll_next(id, waker);
+        if polled.is_pending() {
+            // What waited has been read: who is behind may be sent more.
+            self.with(|registry| registry.drained(id));
+        }
+        polled
     }
 
     /// See [`Outlet::poll_closed`].

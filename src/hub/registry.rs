@@ -5,88 +5,33 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use fastrand::Rng;
 
-use super::broadcast::{self, Broadcasts};
+use super::broadcast::Broadcasts;
+use super::catching::Replays;
 use super::due;
 use super::fanout::{Fanout, Outlet};
+use super::interest::Interest;
+use super::ledger::Ledger;
+use super::limiter::Limiter;
 use super::recent::Recent;
 use super::seats::Seats;
+use super::sequence::{Entry, Sequencer};
 use super::slab::SessionId;
 use crate::clock::Tick;
 use crate::grip::channel::ChannelName;
 use crate::grip::control::SocketKeepAlive;
-use crate::grip::instruction::Response;
-use crate::grip::item::Item;
+use crate::grip::instruction::{KeepAlive, Response};
 use crate::grip::message::Message;
-use crate::limits;
 use crate::session::frames::message_frame;
-use crate::session::http::{Reply, ResponseHold, StreamHold, compact};
+use crate::session::http::{Reply, ResponseHold, StreamFraming, StreamHold, compact};
 use crate::session::keep_alive::{Pacer, Pulse};
 use crate::session::{Hold, Mode, Session};
 
 pub use super::fanout::{Effect, Receipt, Receivers};
 pub use super::seats::{Counts, Subscribed};
-
-/// What the registry is told at start.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Channels that one connection may be subscribed to.
-    pub subscriptions_max: usize,
-    /// Subscribers that one call of [`Registry::deliver`] sends to.
-    pub slice: usize,
-    /// Items that may wait to be delivered; past it publishers are kept waiting.
-    pub waiting_items_max: usize,
-    /// Bytes that these may keep.
-    pub waiting_bytes_max: usize,
-    /// Makes the random parts of keep-alive periods repeatable.
-    pub seed: Option<u64>,
-    /// How long an item waits for the one before it, in milliseconds.
-    pub message_wait_ms: u64,
-    /// Items that each channel keeps of those delivered lately, for clients that come back; 0 for
-    /// none.
-    pub ring_items_max: usize,
-    /// Bytes that these may have.
-    pub ring_bytes_max: usize,
-    /// How long they are kept, in milliseconds.
-    pub ring_age_ms: u64,
-    /// Bytes that they may have in all channels of the shard together.
-    pub ring_total_bytes_max: usize,
-    /// How long a channel is remembered after its last long-poll, in milliseconds.
-    pub linger_ms: u64,
-    /// Whether the backend is asked again a second after the first subscription of a channel.
-    pub update_on_first_subscription: bool,
-    /// Deliveries a second; `None` for no limit.
-    pub message_rate: Option<u32>,
-    /// Deliveries that may wait for that rate; past it publishers are kept waiting.
-    pub message_hwm: Option<usize>,
-    /// Bytes of a message that count as one delivery; 0 counts each message as one.
-    pub message_block_bytes: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            subscriptions_max: limits::SUBSCRIPTIONS_PER_CONNECTION_MAX,
-            slice: limits::SLICE_DELIVERIES_MAX,
-            waiting_items_max: limits::WAITING_ITEMS_MAX,
-            waiting_bytes_max: limits::WAITING_BYTES_MAX,
-            seed: None,
-            message_wait_ms: limits::MESSAGE_WAIT_MS,
-            ring_items_max: limits::RING_ITEMS_MAX,
-            ring_bytes_max: limits::RING_BYTES_MAX,
-            ring_age_ms: limits::RING_AGE_MS,
-            ring_total_bytes_max: limits::RING_TOTAL_BYTES_MAX,
-            linger_ms: limits::SUBSCRIPTION_LINGER_MS,
-            update_on_first_subscription: true,
-            message_rate: None,
-            message_hwm: None,
-            message_block_bytes: 0,
-        }
-    }
-}
+pub use super::settings::Settings;
 
 /// One shard's sessions.
 pub struct Registry {
@@ -99,6 +44,12 @@ pub struct Registry {
     pub(super) effects: VecDeque<Effect>,
     pub(super) responses: Recent<Response>,
     pub(super) pulses: Recent<Pulse>,
+    pub(super) limiter: Option<Limiter>,
+    pub(super) message_hwm: Option<usize>,
+    pub(super) message_block_bytes: usize,
+    /// Items that the sequencer has just released; empty in between.
+    pub(super) released: Vec<Entry>,
+    pub(super) replays: Replays,
 }
 
 impl Registry {
@@ -108,12 +59,19 @@ impl Registry {
     /// An empty registry.
     #[must_use]
     pub fn new(settings: Settings) -> Registry {
+        let sequencer = Sequencer::new(settings.sequencer());
+        let ledger = Ledger::new(sequencer, settings.update_on_first_subscription);
         Registry {
             subscriptions_max: settings.subscriptions_max,
             slice: settings.slice.max(1),
             waiting_items_max: settings.waiting_items_max.max(1),
             waiting_bytes_max: settings.waiting_bytes_max.max(1),
-            seats: Seats::new(settings.seed.map_or_else(Rng::new, Rng::with_seed)),
+            seats: Seats::new(settings.seed.map_or_else(Rng::new, Rng::with_seed), ledger),
+            limiter: settings.message_rate.map(Limiter::new),
+            message_hwm: settings.message_hwm,
+            message_block_bytes: settings.message_block_bytes,
+            released: Vec::new(),
+            replays: Replays::default(),
             broadcasts: Broadcasts::default(),
             effects: VecDeque::new(),
             responses: Recent::default(),
@@ -123,6 +81,12 @@ impl Registry {
 
     /// Takes up a long-poll. Its time-out runs from `now`.
     pub fn open_response(&mut self, hold: ResponseHold, now: Tick) -> SessionId {
+        self.heard(now);
+        let hold = self.response_hold(hold, now);
+        self.seats.open(Session::new(hold))
+    }
+
+    pub(super) fn response_hold(&mut self, hold: ResponseHold, now: Tick) -> Hold {
         let ResponseHold { held, version, persistent, head_only, timeout_s } = hold;
         let held = match self.responses.find(&held) {
             Some(known) => known,
@@ -130,23 +94,39 @@ impl Registry {
         };
         let reply = Reply { version, persistent, head_only };
         let due = now.plus_ms(u64::from(timeout_s) * 1000);
-        self.seats.open(Session::new(Hold::Response { held, reply, due }))
+        Hold::Response { held, reply, due }
     }
 
-    /// Takes up a stream. Its keep-alive runs from `now`.
+    /// Takes up a stream. Its keep-alive and the time to its next link run from `now`.
     pub fn open_stream(&mut self, hold: StreamHold, now: Tick) -> SessionId {
-        let StreamHold { framing, keep_alive, persistent, next: _ } = hold;
-        let pulse = keep_alive.and_then(|keep_alive| Pulse::for_stream(&keep_alive, framing));
-        let keep_alive = pulse.map(|pulse| {
-            let pulse = self.share(pulse);
-            Pacer::start(pulse, now, &mut self.seats.rng)
-        });
-        self.seats.open(Session::new(Hold::Stream { framing, persistent, keep_alive }))
+        self.heard(now);
+        let StreamHold { framing, keep_alive, persistent, next } = hold;
+        let keep_alive = self.stream_pacer(keep_alive, framing, now);
+        let id = self.seats.open(Session::new(Hold::Stream { framing, persistent, keep_alive }));
+        if next.is_some() {
+            self.seats.set_next(id, next);
+        }
+        id
+    }
+
+    pub(super) fn stream_pacer(
+        &mut self,
+        keep_alive: Option<KeepAlive>,
+        framing: StreamFraming,
+        now: Tick,
+    ) -> Option<Pacer> {
+        let pulse = Pulse::for_stream(&keep_alive?, framing)?;
+        let pulse = self.share(pulse);
+        Some(Pacer::start(pulse, now, &mut self.seats.rng))
+    }
+
+    pub(super) fn heard(&mut self, now: Tick) {
+        self.seats.ledger.now = self.seats.ledger.now.max(now);
     }
 
     /// Takes up a WebSocket.
     pub fn open_socket(&mut self, now: Tick) -> SessionId {
-        let _ = now; // nothing of a WebSocket runs before its backend asks for it
+        self.heard(now); // nothing of a WebSocket runs before its backend asks for it
         self.seats.open(Session::new(Hold::Socket(None)))
     }
 
@@ -158,7 +138,7 @@ impl Registry {
         channel: &ChannelName,
         implicit: bool,
     ) -> Subscribed {
-        self.seats.subscribe(id, channel, implicit, self.subscriptions_max)
+        self.subscribe_to(id, &Interest::plain(channel.clone(), implicit))
     }
 
     /// Leaves a channel; unknown channels and implicit subscriptions are ignored.
@@ -266,68 +246,56 @@ impl Registry {
         self.seats.session(id).is_some_and(|session| session.mode() == Mode::Socket)
     }
 
-    /// Takes items in for all who are subscribed here now; `deliver` sends them. What is counted
-    /// are the matches, and what cannot be sent at all.
-    pub fn publish(
-        &mut self,
-        items: &[Arc<Item>],
-        now: Tick,
-        receipts: Option<&mut Vec<Receipt>>,
-    ) -> Receivers {
-        let _ = now;
-        let (seats, broadcasts) = (&mut self.seats, &mut self.broadcasts);
-        broadcast::publish(seats, broadcasts, items, receipts)
-    }
-
-    /// Sends what waits to at most [`Settings::slice`] subscribers. What is counted are deliveries;
-    /// [`Registry::is_delivering`] says whether more waits.
-    pub fn deliver(&mut self, now: Tick, outlet: &mut dyn Outlet) -> Receivers {
-        let Registry { seats, effects, broadcasts, slice, .. } = self;
-        let receivers = Receivers::default();
-        let mut fanout = Fanout { seats, outlet, effects, receivers };
-        broadcast::slice(&mut fanout, broadcasts, *slice, now);
-        fanout.receivers
-    }
-
-    /// Whether anything waits to be delivered.
-    #[must_use]
-    pub fn is_delivering(&self) -> bool {
-        !self.broadcasts.is_empty()
-    }
-
-    /// Whether more may be published now: otherwise it is to be kept back until more has been
-    /// delivered.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        let (items, bytes) = self.broadcasts.backlog.waiting();
-        items < self.waiting_items_max && bytes < self.waiting_bytes_max
-    }
-
     /// Does what is due: time-outs, keep-alives, delayed messages.
     pub fn tick(&mut self, now: Tick, outlet: &mut dyn Outlet) {
+        self.heard(now);
+        if let Some(limiter) = &mut self.limiter {
+            limiter.allowance(now);
+        }
+        let released = &mut self.released;
+        self.seats.ledger.sequencer.tick(now, &mut |entry| released.push(entry));
+        self.put_down(None, &mut Receivers::default());
+        while let Some(channel) = self.seats.ledger.take_first(now) {
+            self.follow_up(&channel);
+        }
         due::tick(&mut self.fanout(outlet), now);
+    }
+
+    /// A channel was subscribed a while ago: what was published elsewhere before anybody knew of
+    /// the subscription, the backends know (specification, GRIP 5.6).
+    fn follow_up(&mut self, channel: &ChannelName) {
+        let Some(channel) = self.seats.channel(channel) else { return };
+        for mode in [Mode::Response, Mode::Stream] {
+            let ids = self.seats.subscribers(channel, mode).iter().map(|subscriber| subscriber.id);
+            for id in ids.collect::<Vec<SessionId>>() {
+                self.request_update(id, false);
+            }
+        }
     }
 
     /// When `tick` is to be called next. At times a little early: `tick` then has nothing to send.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.seats.next_deadline()
+        let turn = self.next_turn().filter(|_| self.is_waiting());
+        self.seats.next_deadline().into_iter().chain(turn).min()
     }
 
     /// What the shard is asked to do, in order. An effect may outlive its session.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        let ended = |seats: &mut Seats| seats.ledger.ended.pop_front().map(Effect::Ended);
+        self.effects.pop_front().or_else(|| ended(&mut self.seats))
     }
 
     /// Whether `poll_effect` has something to give.
     #[must_use]
     pub fn has_effects(&self) -> bool {
-        !self.effects.is_empty()
+        !self.effects.is_empty() || !self.seats.ledger.ended.is_empty()
     }
 
     /// Stopping: long-polls get what they get at their time-out, streams end, WebSockets get 1001.
     /// All their connections are closed afterwards.
     pub fn drain(&mut self, outlet: &mut dyn Outlet) {
+        self.limiter = None;
         due::drain(&mut self.fanout(outlet));
     }
 
@@ -372,7 +340,7 @@ impl Registry {
     pub fn verify(&self) {
         self.seats.verify();
         let (items, bytes) = self.broadcasts.backlog.waiting();
-        assert!(self.is_delivering() || (items, bytes) == (0, 0));
+        assert!(self.is_waiting() || (items, bytes) == (0, 0));
     }
 
     fn share(&mut self, pulse: Pulse) -> Rc<Pulse> {
@@ -384,7 +352,15 @@ impl Registry {
 
     pub(super) fn fanout<'a>(&'a mut self, outlet: &'a mut dyn Outlet) -> Fanout<'a> {
         let receivers = Receivers::default();
-        Fanout { seats: &mut self.seats, outlet, effects: &mut self.effects, receivers }
+        Fanout { seats: &mut self.seats, outlet, effects: &mut self.effects, receivers, cost: 0 }
+    }
+
+    pub(super) fn fanout_and_replays<'a>(
+        &'a mut self,
+        outlet: &'a mut dyn Outlet,
+    ) -> (Fanout<'a>, &'a mut Replays) {
+        let Registry { seats, effects, replays, .. } = self;
+        (Fanout { seats, outlet, effects, receivers: Receivers::default(), cost: 0 }, replays)
     }
 }
 

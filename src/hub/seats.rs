@@ -7,7 +7,11 @@ use fastrand::Rng;
 use smallvec::SmallVec;
 
 use super::channels::{ChannelIndex, Channels, Subscriber, Subscription};
+use super::interest::Interest;
+use super::ledger::Ledger;
 use super::slab::{SessionId, Slab};
+use super::upkeep::{Update, Upkeep};
+use super::waiting::Waiting;
 use crate::clock::Tick;
 use crate::grip::channel::ChannelName;
 use crate::session::{Due, Hold, Mode, Session};
@@ -38,7 +42,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn of(&mut self, mode: Mode) -> &mut usize {
+    pub(super) fn of(&mut self, mode: Mode) -> &mut usize {
         match mode {
             Mode::Response => &mut self.responses,
             Mode::Stream => &mut self.streams,
@@ -48,22 +52,42 @@ impl Counts {
 }
 
 /// A session with its subscriptions and its timer.
-struct Seat {
-    session: Session,
+pub(super) struct Seat {
+    pub(super) session: Session,
     /// Runs to the session's next due moment, or to an earlier one; then it looks again.
-    timer: Option<Timer>,
-    subscriptions: SmallVec<[Subscription; 1]>,
+    pub(super) timer: Option<Timer>,
+    pub(super) subscriptions: SmallVec<[Subscription; 1]>,
+    /// Items are looked at one by one for it.
+    pub(super) special: bool,
+    pub(super) upkeep: Option<Box<Upkeep>>,
+}
+
+impl Seat {
+    pub(super) fn is_asking(&self) -> bool {
+        self.upkeep.as_ref().is_some_and(|upkeep| upkeep.update == Update::Asking)
+    }
+
+    /// While its backend is being asked, nothing of it is due.
+    fn next_due(&self) -> Option<Tick> {
+        if self.is_asking() && !self.session.is_muted() {
+            return None;
+        }
+        let poll = self.upkeep.as_ref().and_then(|upkeep| Some(upkeep.next.as_ref()?.1));
+        self.session.next_due().into_iter().chain(poll).min()
+    }
 }
 
 /// All sessions of a shard.
 pub struct Seats {
-    slab: Slab<Seat>,
-    channels: Channels,
+    pub(super) slab: Slab<Seat>,
+    pub(super) channels: Channels,
     wheel: Wheel<SessionId>,
     /// Draws the random part of keep-alive periods.
     pub rng: Rng,
     /// The sessions by kind.
     pub counts: Counts,
+    /// What is kept so that nothing is lost.
+    pub ledger: Ledger,
 }
 
 impl Seats {
@@ -72,13 +96,14 @@ impl Seats {
 
     /// None yet.
     #[must_use]
-    pub fn new(rng: Rng) -> Seats {
+    pub fn new(rng: Rng, ledger: Ledger) -> Seats {
         Seats {
             slab: Slab::default(),
             channels: Channels::default(),
             wheel: Wheel::new(),
             rng,
             counts: Counts::default(),
+            ledger,
         }
     }
 
@@ -114,7 +139,8 @@ impl Seats {
     /// Takes a session in.
     pub fn open(&mut self, session: Session) -> SessionId {
         *self.counts.of(session.mode()) += 1;
-        let seat = Seat { session, timer: None, subscriptions: SmallVec::new() };
+        let subscriptions = SmallVec::new();
+        let seat = Seat { session, timer: None, subscriptions, special: false, upkeep: None };
         let id = self.slab.insert(seat);
         self.rearm(id);
         id
@@ -142,12 +168,14 @@ impl Seats {
     /// Nothing more is sent to a session: it leaves its channels and what it held goes.
     pub fn mute(&mut self, id: SessionId) {
         self.leave_all(id);
+        self.end_upkeep(id);
         self.change(id, |session, _| session.mute());
     }
 
     /// Takes a session out.
     pub fn close(&mut self, id: SessionId) {
         self.leave_all(id);
+        self.end_upkeep(id);
         let Some(seat) = self.slab.remove(id) else { return };
         *self.counts.of(seat.session.mode()) -= 1;
         if let Some(timer) = seat.timer {
@@ -155,32 +183,35 @@ impl Seats {
         }
     }
 
-    /// Subscribes a session, unless it has `max` channels that count.
-    pub fn subscribe(
-        &mut self,
-        id: SessionId,
-        name: &ChannelName,
-        implicit: bool,
-        max: usize,
-    ) -> Subscribed {
-        let known = self.channels.find(name);
+    /// Subscribes a session, unless it has `max` channels that count. A known subscription takes
+    /// over what is asked now.
+    pub fn subscribe(&mut self, id: SessionId, interest: &Interest, max: usize) -> Subscribed {
+        let known = self.channels.find(&interest.channel);
         let Some(seat) = self.slab.get_mut(id) else { return Subscribed::Gone };
         if seat.session.is_muted() {
             return Subscribed::Gone;
         }
-        let is_known = |subscription: &&mut Subscription| Some(subscription.channel) == known;
-        if let Some(subscription) = seat.subscriptions.iter_mut().find(is_known) {
-            subscription.implicit |= implicit;
+        let is_known = |subscription: &Subscription| Some(subscription.channel) == known;
+        if let Some(nth) = seat.subscriptions.iter().position(is_known) {
+            if interest.implicit {
+                seat.subscriptions[nth].make_implicit();
+            } else {
+                self.follow(id, nth, interest);
+            }
             return Subscribed::Replaced;
         }
-        let counted = seat.subscriptions.iter().filter(|subscription| !subscription.implicit);
-        if !implicit && counted.count() >= max {
+        let counted = seat.subscriptions.iter().filter(|subscription| !subscription.is_implicit());
+        if !interest.implicit && counted.count() >= max {
             return Subscribed::TooMany;
         }
         let nth = seat.subscriptions.len() as u32; // bounded by `max` and the targets' `sub=`
-        let mode = seat.session.mode();
-        let (channel, place) = self.channels.join(name, mode, id, nth);
-        seat.subscriptions.push(Subscription { channel, place, implicit });
+        let (mode, special) = (seat.session.mode(), seat.special);
+        let (channel, place) = self.channels.join(&interest.channel, mode, (id, nth, special));
+        seat.subscriptions.push(Subscription::new(channel, place, interest.implicit));
+        if self.ledger.sequencer.joined(&interest.channel, false, known.is_none()) {
+            self.ledger.note_first(&interest.channel);
+        }
+        self.follow(id, nth as usize, interest);
         Subscribed::Added
     }
 
@@ -189,7 +220,7 @@ impl Seats {
         let (Some(channel), Some(seat)) = (self.channels.find(name), self.slab.get(id)) else {
             return;
         };
-        let nth = seat.subscriptions.iter().position(|s| s.channel == channel && !s.implicit);
+        let nth = seat.subscriptions.iter().position(|s| s.channel == channel && !s.is_implicit());
         if let Some(nth) = nth {
             self.leave(id, nth);
         }
@@ -205,6 +236,12 @@ impl Seats {
     #[must_use]
     pub fn subscribers(&self, channel: ChannelIndex, mode: Mode) -> &[Subscriber] {
         self.channels.list(channel, mode)
+    }
+
+    /// What waits for the subscribers of one mode.
+    #[must_use]
+    pub fn waiting(&self, channel: ChannelIndex, mode: Mode) -> Option<&Waiting> {
+        self.channels.waiting(channel, mode)
     }
 
     /// The lists of subscribers, and what waits for them. Not to be used to join or leave.
@@ -231,23 +268,33 @@ impl Seats {
     /// The next thing that is due for a session; with the last one its timer runs again.
     pub fn take_due(&mut self, id: SessionId, now: Tick) -> Option<Due> {
         let seat = self.slab.get_mut(id)?;
-        let due = seat.session.take_due(now, &mut self.rng);
+        let mut due = None;
+        if seat.next_due().is_some_and(|at| at <= now) {
+            let polled = seat.upkeep.as_mut().and_then(|upkeep| upkeep.next.as_mut());
+            match polled {
+                Some((next, at)) if *at <= now => {
+                    *at = self.ledger.next_poll(next);
+                    due = Some(Due::Poll);
+                }
+                _ => due = seat.session.take_due(now, &mut self.rng),
+            }
+        }
         if due.is_none() {
             self.rearm(id);
         }
         due
     }
 
-    /// When the wheel is to be advanced.
+    /// When the wheel is to be advanced, or the ledger.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.wheel.next_deadline()
+        self.wheel.next_deadline().into_iter().chain(self.ledger.next_deadline()).min()
     }
 
-    fn rearm(&mut self, id: SessionId) {
+    pub(super) fn rearm(&mut self, id: SessionId) {
         let Some(seat) = self.slab.get_mut(id) else { return };
         let runs_to = seat.timer.and_then(|timer| self.wheel.deadline(timer));
-        let due = seat.session.next_due();
+        let due = seat.next_due();
         match (due, runs_to) {
             (None, None) => return,
             (Some(due), Some(runs_to)) if runs_to <= due => return,
@@ -259,7 +306,14 @@ impl Seats {
         seat.timer = due.map(|due| self.wheel.insert(due, id));
     }
 
-    fn leave_all(&mut self, id: SessionId) {
+    /// The name of a channel.
+    #[must_use]
+    pub fn name_of(&self, channel: ChannelIndex) -> Option<&ChannelName> {
+        self.channels.name_of(channel)
+    }
+
+    /// A session leaves all its channels.
+    pub fn leave_all(&mut self, id: SessionId) {
         while let Some(last) =
             self.slab.get(id).and_then(|seat| seat.subscriptions.len().checked_sub(1))
         {
@@ -270,17 +324,28 @@ impl Seats {
         }
     }
 
-    fn leave(&mut self, id: SessionId, nth: usize) {
+    pub(super) fn leave(&mut self, id: SessionId, nth: usize) {
         let Some(seat) = self.slab.get_mut(id) else { return };
         let mode = seat.session.mode();
         let left = seat.subscriptions.swap_remove(nth);
         if let Some(moved) = seat.subscriptions.get(nth) {
-            self.channels.renumber(moved.channel, mode, moved.place, nth as u32);
+            self.channels.renumber(moved.channel, mode, moved.place(), nth as u32);
         }
-        let Some(moved) = self.channels.leave(left.channel, mode, left.place) else { return };
+        let tracked = left.following.as_ref().is_some_and(|following| following.is_tracked());
+        if let Some(name) = self.channels.name_of(left.channel) {
+            let last = self.channels.subscribers_of(left.channel) == 1;
+            let lingers =
+                mode == Mode::Response && self.channels.list(left.channel, mode).len() == 1;
+            if tracked || last || lingers {
+                let now = self.ledger.now;
+                self.ledger.sequencer.left(name, tracked, last, lingers, now);
+            }
+        }
+        let Some(moved) = self.channels.leave(left.channel, mode, left.place()) else { return };
         let other = self.slab.get_mut(moved.id);
-        if let Some(other) = other.and_then(|seat| seat.subscriptions.get_mut(moved.nth as usize)) {
-            other.place = left.place;
+        if let Some(other) = other.and_then(|seat| seat.subscriptions.get_mut(moved.nth() as usize))
+        {
+            other.set_place(left.place());
         }
     }
 
@@ -297,15 +362,17 @@ impl Seats {
             assert!(!seat.session.is_muted() || seat.subscriptions.is_empty());
             for (subscription, nth) in seat.subscriptions.iter().zip(0..) {
                 let list = self.channels.list(subscription.channel, seat.session.mode());
-                let known = list.get(subscription.place as usize).map(|s| (s.id, s.nth));
+                let known = list.get(subscription.place() as usize).map(|s| (s.id, s.nth()));
+                let special = list.get(subscription.place() as usize).map(Subscriber::is_special);
+                assert_eq!(special, Some(seat.special));
                 assert_eq!(known, Some((id, nth)));
                 channels.insert(subscription.channel);
                 edges += 1;
             }
             let runs_to = seat.timer.and_then(|timer| self.wheel.deadline(timer));
             assert_eq!(runs_to.is_some(), seat.timer.is_some());
-            assert_eq!(runs_to.is_some(), seat.session.next_due().is_some());
-            assert!(runs_to <= seat.session.next_due());
+            assert_eq!(runs_to.is_some(), seat.next_due().is_some());
+            assert!(runs_to <= seat.next_due());
         }
         assert_eq!((counts, self.channels.len()), (self.counts, channels.len()));
         assert_eq!(self.channels.subscribers(), edges);

@@ -6,16 +6,22 @@
 
 use std::rc::Rc;
 
+use super::catching;
 use super::fanout::Outlet;
 use super::interest::Interest;
+use super::ledger::Tally;
+use super::offers;
 use super::registry::Registry;
 use super::seats::Subscribed;
+use super::sequence::Position;
 use super::slab::SessionId;
+use super::upkeep::Update;
 use crate::clock::Tick;
 use crate::grip::channel::ChannelName;
 use crate::grip::instruction::KeepAlive;
 use crate::session::http::{Next, Reply, ResponseHold, StreamFraming};
 use crate::session::{Hold, Mode};
+use crate::wire::http1::Version;
 
 /// With what a backend is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,35 +56,40 @@ impl Registry {
     /// How a client that has `prev_id` stands on a channel.
     #[must_use]
     pub fn standing(&self, channel: &ChannelName, prev_id: &str) -> Standing {
-        let _ = (channel, prev_id);
-        Standing::Current
+        match self.seats.ledger.sequencer.after(channel, prev_id, None) {
+            Position::Newest | Position::Unknown => Standing::Current,
+            Position::Next(..) => Standing::Behind,
+            Position::Missed => Standing::Conflict,
+        }
     }
 
     /// Forgets the last id of a channel (specification, GRIP 5.4).
     pub fn forget_last_id(&mut self, channel: &ChannelName) {
-        let _ = channel;
+        self.seats.ledger.sequencer.forget(channel);
     }
 
     /// Subscribes a session as an instruction asks; a known subscription takes over what is asked.
     pub fn subscribe_to(&mut self, id: SessionId, interest: &Interest) -> Subscribed {
-        self.subscribe(id, &interest.channel, interest.implicit)
+        self.seats.subscribe(id, interest, self.subscriptions_max)
     }
 
     /// Leaves all channels but these and the implicit ones.
     pub fn keep_only(&mut self, id: SessionId, channels: &[ChannelName]) {
-        let _ = (id, channels);
+        self.seats.keep_only(id, channels);
     }
 
     /// From now on [`Effect::Ended`](super::fanout::Effect::Ended) tells of the end of this
     /// session, once.
     pub fn tell_end(&mut self, id: SessionId) {
-        let _ = id;
+        if let Some(upkeep) = self.seats.upkeep_mut(id) {
+            upkeep.tells_end = true;
+        }
     }
 
     /// Has the backend of a hold asked: for whoever knows a reason that the hub does not. A
     /// long-poll, or a stream with a next link; nothing happens to others.
     pub fn request_update(&mut self, id: SessionId, soon: bool) {
-        let _ = (id, soon);
+        offers::want(&mut self.seats, &mut self.effects, id, soon);
     }
 
     /// The backend is asked now. `None` when that is no longer wanted: the session has ended, or
@@ -87,34 +98,74 @@ impl Registry {
     /// A long-poll leaves its channels and does not time out meanwhile. A stream stays subscribed;
     /// what is published to it waits until `settle`, and it is sent no keep-alives.
     pub fn begin_update(&mut self, id: SessionId) -> Option<Begun> {
+        if self.seats.upkeep(id)?.update != Update::Wanted {
+            return None;
+        }
         let mode = self.seats.session(id)?.mode();
-        Some(Begun { mode, lasts: Vec::new() })
+        let lasts = self.lasts(id);
+        if mode == Mode::Response {
+            let reply = self.reply(id)?;
+            self.seats.leave_all(id);
+            self.seats.set_hold(id, Hold::Asking { reply });
+        }
+        self.seats.set_update(id, Update::Asking);
+        Some(Begun { mode, lasts })
+    }
+
+    /// For `Grip-Last`: each channel of a session, without the route's prefix, whose last id is
+    /// known.
+    #[must_use]
+    pub fn lasts(&self, id: SessionId) -> Vec<(Box<str>, Rc<str>)> {
+        let subscriptions = self.seats.subscriptions(id).iter();
+        let lasts = subscriptions.filter_map(|subscription| {
+            let following = subscription.following.as_deref()?;
+            let name = self.seats.name_of(subscription.channel)?.as_str();
+            let name = name.get(following.prefix_bytes..).unwrap_or_default();
+            Some((name.into(), following.prev_id.clone()?))
+        });
+        lasts.collect()
     }
 
     /// The backend of a long-poll that is being asked wants it held (anew). Its time-out runs from
-    /// `now`. Whether there still is such a session.
+    /// `settle` on. Whether there still is such a session.
     pub fn resume_response(&mut self, id: SessionId, hold: ResponseHold, now: Tick) -> bool {
-        let _ = (hold, now);
-        self.seats.session(id).is_some()
+        let Some(Hold::Asking { .. }) = self.seats.session(id).map(|session| &session.hold) else {
+            return false;
+        };
+        let hold = self.response_hold(hold, now);
+        self.seats.set_hold(id, hold);
+        true
     }
 
     /// The backend wants a session held as a stream (anew): a stream whose next link was followed,
     /// or a long-poll that was asked about and has been sent the beginning of a stream.
     pub fn resume_stream(&mut self, id: SessionId, resumed: Resumed, now: Tick) -> bool {
-        let _ = (resumed, now);
-        self.seats.session(id).is_some()
+        let Resumed { keep_alive, next } = resumed;
+        let (framing, persistent) = match self.seats.session(id).map(|session| &session.hold) {
+            Some(Hold::Stream { framing, persistent, .. }) => (*framing, *persistent),
+            Some(Hold::Asking { reply }) => match reply.version {
+                Version::Http11 => (StreamFraming::Chunked, reply.persistent),
+                Version::Http10 => (StreamFraming::Raw, false),
+            },
+            _ => return false,
+        };
+        let keep_alive = self.stream_pacer(keep_alive, framing, now);
+        self.seats.set_hold(id, Hold::Stream { framing, persistent, keep_alive });
+        self.seats.set_next(id, next);
+        true
     }
 
     /// A session has all its subscriptions now: it is sent what it is behind by, as its client
     /// takes it, and what waited while its backend was asked. To be called after the subscriptions
     /// of a new session too.
     pub fn settle(&mut self, id: SessionId, now: Tick, outlet: &mut dyn Outlet) {
-        let _ = (id, now, outlet);
+        let (mut fanout, replays) = self.fanout_and_replays(outlet);
+        catching::settle(&mut fanout, replays, id, now);
     }
 
     /// What waited for the client to read has been written: it may be sent more.
-    pub fn drained(&mut self, id: SessionId, now: Tick, outlet: &mut dyn Outlet) {
-        let _ = (id, now, outlet);
+    pub fn drained(&mut self, id: SessionId) {
+        catching::drained(&mut self.seats, id);
     }
 
     /// Ends a stream cleanly, as a `close` item does.
@@ -135,11 +186,26 @@ impl Registry {
     #[must_use]
     pub fn reply(&self, id: SessionId) -> Option<Reply> {
         match self.seats.session(id)?.hold {
-            Hold::Response { reply, .. } => Some(reply),
+            Hold::Response { reply, .. } | Hold::Asking { reply } => Some(reply),
             _ => None,
         }
     }
 
     /// `recover`: forgets all last ids and has the backend of every hold asked that has one.
-    pub fn recover(&mut self) {}
+    pub fn recover(&mut self) {
+        self.seats.ledger.sequencer.forget_all();
+        let ids: Vec<SessionId> = self.seats.ids().collect();
+        for id in ids {
+            self.request_update(id, false);
+        }
+    }
+
+    /// What became of items beyond deliveries: what was served from where, what was given up.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.seats.ledger.tally
+    }
 }
+
+#[cfg(test)]
+mod tests;

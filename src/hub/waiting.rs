@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::answers::Answers;
+use super::sequence::Entry;
 use crate::grip::format::{Action, MessageContent, ResponseBody, ResponseContent, StreamContent};
 use crate::grip::instruction::Response;
 use crate::grip::item::Item;
@@ -42,6 +43,8 @@ pub enum Step {
     Answer(Rc<Answering>),
     /// The backend of a long-poll or stream is to be asked.
     Hint,
+    /// Nothing: it only tells who follows ids how far the channel is.
+    Nothing,
 }
 
 /// The item that answers long-polls, and the answers that were made of it lately.
@@ -77,7 +80,7 @@ impl Answering {
 /// Why an item does nothing to a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nothing {
-    /// It has nothing for this mode, or nothing that is built.
+    /// It has nothing for this mode.
     ForThisMode,
     /// It has something that no client may be sent.
     Unsendable,
@@ -140,13 +143,14 @@ impl Step {
         match self {
             Step::Payload { raw, .. } => 2 * raw.len(),
             Step::Frame(bytes) | Step::CloseSocket(bytes) => bytes.len(),
-            Step::Answer(answering) => answering.content().map_or(0, content_bytes),
-            Step::EndStream | Step::Refresh | Step::Hint => 0,
+            Step::Answer(answering) => answering.content().map_or(0, response_bytes),
+            Step::EndStream | Step::Refresh | Step::Hint | Step::Nothing => 0,
         }
     }
 }
 
-fn content_bytes(content: &ResponseContent) -> usize {
+/// Bytes that a published response carries, roughly where it is a patch.
+pub fn response_bytes(content: &ResponseContent) -> usize {
     /// An operation of a patch, roughly.
     const OPERATION_BYTES: usize = 100;
     match &content.body {
@@ -161,6 +165,17 @@ fn is_for_unfiltered(content_filters: &Option<Vec<Box<str>>>) -> bool {
     content_filters.as_ref().is_none_or(Vec::is_empty)
 }
 
+/// An item as a list of subscribers gets it.
+#[derive(Clone)]
+pub struct Load {
+    /// What it does.
+    pub step: Step,
+    /// Its ids, and the item itself for whoever must look at it; only where somebody must.
+    pub entry: Option<Rc<Entry>>,
+    /// How many deliveries one of it counts as.
+    pub cost: u32,
+}
+
 /// One item that waits.
 pub struct Parcel {
     /// Its number among all that was published to this shard.
@@ -168,7 +183,7 @@ pub struct Parcel {
     /// Its number in its list; wraps.
     pub nth: u32,
     /// What it does.
-    pub step: Step,
+    pub load: Load,
     _charge: Charge,
 }
 
@@ -214,9 +229,15 @@ impl Waiting {
 
     /// The one thing that waits, if it is one.
     #[must_use]
-    pub fn only(&self) -> Option<&Step> {
+    pub fn only(&self) -> Option<&Load> {
         let first = self.parcels.front()?;
-        (self.parcels.len() == 1).then_some(&first.step)
+        (self.parcels.len() == 1).then_some(&first.load)
+    }
+
+    /// What all the parcels cost, for one subscriber.
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        self.parcels.iter().map(|parcel| u64::from(parcel.load.cost)).sum()
     }
 
     /// The parcels for a subscriber that has all up to `upto`.
@@ -224,9 +245,15 @@ impl Waiting {
         self.parcels.iter().filter(move |parcel| is_after(parcel.nth, upto))
     }
 
+    /// Whether there is a hint for a long-poll that has all up to `upto`.
+    #[must_use]
+    pub fn hints_after(&self, upto: u32) -> bool {
+        self.after(upto).any(|parcel| matches!(parcel.load.step, Step::Hint))
+    }
+
     /// The first answer for a long-poll that has all up to `upto`, and its number in the shard.
     pub fn answer_after(&self, upto: u32) -> Option<(u64, &Rc<Answering>)> {
-        self.parcels.iter().find_map(|parcel| match &parcel.step {
+        self.parcels.iter().find_map(|parcel| match &parcel.load.step {
             Step::Answer(answering) if is_after(parcel.nth, upto) => {
                 Some((parcel.order, answering))
             }
@@ -257,13 +284,13 @@ impl Backlog {
 
     /// Takes an item in, as the `nth` of its list.
     #[must_use]
-    pub fn parcel(self: &Rc<Backlog>, step: Step, nth: u32) -> Parcel {
-        let bytes = step.bytes();
+    pub fn parcel(self: &Rc<Backlog>, load: Load, nth: u32) -> Parcel {
+        let bytes = load.step.bytes();
         self.items.set(self.items.get() + 1);
         self.bytes.set(self.bytes.get() + bytes);
         self.published.set(self.published.get() + 1);
         let charge = Charge { backlog: Rc::clone(self), bytes };
-        Parcel { order: self.published.get(), nth, step, _charge: charge }
+        Parcel { order: self.published.get(), nth, load, _charge: charge }
     }
 }
 
@@ -293,7 +320,10 @@ mod tests {
     #[test]
     fn a_pass_drops_what_all_have() {
         let backlog = Rc::new(Backlog::default());
-        let parcel = |nth| backlog.parcel(Step::Frame(Bytes::from_static(b"12345")), nth);
+        let parcel = |nth| {
+            let step = Step::Frame(Bytes::from_static(b"12345"));
+            backlog.parcel(Load { step, entry: None, cost: 1 }, nth)
+        };
         let mut waiting = Waiting::new(parcel(u32::MAX), 3);
         waiting.push(parcel(0));
         assert_eq!(backlog.waiting(), (2, 10));

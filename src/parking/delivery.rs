@@ -143,6 +143,10 @@ impl Outlet for Lot {
         slot.filter(|slot| slot.open && slot.generation == id.generation).map_or(0, Slot::queued)
     }
 
+    fn room(&self) -> usize {
+        self.settings.outbox_bytes_max
+    }
+
     fn set_reading(&mut self, id: SessionId, on: bool) {
         let set = self.set.clone();
         let Some(slot) = self.slot(id) else { return };

@@ -35,6 +35,7 @@ pub mod signing;
 pub mod sockets;
 pub mod upgrade;
 pub mod upload;
+pub mod upstream;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -46,7 +47,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version, header};
 
-use crate::clock;
 use crate::http::Incoming;
 use crate::http::park::Handoff;
 use crate::hub::registry::Effect;
@@ -118,7 +118,7 @@ impl Proxy {
     /// What was queued for a parked client has been written.
     pub fn drained(&self, id: SessionId) {
         self.sockets.drained(id);
-        self.shared.hub.with_outlet(|registry, outlet| registry.drained(id, clock::now(), outlet));
+        self.shared.hub.with(|registry| registry.drained(id));
     }
 
     /// Answers one request. Waits for ever when the request is held: whoever takes the connection
@@ -156,7 +156,7 @@ impl Proxy {
         self.shared.stats.requests_received.inc();
         let version = parts.version;
         let read = request::context(client, &parts.method, &parts.uri, version, parts.headers);
-        let context = match read {
+        let mut context = match read {
             Ok(context) => context,
             Err(HeadError::Connect) => {
                 let failure = Failure::NotImplemented(HeadError::Connect.to_string());
@@ -167,6 +167,9 @@ impl Proxy {
                 return Begun::answered(failed(&Failure::BadHead(error.to_string()), false, None));
             }
         };
+        if let Some(upstream) = &self.shared.settings.upstream {
+            context.trusted = upstream.trusts(&context.headers);
+        }
         let mut access = Access::begin(&context, self.shared.settings.json_log);
         if context.websocket && !is_handshake(&context, version) {
             self.shared.stats.requests_malformed.inc();

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::signing::Keys;
+use super::upstream::Upstream;
 use crate::backend::Backend;
 use crate::hub::Hub;
 use crate::stats::Stats;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub sig_iss: String,
     /// The signing key as written, where a route names none.
     pub sig_key: Option<String>,
+    /// The key of GRIP proxies in front that are trusted.
+    pub upstream: Option<Upstream>,
     /// Largest request body, in bytes; bodies stream, so this is policy and not memory.
     pub request_body_bytes_max: u64,
     /// Log lines are JSON.

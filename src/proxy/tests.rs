@@ -140,6 +140,7 @@ impl Company {
             debug: false,
             sig_iss: String::new(),
             sig_key: None,
+            upstream: None,
             request_body_bytes_max: u64::MAX,
             json_log: false,
         };

@@ -11,28 +11,33 @@ use bytes::BytesMut;
 use super::accept::Format;
 use super::head::{Head, Method, Refusal, RefusedHead};
 use super::publisher::Refused;
+use super::receipts::Receipts;
 use crate::grip::item::ItemsError;
 use crate::wire::http1;
 
 /// One answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// This is the API.
     Api,
     /// All items were accepted.
     Published(Format),
+    /// All items were accepted, and this came of them.
+    Receipts(Receipts),
+    /// What is held will be recovered.
+    Updated(Format),
     /// No such path.
     NotFound,
     /// The path exists, but only for POST.
     MethodNotAllowed(Box<str>),
     /// Nothing that the client accepts.
     NotAcceptable,
+    /// Receipts were asked for, but not in the form that they have.
+    ReceiptsAreJson,
     /// The body is not a list of items.
     Invalid(ItemsError),
     /// The items were not accepted by the shards.
     NotAccepted(Refused),
-    /// Recovery is not built yet, so `/recover` has no effect that it could report.
-    RecoverNotBuilt,
     /// The request was refused for its framing.
     Refused(Refusal),
 }
@@ -65,20 +70,21 @@ impl Form {
 impl Answer {
     fn code(&self) -> u16 {
         match self {
-            Answer::Api | Answer::Published(_) => 200,
+            Answer::Api | Answer::Published(_) | Answer::Receipts(_) | Answer::Updated(_) => 200,
             Answer::NotFound => 404,
             Answer::MethodNotAllowed(_) => 405,
-            Answer::NotAcceptable => 406,
+            Answer::NotAcceptable | Answer::ReceiptsAreJson => 406,
             Answer::Refused(Refusal::LengthRequired) => 411,
             Answer::Invalid(_) | Answer::Refused(_) => 400,
             Answer::NotAccepted(_) => 503,
-            Answer::RecoverNotBuilt => 501,
         }
     }
 
     fn content_type(&self) -> &'static [u8] {
         match self {
-            Answer::Published(Format::Json) => b"application/json",
+            Answer::Published(Format::Json)
+            | Answer::Updated(Format::Json)
+            | Answer::Receipts(_) => b"application/json",
             _ => b"text/plain",
         }
     }
@@ -88,14 +94,19 @@ impl Answer {
             Answer::Api => "linchpin API\n".into(),
             Answer::Published(Format::Text) => "Published\n".into(),
             Answer::Published(Format::Json) => "{\"message\":\"Published\"}\n".into(),
+            Answer::Receipts(receipts) => receipts.to_json().into(),
+            Answer::Updated(Format::Text) => "Updated\n".into(),
+            Answer::Updated(Format::Json) => "{\"message\":\"Updated\"}\n".into(),
             Answer::NotFound => "Not Found\n".into(),
             Answer::MethodNotAllowed(method) => format!("Method not allowed: {method}.\n").into(),
             Answer::NotAcceptable => {
                 "Not Acceptable. Supported formats are text/plain and application/json.\n".into()
             }
+            Answer::ReceiptsAreJson => {
+                "Not Acceptable. Receipts are supported as application/json only.\n".into()
+            }
             Answer::Invalid(error) => format!("{error}\n").into(),
             Answer::NotAccepted(refused) => format!("{refused}\n").into(),
-            Answer::RecoverNotBuilt => "Not Implemented: recovery is not built yet.\n".into(),
             Answer::Refused(refusal) => format!("{refusal}\n").into(),
         }
     }
@@ -171,7 +182,8 @@ mod tests {
             Answer::Refused(Refusal::LengthRequired),
             Answer::Refused(Refusal::Malformed),
             Answer::NotAccepted(Refused::Stopping),
-            Answer::RecoverNotBuilt,
+            Answer::ReceiptsAreJson,
+            Answer::Updated(Format::Json),
         ] {
             assert_ne!(http1::reason(answer.code()), "Undefined Reason", "{answer:?}");
         }

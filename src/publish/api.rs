@@ -10,7 +10,7 @@ use super::accept::Format;
 use super::answer::Answer;
 use super::head::{Endpoint, Head, Method};
 use super::publisher::{Attempt, Pending, Publisher, Refused};
-use crate::grip::item::{ItemsError, parse_items};
+use crate::grip::item::{Item, ItemsError, parse_items};
 
 /// What all connections share.
 #[derive(Debug)]
@@ -31,11 +31,15 @@ pub enum Outcome {
     Wait(Wait),
 }
 
-/// A publish that has to wait for a shard.
+/// What has to wait for a shard.
 #[derive(Debug)]
-pub struct Wait {
-    pending: Pending,
-    format: Format,
+pub enum Wait {
+    /// Items for which there is no room yet.
+    Publish(Pending, Format),
+    /// Items whose publisher wants to know what comes of them.
+    Receipts(Vec<Item>),
+    /// `/recover`
+    Recover(Format),
 }
 
 impl Api {
@@ -67,29 +71,36 @@ impl Api {
         Outcome::Answer(match head.endpoint {
             Endpoint::Root => Answer::Api,
             Endpoint::Unknown => Answer::NotFound,
-            Endpoint::Publish | Endpoint::Recover if head.method != Method::Post => {
+            _ if head.method != Method::Post => {
                 Answer::MethodNotAllowed(head.method.as_str().into())
             }
-            // To answer "Updated" without an effect would deceive a publisher that relies on it.
-            Endpoint::Recover => Answer::RecoverNotBuilt,
+            Endpoint::Recover => return Outcome::Wait(Wait::Recover(format)),
+            Endpoint::PublishWithReceipts if format == Format::Text => Answer::ReceiptsAreJson,
+            Endpoint::PublishWithReceipts => match self.items(body) {
+                Ok(items) => return Outcome::Wait(Wait::Receipts(items)),
+                Err(error) => Answer::Invalid(error),
+            },
             Endpoint::Publish => return self.publish(body, format),
         })
     }
 
+    fn items(&self, body: &[u8]) -> Result<Vec<Item>, ItemsError> {
+        parse_items(body).inspect_err(|error| {
+            self.stats.publishes_invalid.inc();
+            log_invalid(error);
+        })
+    }
+
     fn publish(&self, body: &[u8], format: Format) -> Outcome {
-        let items = match parse_items(body) {
+        let items = match self.items(body) {
             Ok(items) => items,
-            Err(error) => {
-                self.stats.publishes_invalid.inc();
-                log_invalid(&error);
-                return Outcome::Answer(Answer::Invalid(error));
-            }
+            Err(error) => return Outcome::Answer(Answer::Invalid(error)),
         };
         let count = items.len();
         match self.publisher.try_publish(items) {
-            Attempt::Given => Outcome::Answer(self.told(Ok(count), format)),
-            Attempt::Refused(refused) => Outcome::Answer(self.told(Err(refused), format)),
-            Attempt::Busy(pending) => Outcome::Wait(Wait { pending, format }),
+            Attempt::Given => Outcome::Answer(self.received(count, Answer::Published(format))),
+            Attempt::Refused(refused) => Outcome::Answer(self.refused(refused)),
+            Attempt::Busy(pending) => Outcome::Wait(Wait::Publish(pending, format)),
         }
     }
 
@@ -99,25 +110,35 @@ impl Api {
         self.publisher.given().await;
     }
 
-    /// Waits for the shard, within the publisher's bound.
+    /// Waits for the shards, within the publisher's bounds.
     pub async fn wait(&self, wait: Wait) -> Answer {
-        let count = wait.pending.items();
-        let given = self.publisher.wait(wait.pending).await;
-        self.told(given.map(|()| count), wait.format)
+        let answer = match wait {
+            Wait::Publish(pending, format) => {
+                let count = pending.items();
+                let given = self.publisher.wait(pending).await;
+                given.map(|()| self.received(count, Answer::Published(format)))
+            }
+            Wait::Receipts(items) => {
+                let count = items.len();
+                let receipts = self.publisher.publish_with_receipts(items).await;
+                receipts.map(|receipts| self.received(count, Answer::Receipts(receipts)))
+            }
+            Wait::Recover(format) => {
+                self.publisher.recover().await.map(|()| Answer::Updated(format))
+            }
+        };
+        answer.unwrap_or_else(|refused| self.refused(refused))
     }
 
-    fn told(&self, given: Result<usize, Refused>, format: Format) -> Answer {
-        match given {
-            Ok(items) => {
-                self.stats.items_received.add(items as u64);
-                Answer::Published(format)
-            }
-            Err(refused) => {
-                self.stats.publishes_refused.inc();
-                tracing::warn!("publish {refused}");
-                Answer::NotAccepted(refused)
-            }
-        }
+    fn received(&self, items: usize, answer: Answer) -> Answer {
+        self.stats.items_received.add(items as u64);
+        answer
+    }
+
+    fn refused(&self, refused: Refused) -> Answer {
+        self.stats.publishes_refused.inc();
+        tracing::warn!("publish {refused}");
+        Answer::NotAccepted(refused)
     }
 }
 

@@ -14,13 +14,16 @@ pub struct HeadLimits {
     pub body_bytes_max: usize,
 }
 
-/// What a path names. One trailing `/` is ignored; queries and absolute URIs are not understood.
+/// What a path names. One trailing `/` is ignored; queries (but for the one of receipts) and
+/// absolute URIs are not understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// `/`
     Root,
     /// `/publish`
     Publish,
+    /// `/publish?receipt=1`
+    PublishWithReceipts,
     /// `/recover`
     Recover,
     /// Everything else.
@@ -55,6 +58,8 @@ pub struct Head {
     pub format: Option<Format>,
     /// The length of the body.
     pub body_bytes: usize,
+    /// There is a length, though it may be 0.
+    pub has_length: bool,
 }
 
 /// Why a request is refused before it is looked at. The text is the body of the answer.
@@ -94,6 +99,9 @@ pub struct RefusedHead {
 
 impl Endpoint {
     fn of(target: &[u8]) -> Endpoint {
+        if let b"/publish?receipt=1" | b"/publish/?receipt=1" = target {
+            return Endpoint::PublishWithReceipts;
+        }
         let path = match target {
             [path @ .., b'/'] if !path.is_empty() => path,
             path => path,
@@ -155,9 +163,10 @@ pub fn read_head(bytes: &[u8], limits: HeadLimits) -> Result<Option<(Head, usize
         endpoint,
         http_1_0,
         closes: fields.close || version != b"HTTP/1.1",
-        expects_continue: fields.expects_continue && !http_1_0 && body_bytes > 0,
+        expects_continue: fields.expects_continue && !http_1_0,
         format: fields.format,
         body_bytes,
+        has_length: fields.length.is_some(),
     };
     Ok(Some((head, end)))
 }
@@ -230,15 +239,16 @@ impl<'a> Fields<'a> {
         if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
             return Err(Refusal::BadLength);
         }
+        // Existing servers count in 32 bits, with a sign.
+        let value = std::str::from_utf8(digits).ok().and_then(|text| text.parse::<i32>().ok());
+        let Some(value) = value else { return Err(Refusal::BadLength) };
         if digits.len() != length.len() {
             return Err(Refusal::BodyExceeded);
         }
         if self.encoded {
             return Err(Refusal::TwoFramings);
         }
-        // Digits only: what does not fit is too large.
-        let length = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-        length.filter(|&length: &usize| length <= max).ok_or(Refusal::BodyTooLarge)
+        usize::try_from(value).ok().filter(|&bytes| bytes <= max).ok_or(Refusal::BodyTooLarge)
     }
 }
 

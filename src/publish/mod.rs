@@ -11,4 +11,6 @@ pub mod connection;
 pub mod head;
 pub mod http;
 pub mod publisher;
+pub mod receipts;
 pub mod requests;
+pub mod seen;

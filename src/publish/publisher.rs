@@ -5,6 +5,9 @@
 //! fewer writes its subscribers cost. A place in every mailbox, and room, is taken for each item
 //! before it counts as accepted.
 //!
+//! Only then it is looked up whether an item's id was published shortly before, and remembered:
+//! what is refused is not remembered, so its publisher may try again.
+//!
 //! Called by the inputs (the HTTP control API) on the control thread. It knows no protocol: an
 //! input turns [`Refused`] into its own words.
 
@@ -13,12 +16,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use tokio::sync::MutexGuard;
 
+use super::receipts::Receipts;
+use super::seen::{self, Seen, Sight};
+use crate::clock;
 use crate::grip::item::Item;
+use crate::limits;
 use crate::shard::mailbox::{Command, Growing, Mailbox, MailboxError, Slot};
-
-/// How long a publisher waits for a shard whose mailbox is full, in milliseconds.
-pub const PUBLISH_WAIT_MS: u64 = 5_000;
+use crate::stats::Stats;
 
 /// What is gathered goes on its way before the end of the turn when it is so large.
 const GATHERED_BYTES_MAX: usize = 1024 * 1024;
@@ -29,10 +35,34 @@ pub struct Publisher {
     inner: Rc<Inner>,
 }
 
+/// What a publisher is told at start.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long a call waits for a shard whose mailbox is full, in milliseconds.
+    pub wait_ms: u64,
+    /// How long a call that wants receipts waits for those of all shards, in milliseconds.
+    pub receipt_ms: u64,
+    /// Which ids are remembered.
+    pub seen: seen::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            wait_ms: limits::PUBLISH_WAIT_MS,
+            receipt_ms: limits::RECEIPT_WAIT_MS,
+            seen: seen::Settings::default(),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     mailboxes: Vec<Mailbox>,
     wait_ms: u64,
+    receipt_ms: u64,
+    stats: Rc<Stats>,
+    seen: RefCell<Seen>,
     /// Whose turn it is to reserve. Fair: the order of calls is the order of turns, so that every
     /// shard gets the items of two calls in the same order.
     turn: tokio::sync::Mutex<()>,
@@ -89,18 +119,20 @@ impl Pending {
 }
 
 impl Publisher {
-    /// A publisher for these shards, waiting at most [`PUBLISH_WAIT_MS`].
+    /// A publisher for these shards, which counts in `stats`.
     #[must_use]
-    pub fn new(mailboxes: Vec<Mailbox>) -> Publisher {
-        Publisher::with_wait(mailboxes, PUBLISH_WAIT_MS)
-    }
-
-    /// A publisher that waits at most `wait_ms` for a full mailbox.
-    #[must_use]
-    pub fn with_wait(mailboxes: Vec<Mailbox>, wait_ms: u64) -> Publisher {
-        let turn = tokio::sync::Mutex::new(());
-        let gathered = RefCell::default();
-        Publisher { inner: Rc::new(Inner { mailboxes, wait_ms, turn, gathered }) }
+    pub fn new(mailboxes: Vec<Mailbox>, settings: Settings, stats: Rc<Stats>) -> Publisher {
+        let Settings { wait_ms, receipt_ms, seen } = settings;
+        let inner = Inner {
+            mailboxes,
+            wait_ms,
+            receipt_ms,
+            stats,
+            seen: RefCell::new(Seen::new(seen)),
+            turn: tokio::sync::Mutex::new(()),
+            gathered: RefCell::default(),
+        };
+        Publisher { inner: Rc::new(inner) }
     }
 
     /// Gives `items` to every shard, or to none. Ready at once unless a shard does not keep up. To
@@ -118,7 +150,7 @@ impl Publisher {
             Ok(true) => {
                 let full = {
                     let mut gathered = self.inner.gathered.borrow_mut();
-                    gathered.items.extend(items.into_iter().map(Arc::new));
+                    gathered.items.extend(self.unseen(items));
                     gathered.bytes += bytes;
                     gathered.bytes >= GATHERED_BYTES_MAX
                 };
@@ -142,14 +174,71 @@ impl Publisher {
 
     /// Gives items that could not be given at once to every shard, or to none.
     pub async fn wait(&self, pending: Pending) -> Result<(), Refused> {
-        let waited_ms = self.inner.wait_ms;
-        tokio::select! {
-            biased;
-            given = self.give(pending) => given.map_err(|error| match error {
-                MailboxError::Full { waited_ms } => Refused::Busy { waited_ms },
-                MailboxError::Closed => Refused::Stopping,
-            }),
-            () = crate::clock::sleep_ms(waited_ms) => Err(Refused::Busy { waited_ms }),
+        let mut places = self.places(pending.bytes).await?;
+        let items: Vec<_> = self.unseen(pending.items).collect();
+        if !items.is_empty() {
+            let items = announce(items);
+            places.fill(|| Command::Publish(Arc::clone(&items)));
+        }
+        Ok(())
+    }
+
+    /// Gives items to every shard, or to none, and asks each what came of them. Answers of shards
+    /// that do not come in time are left out, and it is said that they are.
+    pub async fn publish_with_receipts(&self, items: Vec<Item>) -> Result<Receipts, Refused> {
+        let mut places = self.places(items.iter().map(Item::memory_bytes).sum()).await?;
+        let shown = items.into_iter().map(|item| (self.is_new(&item), Arc::new(item)));
+        let mut receipts = Receipts::of(shown);
+        let given = receipts.given();
+        let mut answers = Vec::new();
+        if !given.is_empty() {
+            let given = announce(given);
+            places.fill(|| {
+                let (reply, answer) = tokio::sync::oneshot::channel();
+                answers.push(answer);
+                Command::PublishCounted(Arc::clone(&given), reply)
+            });
+        }
+        drop(places);
+        let late = clock::now().plus_ms(self.inner.receipt_ms);
+        for answer in answers {
+            tokio::select! {
+                biased;
+                answer = answer => receipts.add(answer.ok().as_deref()),
+                () = clock::sleep_until(late) => receipts.add(None),
+            }
+        }
+        Ok(receipts)
+    }
+
+    /// Has every shard forget what it knows of ids, and ask the backends of what it holds; or none.
+    pub async fn recover(&self) -> Result<(), Refused> {
+        self.places(0).await?.fill(|| Command::Recover);
+        Ok(())
+    }
+
+    /// The items that were not published shortly before. From now on they are remembered: to be
+    /// called when nothing can refuse them any more.
+    fn unseen(&self, items: Vec<Item>) -> impl Iterator<Item = Arc<Item>> {
+        items.into_iter().filter(|item| self.is_new(item)).map(Arc::new)
+    }
+
+    fn is_new(&self, item: &Item) -> bool {
+        let Some(id) = &item.id else { return true };
+        let mut seen = self.inner.seen.borrow_mut();
+        if !seen.is_on() {
+            return true;
+        }
+        match seen.show(&item.channel, id, clock::now()) {
+            Sight::First { forgotten } => {
+                self.inner.stats.ids_forgotten_early.add(forgotten as u64);
+                true
+            }
+            Sight::Again => {
+                self.inner.stats.items_duplicate.inc();
+                tracing::debug!("duplicate channel={} id={id}", item.channel.as_str());
+                false
+            }
         }
     }
 
@@ -189,20 +278,42 @@ impl Publisher {
         }
     }
 
-    /// Reserves a place in every mailbox, then fills them all; nothing waits in between.
-    async fn give(&self, pending: Pending) -> Result<(), MailboxError> {
-        let _turn = self.inner.turn.lock().await;
-        // It was accepted before.
-        self.flush();
-        let mut slots: SmallVec<[Slot<'_>; 4]> = SmallVec::new();
-        for mailbox in &self.inner.mailboxes {
-            slots.push(mailbox.reserve(pending.bytes).await?);
+    /// Waits for its turn, and for a place in every mailbox. Whoever is refused has nothing.
+    async fn places(&self, bytes: usize) -> Result<Places<'_>, Refused> {
+        let waited_ms = self.inner.wait_ms;
+        let reserved = async {
+            let turn = self.inner.turn.lock().await;
+            // It was accepted before.
+            self.flush();
+            let mut slots = SmallVec::new();
+            for mailbox in &self.inner.mailboxes {
+                slots.push(mailbox.reserve(bytes).await?);
+            }
+            Ok(Places { slots, _turn: turn })
+        };
+        tokio::select! {
+            biased;
+            places = reserved => places.map_err(|error| match error {
+                MailboxError::Full { waited_ms } => Refused::Busy { waited_ms },
+                MailboxError::Closed => Refused::Stopping,
+            }),
+            () = clock::sleep_ms(waited_ms) => Err(Refused::Busy { waited_ms }),
         }
-        let items = announce(pending.items.into_iter().map(Arc::new).collect());
-        for slot in slots {
-            slot.fill(Command::Publish(Arc::clone(&items)));
+    }
+}
+
+/// A place in every mailbox. While it lives nobody else gives anything to the shards.
+struct Places<'a> {
+    slots: SmallVec<[Slot<'a>; 4]>,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl Places<'_> {
+    /// Fills them all; nothing waits in between.
+    fn fill(&mut self, mut command: impl FnMut() -> Command) {
+        for slot in self.slots.drain(..) {
+            slot.fill(command());
         }
-        Ok(())
     }
 }
 

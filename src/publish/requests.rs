@@ -44,7 +44,7 @@ pub struct Request<'a> {
     pub head: Head,
     /// Its body.
     pub body: &'a [u8],
-    /// It is the last one, and more bytes came with it than it announced.
+    /// It is the last one, has a length, and more bytes came with it than that.
     pub exceeded: bool,
 }
 
@@ -84,7 +84,7 @@ impl Requests {
             Some(head) => {
                 let (body, after) = unread.split_at_checked(head.body_bytes).unwrap_or_default();
                 self.start += body.len();
-                let exceeded = head.closes && !after.is_empty();
+                let exceeded = head.closes && head.has_length && !after.is_empty();
                 Next::Request(Request { head, body, exceeded })
             }
         }

@@ -182,15 +182,20 @@ mod tests {
         let hold = hold(&[], "");
         for (code, line) in [
             (0, "HTTP/1.1 0 Undefined Reason\r\n"),
+            (1, "HTTP/1.1 1 Undefined Reason\r\n"),
+            (99, "HTTP/1.1 99 Undefined Reason\r\n"),
+            (600, "HTTP/1.1 600 Undefined Reason\r\n"),
             (999, "HTTP/1.1 999 Undefined Reason\r\n"),
             (404, "HTTP/1.1 404 Not Found\r\n"),
         ] {
             assert!(text(&published(&hold, REPLY, &content(code, &[], "x"))).starts_with(line));
         }
-        assert_eq!(
-            text(&published(&hold, REPLY, &content(204, &[], "x"))),
-            "HTTP/1.1 204 No Content\r\n\r\n"
-        );
+        for (code, bare) in [(204, "204 No Content"), (304, "304 Not Modified")] {
+            assert_eq!(
+                text(&published(&hold, REPLY, &content(code, &[], "x"))),
+                format!("HTTP/1.1 {bare}\r\n\r\n")
+            );
+        }
         let mut own = content(200, &[], "");
         own.reason = Some("Fine".into());
         assert!(text(&published(&hold, REPLY, &own)).starts_with("HTTP/1.1 200 Fine\r\n"));

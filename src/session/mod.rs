@@ -67,6 +67,11 @@ pub enum Hold {
         /// Its keep-alive.
         keep_alive: Option<Pacer>,
     },
+    /// A long-poll whose request is being repeated: it gets what comes of that.
+    Asking {
+        /// How its answer is written.
+        reply: Reply,
+    },
     /// A WebSocket; boxed is what only some have.
     Socket(Option<Box<SocketHold>>),
     /// Its last byte has been sent: it only waits to be closed.
@@ -89,6 +94,8 @@ pub enum Due {
     Delayed(Bytes),
     /// A WebSocket's backend side is to be told.
     Backend,
+    /// A stream's next link is to be followed.
+    Poll,
 }
 
 impl Session {
@@ -102,7 +109,7 @@ impl Session {
     #[must_use]
     pub fn mode(&self) -> Mode {
         match self.hold {
-            Hold::Response { .. } => Mode::Response,
+            Hold::Response { .. } | Hold::Asking { .. } => Mode::Response,
             Hold::Stream { .. } => Mode::Stream,
             Hold::Socket(_) => Mode::Socket,
             Hold::Muted { mode, .. } => mode,
@@ -168,6 +175,7 @@ impl Session {
             Hold::Stream { keep_alive, .. } => keep_alive.as_ref().map(|pacer| pacer.due),
             Hold::Socket(socket) => socket.as_ref().and_then(|socket| socket.next_due()),
             Hold::Muted { backend, .. } => *backend,
+            Hold::Asking { .. } => None,
         }
     }
 

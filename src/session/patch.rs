@@ -247,6 +247,27 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_written_as_doubles() {
+        for (number, written) in [
+            ("12345678901234567890", "12345678901234567000"),
+            ("1e25", "1e+25"),
+            ("1.0", "1"),
+            ("-0.0", "0"),
+            ("0.1", "0.1"),
+        ] {
+            check(&format!("[{number}]"), json!([]), &format!("[{written}]"));
+        }
+    }
+
+    #[test]
+    fn one_failure_voids_all() {
+        let operations = json!([{"op":"add","path":"/b","value":1}, {"op":"remove","path":"/c"}]);
+        assert_eq!(patched("{\"a\":1}", operations), None);
+        let tested = json!([{"op":"test","path":"/a","value":1}, {"op":"remove","path":"/a"}]);
+        check("{\"a\":1}", tested, "{}");
+    }
+
+    #[test]
     fn add_replaces_elements_and_appends() {
         check("[1]", json!([{"op":"add","path":"/0","value":7}]), "[7]");
         check("[1]", json!([{"op":"add","path":"/00","value":7}]), "[7]");
@@ -293,6 +314,17 @@ mod tests {
         let into_itself = json!([{"op":"move","from":"/a","path":"/a/b"}]);
         assert_eq!(patched("{\"a\":{}}", into_itself), None);
         check("[[1]]", json!([{"op":"copy","from":"/0","path":"/-"}]), "[[1],[1]]");
+        // A copy is one: what becomes of the source later is not seen in it.
+        let deep = json!([{"op":"copy","from":"/a","path":"/b"},
+            {"op":"add","path":"/a/-","value":2}]);
+        check("{\"a\":[1]}", deep, "{\"a\":[1,2],\"b\":[1]}");
+        for op in ["move", "copy"] {
+            for from in [json!(null), json!("/none"), json!("/a/-"), json!("a"), json!("")] {
+                let operation = json!([{"op":op,"from":from,"path":"/b"}]);
+                assert_eq!(patched("{\"a\":[1]}", operation), None, "{op} {from}");
+            }
+            assert_eq!(patched("{\"a\":1}", json!([{"op":op,"path":"/b"}])), None, "{op}");
+        }
     }
 
     #[test]

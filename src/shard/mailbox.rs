@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError, mpsc, oneshot};
 
 use crate::grip::item::Item;
+pub use crate::hub::registry::Receipt;
 use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_COMMANDS_MAX};
 
 /// What may be asked of a shard.
@@ -15,6 +16,10 @@ use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_COMMANDS_MAX};
 pub enum Command {
     /// Deliver these items, in this order.
     Publish(Arc<[Arc<Item>]>),
+    /// Deliver these items, in this order, and send back what came of each.
+    PublishCounted(Arc<[Arc<Item>]>, oneshot::Sender<Vec<Receipt>>),
+    /// Forget what is known of ids, and have the backends of what is held asked.
+    Recover,
     /// Use this table for every request from now on.
     Routes(Arc<crate::route::Table>),
     /// Send back the counters as they stand.

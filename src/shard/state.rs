@@ -125,6 +125,13 @@ impl Shard {
             Command::Publish(items) => {
                 self.hub.publish(&items, clock::now(), None);
             }
+            Command::PublishCounted(items, reply) => {
+                let mut receipts = Vec::with_capacity(items.len());
+                self.hub.publish(&items, clock::now(), Some(&mut receipts));
+                // Whoever asked may have gone, or waited long enough.
+                let _ = reply.send(receipts);
+            }
+            Command::Recover => self.hub.with(|registry| registry.recover()),
             Command::Routes(table) => self.proxy.set_table(table),
             Command::Snapshot(reply) => {
                 // Whoever asked may have gone.

@@ -6,12 +6,15 @@ mod harness;
 
 mod accepting;
 mod binary;
+mod chain;
 mod control;
+mod duplicates;
 mod headers;
 mod http_response;
 mod http_stream;
 mod limits;
 mod malformed;
+mod merging;
 mod routing;
 mod shutdown;
 mod test_target;

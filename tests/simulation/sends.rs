@@ -205,7 +205,8 @@ impl Simulation {
 }
 
 fn compare_effects(effects: Vec<Effect>, mut expected: Vec<Effect>) {
-    for effect in effects {
+    // Hints ask backends; that is another simulation's affair.
+    for effect in effects.into_iter().filter(|e| !matches!(e, Effect::Update { .. })) {
         let at = expected.iter().position(|known| *known == effect);
         expected.swap_remove(at.unwrap_or_else(|| panic!("{effect:?} was not expected")));
     }

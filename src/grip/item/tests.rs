@@ -129,6 +129,8 @@ fn actions() {
         (r#""action":"close","code":70000"#, close(Some(4464), "")),
         (r#""action":"close","code":"1000""#, close(Some(1000), "")),
         (r#""action":"close","code":0"#, close(Some(0), "")),
+        // Without a code it is 1000, and then no reason is sent: see the framing of messages.
+        (r#""action":"close","reason":"bye""#, close(None, "bye")),
     ] {
         let item = formats(&format!(r#""ws-message":{{{members}}}"#));
         assert_eq!(item.ws_message, Some(action), "{members}");
@@ -179,6 +181,8 @@ fn errors_of_an_item() {
         (r#""channel":1,"id":1"#, wrong("channel")),
         (r#""channel":null"#, wrong("channel")),
         (r#""channel":"a","id":1,"prev-id":1"#, wrong("id")),
+        (r#""channel":"a","id":null"#, wrong("id")),
+        (r#""channel":"a","prev-id":1"#, wrong("prev-id")),
         (r#""channel":"a","prev-id":null"#, wrong("prev-id")),
         (r#""channel":"a","formats":null"#, wrong("formats")),
         (r#""channel":"a","formats":[]"#, wrong("formats")),
@@ -245,10 +249,14 @@ fn errors_of_responses() {
         ),
         (r#"{"headers":{"b":1,"a":2}}"#, "headers contains 'a' with wrong type"),
         (r#"{"headers":[1]}"#, "headers contains element with wrong type"),
+        (r#"{"headers":null}"#, "'http-response' contains 'headers' with wrong type"),
         (r#"{"headers":[["a"]]}"#, "headers contains list with wrong number of elements"),
+        (r#"{"headers":[["a","b","c"]]}"#, "headers contains list with wrong number of elements"),
         (r#"{"headers":[[1,"a"]]}"#, "header contains name element with wrong type"),
         (r#"{"headers":[["a",1]]}"#, "header contains value element with wrong type"),
         (r#"{"body-bin":1,"body":"x"}"#, "'http-response' contains 'body-bin' with wrong type"),
+        (r#"{"body-bin":null,"body":"x"}"#, "'http-response' contains 'body-bin' with wrong type"),
+        (r#"{"code":[],"body":"x"}"#, "'http-response' contains 'code' with wrong type"),
         (r#"{"body":1}"#, "'http-response' contains 'body' with wrong type"),
         (r#"{"body-patch":{}}"#, "'http-response' contains 'body-patch' with wrong type"),
         ("{}", "'http-response' does not contain 'body', 'body-bin', or 'body-patch'"),

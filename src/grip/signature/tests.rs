@@ -4,7 +4,7 @@ use std::process::Command;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
-use super::SigningKey;
+use super::{SigningKey, TokenError, VerifyingKey};
 
 /// `{"exp":1700003600,"iss":"pushpin"}` signed with `changeme`, by another implementation.
 const WITH_TEXT: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3MDAwMDM2MDAsImlzcyI6InB1c2hwaW4ifQ.kLqQZD5BP5GyM4rxs4s7hNTebsh6irVi0yu8Uk7hRKo";
@@ -97,10 +97,105 @@ fn a_key_does_not_show_its_secret() {
     assert_eq!(shown, "SigningKey { algorithm: HS256, .. }");
 }
 
+/// A token with these claims, signed with `changeme`.
+fn claiming(claims: &serde_json::Value) -> String {
+    let key = jsonwebtoken::EncodingKey::from_secret(b"changeme");
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).unwrap()
+}
+
+#[test]
+fn a_token_is_valid_until_it_expires() {
+    for key in ["changeme", "base64:Y2hhbmdlbWU="] {
+        let key = VerifyingKey::from_text(key).unwrap();
+        key.verify(WITH_TEXT, 1_700_003_599).unwrap();
+        let expired = key.verify(WITH_TEXT, 1_700_003_600);
+        assert!(matches!(expired, Err(TokenError::Expired(_))), "{expired:?}");
+        assert!(matches!(key.verify(WITH_BYTES, 0), Err(TokenError::Token(_))));
+    }
+    let key = VerifyingKey::from_file_content(b" ff006B6579\n").unwrap();
+    key.verify(WITH_BYTES, 1_700_000_000).unwrap();
+    key.verify(WITH_TEXT, 1_700_000_000).unwrap_err();
+}
+
+#[test]
+fn which_claims_a_token_may_have() {
+    use serde_json::json;
+    let key = VerifyingKey::from_text("changeme").unwrap();
+    let verify = |claims: serde_json::Value| key.verify(&claiming(&claims), 1000);
+    for good in [
+        json!({"exp": 1001}),
+        json!({"exp": 1000.5}),
+        json!({"exp": "1001"}),
+        json!({"exp": 1001, "iss": "anyone", "nbf": 5000, "sub": 1}),
+    ] {
+        verify(good.clone()).unwrap_or_else(|error| panic!("{good}: {error}"));
+    }
+    for bad in [json!({}), json!({"exp": null}), json!({"exp": "soon"}), json!({"exp": [1001]})] {
+        assert!(matches!(verify(bad.clone()), Err(TokenError::NoExpiry)), "{bad}");
+    }
+    assert!(matches!(verify(json!({"exp": 1000})), Err(TokenError::Expired(_))));
+    for bad in [json!({"exp": 1001, "aud": "x"}), json!([1001]), json!("x")] {
+        assert!(matches!(verify(bad.clone()), Err(TokenError::Token(_))), "{bad}");
+    }
+}
+
+#[test]
+fn a_token_needs_no_type_but_the_algorithm_of_the_key() {
+    use jsonwebtoken::{EncodingKey, Header};
+    let verifying = VerifyingKey::from_text("changeme").unwrap();
+    let secret = EncodingKey::from_secret(b"changeme");
+    let claims = serde_json::json!({"exp": 1001});
+    let untyped = Header { typ: None, ..Header::default() };
+    verifying.verify(&jsonwebtoken::encode(&untyped, &claims, &secret).unwrap(), 1000).unwrap();
+    let longer = Header::new(Algorithm::HS384);
+    let longer = jsonwebtoken::encode(&longer, &claims, &secret).unwrap();
+    verifying.verify(&longer, 1000).unwrap_err();
+    // Without a signature: `{"alg":"none"}`.
+    let claims = WITH_TEXT.split('.').nth(1).unwrap();
+    verifying.verify(&format!("eyJhbGciOiJub25lIn0.{claims}."), 1000).unwrap_err();
+    for text in ["", ".", "..", "x.y.z", &WITH_TEXT[..WITH_TEXT.len() - 2]] {
+        assert!(matches!(verifying.verify(text, 0), Err(TokenError::Token(_))), "{text}");
+    }
+}
+
+#[test]
+fn tokens_of_key_pairs() {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let signing = SigningKey::from_file_content(pair.serialize_pem().as_bytes()).unwrap();
+    let curve = VerifyingKey::from_file_content(pair.public_key_pem().as_bytes()).unwrap();
+    curve.verify(&token(&signing), 1_700_000_000).unwrap();
+    let private = openssl(&["genrsa", "2048"], b"");
+    let signing = SigningKey::from_file_content(&private).unwrap();
+    let rsa = openssl(&["rsa", "-pubout"], &private);
+    let rsa = VerifyingKey::from_file_content(&rsa).unwrap();
+    rsa.verify(&token(&signing), 1_700_000_000).unwrap();
+    curve.verify(&token(&signing), 1_700_000_000).unwrap_err();
+    rsa.verify(WITH_TEXT, 1_700_000_000).unwrap_err();
+    // A public key is no secret: a token signed with its text as one is not valid.
+    let forged = jsonwebtoken::EncodingKey::from_secret(pair.public_key_pem().as_bytes());
+    let claims = serde_json::json!({"exp": 1_800_000_000});
+    let forged = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &forged).unwrap();
+    curve.verify(&forged, 1_700_000_000).unwrap_err();
+}
+
+#[test]
+fn what_verifies_nothing() {
+    for text in ["", "base64:", "file:key.pem"] {
+        assert!(VerifyingKey::from_text(text).is_err(), "{text}");
+    }
+    for content in [&b""[..], b"abc", b"xy", b"-----BEGIN"] {
+        assert!(VerifyingKey::from_file_content(content).is_err(), "{content:?}");
+    }
+    let shown = format!("{:?}", VerifyingKey::from_text("changeme").unwrap());
+    assert_eq!(shown, "VerifyingKey { algorithms: [HS256], .. }");
+}
+
 proptest::proptest! {
     #[test]
     fn nothing_panics(bytes: Vec<u8>, text: String) {
         let _ = SigningKey::from_file_content(&bytes);
         let _ = SigningKey::from_text(&text);
+        let _ = VerifyingKey::from_file_content(&bytes);
+        let _ = VerifyingKey::from_text("k").unwrap().verify(&text, 0);
     }
 }

@@ -12,6 +12,7 @@ fn settings() -> Settings {
         debug: false,
         sig_iss: "pushpin".into(),
         sig_key: None,
+        upstream: None,
         request_body_bytes_max: u64::MAX,
         json_log: false,
     }

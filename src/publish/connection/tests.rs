@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::limits;
-use crate::publish::publisher::Publisher;
+use crate::publish::publisher::{Publisher, Settings};
 use crate::shard::mailbox::{Command, Inbox, Mailbox, mailbox};
 
 const LIMITS: HeadLimits = HeadLimits { head_bytes_max: 1000, body_bytes_max: 100_000 };
@@ -67,7 +67,7 @@ impl Client {
         let writes = Rc::default();
         let server = Counted(server, Rc::clone(&writes));
         let (mailbox, inbox) = mailbox();
-        let publisher = Publisher::new(vec![mailbox.clone()]);
+        let publisher = Publisher::new(vec![mailbox.clone()], Settings::default(), Rc::default());
         let api = Rc::new(Api::new(publisher, Rc::default(), 2));
         let serving = Rc::clone(&api);
         let served = tokio::task::spawn_local(async move {

@@ -27,6 +27,7 @@ fn a_plain_request() {
         expects_continue: false,
         format: Some(Format::Text),
         body_bytes: 12,
+        has_length: true,
     };
     assert_eq!(head, expected);
 }
@@ -119,8 +120,12 @@ fn lengths() {
     }
     assert_eq!(length("2\r\nContent-Length: 2"), Ok(2));
     assert_eq!(length("101"), Err(Refusal::BodyTooLarge));
-    assert_eq!(length("99999999999999999999999"), Err(Refusal::BodyTooLarge));
+    assert_eq!(length("2147483647"), Err(Refusal::BodyTooLarge));
+    for overflow in ["2147483648", "-99999999999", "99999999999999999999999"] {
+        assert_eq!(length(overflow), Err(Refusal::BadLength), "{overflow}");
+    }
     assert_eq!(length("-5"), Err(Refusal::BodyExceeded));
+    assert_eq!(length("-0"), Err(Refusal::BodyExceeded));
     assert_eq!(length("2\r\nTransfer-Encoding: chunked"), Err(Refusal::TwoFramings));
 }
 
@@ -144,6 +149,12 @@ fn paths() {
     assert_eq!(endpoint("/publish"), Endpoint::Publish);
     assert_eq!(endpoint("/publish/"), Endpoint::Publish);
     assert_eq!(endpoint("/recover/"), Endpoint::Recover);
+    for target in ["/publish?receipt=1", "/publish/?receipt=1"] {
+        assert_eq!(endpoint(target), Endpoint::PublishWithReceipts, "{target}");
+    }
+    for target in ["/publish//?receipt=1", "/publish?receipt=1/", "/publish?receipt=1&a=b"] {
+        assert_eq!(endpoint(target), Endpoint::Unknown, "{target}");
+    }
     for target in ["", "*", "/publish//", "/publish?x", "/publish#x", "publish", "http://h/publish"]
     {
         assert_eq!(endpoint(target), Endpoint::Unknown, "{target}");
@@ -212,7 +223,7 @@ proptest! {
         prop_assert_eq!(head.method.as_str(), method.as_str());
         prop_assert_eq!(head.http_1_0, old);
         prop_assert_eq!(head.closes, close || old);
-        prop_assert_eq!(head.expects_continue, expect && !old && length > 0);
+        prop_assert_eq!(head.expects_continue, expect && !old);
         prop_assert_eq!(head.format == Some(Format::Json), json == Some(true));
         prop_assert_eq!(head.body_bytes, length);
         if method != "CONNECT" { prop_assert_eq!(head.endpoint, Endpoint::of(path.as_bytes())); }

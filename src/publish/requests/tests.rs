@@ -80,8 +80,13 @@ fn continue_is_asked_for_once_and_before_the_request() {
 #[test]
 fn more_than_announced_counts_only_at_the_end_of_a_connection() {
     let mut requests = Requests::new(LIMITS);
-    give(&mut requests, (post("a") + "GET / HTTP/1.0\r\n\r\nzz").as_bytes());
+    let last = "GET / HTTP/1.0\r\nContent-Length: 0\r\n\r\nzz";
+    give(&mut requests, (post("a") + last).as_bytes());
     assert_eq!(take(&mut requests)[..2], ["a", " exceeded"]);
+    // Who announced nothing has not exceeded it.
+    let mut requests = Requests::new(LIMITS);
+    give(&mut requests, b"GET / HTTP/1.0\r\n\r\nzz");
+    assert_eq!(take(&mut requests)[..1], [""]);
 }
 
 #[test]
