@@ -28,13 +28,13 @@ ISSUER = "interop"
 class Application:
     """A backend process, and the server in front of it."""
 
-    def __init__(self, command, target_options: str = ""):
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=256)
+    def __init__(self, command, target_options: str = "", server_options=()):
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.port = self.socket.getsockname()[1]
         route = f"*,sig_key={KEY},sig_iss={ISSUER} 127.0.0.1:{self.port}{target_options}"
-        self.server = servers.start(route)
+        self.server = servers.start(route, server_options)
         self.log = Path(tempfile.mkstemp(prefix="application-")[1])
-        environment = dict(os.environ)
+        environment = dict(os.environ, PAGE=str(HERE / "page.html"))
         environment["GRIP_URL"] = (
             f"{self.server.control}/?key={KEY}&verify-key={KEY}&verify-iss={ISSUER}"
         )
@@ -62,6 +62,10 @@ class Application:
         return self.log.read_text(errors="replace")
 
 
+def django_command(directory: str) -> list[str]:
+    return [sys.executable, str(HERE / directory / "serve.py")]
+
+
 def running(application):
     try:
         yield application
@@ -72,8 +76,21 @@ def running(application):
 @pytest.fixture(scope="session")
 def django():
     """The Django application behind the server under test."""
-    application = HERE / "django_app" / "serve.py"
-    yield from running(Application([sys.executable, str(application)], ",over_http"))
+    yield from running(Application(django_command("django_app"), ",over_http"))
+
+
+@pytest.fixture(scope="session")
+def eventstream():
+    """django-eventstream behind the server under test, with its events in a database."""
+    yield from running(Application(django_command("eventstream_app")))
+
+
+@pytest.fixture
+def forgetful():
+    """The same behind a server that remembers next to nothing of what it delivered."""
+    options = ["--ring-items", "1", "--ring-age", "1"]
+    application = Application(django_command("eventstream_app"), server_options=options)
+    yield from running(application)
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +105,12 @@ def node_directory():
 def express(node_directory):
     """The Express application on serve-grip behind the server under test."""
     yield from running(Application(["node", str(node_directory / "app.js")], ",over_http"))
+
+
+@pytest.fixture(scope="session")
+def events(node_directory):
+    """Express with @fanoutio/eventstream, and with a log of its own, behind the server."""
+    yield from running(Application(["node", str(node_directory / "events.js")]))
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +129,7 @@ def pytest_runtest_makereport(item):
     outcome = yield
     report = outcome.get_result()
     if report.when == "call" and report.failed:
-        for fixture in ("django", "express", "quick"):
+        for fixture in ("django", "express", "eventstream", "forgetful", "events", "quick"):
             subject = item.funcargs.get(fixture)
             if isinstance(subject, Application):
                 report.sections.append((f"{fixture} application", subject.printed()[-4000:]))

@@ -115,7 +115,7 @@ class Server:
 class Linchpin(Server):
     name = "linchpin"
 
-    def __init__(self, binary: str, route: str):
+    def __init__(self, binary: str, route: str, options: list[str]):
         super().__init__("linchpin")
         self.spawn([
             str(Path(binary).resolve()),
@@ -124,6 +124,7 @@ class Linchpin(Server):
             "--control", "127.0.0.1:0",
             "--workers", "2",
             "--route", route,
+            *options,
         ])
         self.ready(self.read_ports)
 
@@ -234,11 +235,11 @@ class Pushpin(Server):
         super().stop()
 
 
-def start(route: str) -> Server:
-    """The server that the environment asks for, with one route."""
+def start(route: str, options: list[str] = ()) -> Server:
+    """The server that the environment asks for, with one route; Pushpin knows no `options`."""
     if os.environ.get("SERVER") == "pushpin":
         return Pushpin(route)
     binary = os.environ.get("SERVER_UNDER_TEST")
     if not binary:
         raise AssertionError("set SERVER_UNDER_TEST to linchpin's path, or SERVER=pushpin")
-    return Linchpin(binary, route)
+    return Linchpin(binary, route, list(options))

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::wait::within;
+use super::wait::{soon, within};
 
 /// A request as the backend got it.
 #[derive(Clone, Debug)]
@@ -70,6 +70,11 @@ impl Answer {
     /// A response that asks for a hold (`response` or `stream`) on channels.
     pub fn hold(mode: &str, channels: &str, body: impl AsRef<[u8]>) -> Answer {
         Answer::ok(body).header("Grip-Hold", mode).header("Grip-Channel", channels)
+    }
+
+    /// With a link to what comes next.
+    pub fn next_link(self, uri: &str) -> Answer {
+        self.header("Grip-Link", &format!("<{uri}>; rel=next"))
     }
 
     /// Exactly these bytes; then the connection is closed if `close`.
@@ -196,6 +201,22 @@ impl Backend {
     /// The next exchange, to be answered by the test.
     pub async fn next(&mut self) -> Exchange {
         within("a request at the backend", self.exchanges.recv()).await.expect("it runs")
+    }
+
+    /// The next exchange, if there is one soon; for what is published until it has an effect.
+    pub async fn next_soon(&mut self) -> Option<Exchange> {
+        let mut next = None;
+        soon(200, async { next = self.exchanges.recv().await }).await;
+        next
+    }
+
+    /// Answers the next request, which must be for `target`; gives what was asked.
+    pub async fn answer(&mut self, target: &str, answer: Answer) -> Request {
+        let exchange = self.next().await;
+        let request = exchange.request.clone();
+        assert_eq!(request.target, target, "{}", String::from_utf8_lossy(&request.head));
+        exchange.answer(answer).await;
+        request
     }
 
     /// The next request that the function has answered.

@@ -152,6 +152,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// The next chunks hold exactly this, however it is cut into chunks.
+    pub async fn expect_content(&mut self, expected: &str) {
+        let mut got = String::new();
+        while got.len() < expected.len() {
+            let piece = String::from_utf8(self.chunk().await).expect("text");
+            assert_ne!(piece, "0\r\n\r\n", "the end came after {got:?}, before {expected:?}");
+            let inside = piece.split_once("\r\n").expect("a chunk").1;
+            got.push_str(inside.strip_suffix("\r\n").expect("a chunk"));
+        }
+        assert_eq!(got, expected);
+    }
+
+    /// The chunked body ends here.
+    pub async fn expect_end(&mut self) {
+        assert_eq!(String::from_utf8_lossy(&self.chunk().await), "0\r\n\r\n");
+    }
+
     /// Whether anything comes soon; nothing of it is taken.
     pub async fn hears(&mut self) -> bool {
         !self.kept.is_empty()

@@ -50,6 +50,15 @@ impl Publisher {
         self.items(json!([{ "channel": channel, "formats": formats }])).await;
     }
 
+    /// Publishes one item that says what it is, and perhaps what came before.
+    pub async fn step(&self, channel: &str, id: &str, prev_id: Option<&str>, formats: Value) {
+        let mut item = json!({ "channel": channel, "id": id, "formats": formats });
+        if let Some(prev_id) = prev_id {
+            item["prev-id"] = json!(prev_id);
+        }
+        self.items(json!([item])).await;
+    }
+
     pub async fn stream(&self, channel: &str, content: &str) {
         self.formats(channel, json!({ "http-stream": { "content": content } })).await;
     }

@@ -23,6 +23,8 @@ from gripcontrol import (
 _lock = threading.Lock()
 _counters = {}
 _gone = {}
+_logs = {}
+_asked = {}
 
 
 def _value(name):
@@ -157,6 +159,55 @@ def chat(request, room):
             )
 
 
+@csrf_exempt
+def log(request, name):
+    """GET what was written after `after`, waiting for more when there is nothing. Nothing is lost.
+
+    The hold says up to where its client is (`prev-id`); an item says what it is and what came
+    before. When the two do not meet, the server asks again, and says in Grip-Last from where.
+    POST writes the lines of its body; with `lose` they are not published.
+    """
+    if request.method == "POST":
+        lines = request.body.decode().splitlines()
+        for line in lines:
+            with _lock:
+                entries = _logs.setdefault(name, [])
+                entries.append(line)
+                last = len(entries)
+            if "lose" not in request.GET:
+                publish(
+                    f"log-{name}",
+                    HttpResponseFormat(
+                        headers={"Content-Type": "application/json"}, body=_entries([line], last)
+                    ),
+                    id=str(last),
+                    prev_id=str(last - 1),
+                    blocking=True,
+                )
+        return HttpResponse("ok\n")
+    grip_last = request.grip.last.get(f"log-{name}")
+    after = int(request.GET["after"] if grip_last is None else grip_last)
+    with _lock:
+        _asked.setdefault(name, []).append([request.GET["after"], grip_last])
+        entries = list(_logs.get(name, []))
+    if after < len(entries):
+        body = _entries(entries[after:], len(entries))
+        return HttpResponse(body, content_type="application/json")
+    channel = Channel(f"log-{name}", prev_id=str(after))
+    set_hold_longpoll(request, channel, timeout=request.GET.get("wait"))
+    return HttpResponse(_entries([], after), content_type="application/json")
+
+
+def _entries(entries, last):
+    return json.dumps({"entries": entries, "last": last}) + "\n"
+
+
+def asked(request, name):
+    """What was asked of a log since the last time: [after, Grip-Last] each."""
+    with _lock:
+        return JsonResponse(_asked.pop(name, []), safe=False)
+
+
 def gone(request, room):
     """How many clients left a room without saying so."""
     return HttpResponse(str(_gone.get(room, 0)))
@@ -183,5 +234,7 @@ urlpatterns = [
     path("kick/<room>/", kick),
     path("chat/<room>/", chat),
     path("gone/<room>/", gone),
+    path("log/<name>/", log),
+    path("asked/<name>/", asked),
     path("about/", about),
 ]
