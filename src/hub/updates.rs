@@ -13,7 +13,7 @@ use super::ledger::Tally;
 use super::offers;
 use super::registry::Registry;
 use super::seats::Subscribed;
-use super::sequence::Position;
+use super::sequence::{Counters, Load, Position};
 use super::slab::SessionId;
 use super::upkeep::Update;
 use crate::clock::Tick;
@@ -205,6 +205,13 @@ impl Registry {
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.seats.ledger.tally
+    }
+
+    /// What became of the order of items, and what is kept for it now.
+    #[must_use]
+    pub fn order(&self) -> (Counters, Load) {
+        let sequencer = &self.seats.ledger.sequencer;
+        (sequencer.counters(), sequencer.load())
     }
 }
 
