@@ -176,7 +176,13 @@ impl Seats {
                 let name = self.channels.name_of(subscription.channel);
                 !subscription.is_implicit() && !name.is_some_and(|name| channels.contains(name))
             };
-            let Some(nth) = self.subscriptions(id).iter().position(goes) else { return };
+            let subscriptions = self.subscriptions(id);
+            let Some(nth) = subscriptions.iter().position(goes) else { return };
+            let left = subscriptions.get(nth).map(|subscription| subscription.channel);
+            if let Some(upkeep) = self.slab.get_mut(id).and_then(|seat| seat.upkeep.as_mut()) {
+                // Another channel may have its place before what waits is looked at.
+                upkeep.queue.retain(|(channel, _)| Some(*channel) != left);
+            }
             self.leave(id, nth);
         }
     }
