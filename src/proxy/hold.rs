@@ -143,6 +143,10 @@ impl Origin {
         let Context { secure, host, path, .. } = &self.context;
         let scheme = if *secure { "https" } else { "http" };
         let request = format_args!("{scheme}://{host}{path}");
+        if instruction.channels.iter().any(|channel| !channel.filters.is_empty()) {
+            let url = || errand::url(&self.context).ok();
+            terms::remember(&self.shared, lease.id(), instruction, &self.home(), url);
+        }
         terms::subscribe(&self.shared, lease.id(), instruction, interests, (&request, ""));
         let now = clock::now();
         lease.hub().with_outlet(|registry, outlet| registry.settle(lease.id(), now, outlet));
@@ -196,12 +200,12 @@ impl Origin {
     ) -> Result<Carried, Failure> {
         self.settle_ids(&mut instruction);
         self.check(&instruction)?;
+        let links = self.links(&instruction)?;
         let (instruction, ended) =
             content::filtered(instruction, self.debug()).map_err(|error| self.refuse(&error))?;
         if let Some(error) = ended {
             self.refuse(&error);
         }
-        let links = self.links(&instruction)?;
         match instruction.hold {
             None if instruction.next.is_none() => {
                 self.answer(instruction.response, access).map(Carried::Answered)

@@ -5,7 +5,11 @@
 
 use std::fmt::Display;
 
+use url::Url;
+
+use super::content;
 use super::errand::Home;
+use super::filters;
 use super::outgoing::Last;
 use super::shared::Shared;
 use crate::grip::channel::{Channel, ChannelName};
@@ -85,6 +89,20 @@ pub fn forget_conflicts(registry: &mut Registry, interests: &[Interest]) -> bool
 pub fn lasts(instruction: &Instruction) -> Vec<Last> {
     let channels = instruction.channels.iter();
     channels.filter_map(|c| Some((c.name.clone(), c.prev_id.as_deref()?.into()))).collect()
+}
+
+/// Has a session's filters ask, if they do, on behalf of a request from `home`, seen from `url`: to
+/// be called before [`subscribe`].
+pub fn remember(
+    shared: &Shared,
+    id: SessionId,
+    instruction: &Instruction,
+    home: &Home,
+    url: impl Fn() -> Option<Url>,
+) {
+    for channel in &instruction.channels {
+        filters::remember(shared, id, &content::filters(channel), home, &url);
+    }
 }
 
 /// Subscribes a session, and sets its variables. `request` and `note` are for the log.
