@@ -79,8 +79,29 @@ pub const CATCH_UP_BYTES_MAX: usize = 32 * 1024;
 pub const FIRST_SUBSCRIPTION_MS: u64 = 1_000;
 /// Filters that one subscription may name (specification, GRIP 1.4).
 pub const FILTERS_PER_SUBSCRIPTION_MAX: usize = 5;
-/// Bytes queued for one client that does not read; past it the connection is closed and counted.
+/// By so much a filter may make a content longer, in bytes.
+pub const FILTER_GROWTH_BYTES_MAX: usize = 100_000;
+/// Longest argument of a directive in filtered content, in bytes.
+pub const FILTER_ARGUMENT_BYTES_MAX: usize = 65_536;
+/// Requests of HTTP filters in a second, over all shards (specification, GRIP 6.4).
+pub const HTTP_FILTER_REQUESTS_PER_S: u32 = 100;
+/// Requests of HTTP filters that wait for their turn in one shard; past it an item is discarded.
+pub const HTTP_FILTER_WAITING_MAX: usize = 10_000;
+/// An HTTP filter has to answer within this.
+pub const HTTP_FILTER_MS: u64 = 10_000;
+/// Longest content that an HTTP filter may answer with, in bytes.
+pub const HTTP_FILTER_REPLY_BYTES_MAX: usize = 100_000;
+/// Bytes queued for one client that does not read; past it the connection is closed, or messages
+/// are dropped for it, and counted.
 pub const OUTBOX_BYTES_MAX: usize = 200_000;
+/// Pieces that may be queued for one client when one more is published to it (option
+/// `--outbox-messages`). At 20 bytes a piece the bytes are the narrower bound.
+pub const OUTBOX_MESSAGES_MAX: usize = 10_000;
+/// So many clients that do not read are named in the log within [`COMPLAINTS_PERIOD_MS`], by each
+/// worker; the others are counted.
+pub const COMPLAINTS_MAX: u32 = 10;
+/// See [`COMPLAINTS_MAX`].
+pub const COMPLAINTS_PERIOD_MS: u64 = 1_000;
 /// Response-hold timeout when the instruction names none, and its least value, in seconds.
 pub const HOLD_TIMEOUT_S_DEFAULT: u32 = 55;
 /// See [`HOLD_TIMEOUT_S_DEFAULT`].

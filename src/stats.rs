@@ -87,16 +87,28 @@ counters! {
     connections_parked,
     /// Items accepted from publishers.
     items_received,
+    /// Requests made to HTTP filters.
+    filter_requests,
+    /// Items that were not delivered to a client because its HTTP filter gave no usable answer.
+    filter_failures,
+    /// Of these, those for which no request was made because too many waited.
+    filter_requests_refused,
     /// Deliveries to clients.
     deliveries,
     /// Clients closed because they do not read.
     clients_too_slow,
+    /// Messages dropped because their client does not read.
+    messages_dropped,
+    /// Messages dropped because their client does not read and a newer one had come.
+    messages_conflated,
     /// Holds refused because the connection has too many subscriptions.
     subscriptions_refused,
     /// WebSocket clients dropped for breaking the protocol.
     socket_protocol_errors,
     /// WebSocket clients dropped because a message was too large.
     socket_messages_too_large,
+    /// Times that the backend of a WebSocket was asked for what its client has missed.
+    socket_recoveries,
     /// WebSocket-over-HTTP requests sent again.
     events_retries,
     /// Times that a shard took nothing more from publishers because too much waited to be

@@ -51,6 +51,7 @@ b.com,colour=red localhost:80
 
 c.com,header="X-A: b localhost:80
 * test
+d.com,slow=drop_oldest localhost:80
 "#;
 
 const SHOWN: &str = r#"error: proto must be set to 'http' or 'ws'
@@ -75,7 +76,7 @@ error: unknown condition property `colour`
  --> FILE:4:7
   |
 4 | b.com,colour=red localhost:80
-  |       ^^^^^^^^^^ expected one of `proto`, `ssl`, `path_beg`, `id`, `sig_iss`, `sig_key`, `prefix`, `orig_headers`, `as_host`, `path_rem`, `replace_beg`, `debug`, `header`, `no_grip`
+  |       ^^^^^^^^^^ expected one of `proto`, `ssl`, `path_beg`, `id`, `sig_iss`, `sig_key`, `prefix`, `orig_headers`, `as_host`, `path_rem`, `replace_beg`, `debug`, `header`, `no_grip`, `slow`
 
 error: unterminated quoted section
  --> FILE:6:14
@@ -89,14 +90,20 @@ error: skipping duplicate condition
 7 | * test
   | ^^^^^^ expected a host, `proto`, `ssl` or `path_beg` that no earlier line has
 
-FILE: 6 mistakes to correct before this can be built"#;
+error: slow must be set to 'close', 'drop-oldest' or 'conflate'
+ --> FILE:8:12
+  |
+8 | d.com,slow=drop_oldest localhost:80
+  |            ^^^^^^^^^^^ expected `close`, `drop-oldest` or `conflate`
+
+FILE: 7 mistakes to correct before this can be built"#;
 
 /// A file with everything that a route can have.
 const GOOD: &str = r#"* test
 a.com,path_beg=/,id="o\\n\"e",sig_iss=i,sig_key=k,prefix=p-,debug localhost:80,sub=x,sub="y z" b:1
 a.com,proto=ws,ssl=no,orig_headers,as_host=h:1,path_rem=3 [::1]:443,ssl,host=é.com,over_http,one_event
-[::2],no_grip,header="X-A: \"b\"",header=X-B:,replace_beg=/z test,untrusted,insecure,trust_connect_host
-b.com,path_beg=/a/ b:1
+[::2],no_grip,slow=drop-oldest,header="X-A: \"b\"",header=X-B:,replace_beg=/z test,untrusted,insecure,trust_connect_host
+b.com,path_beg=/a/,slow=close b:1
 b.com,path_beg=/"b" b:1
 b.com,path_beg=/\,proto=ws b:1
 b.com,path_beg=/é b:1

@@ -13,6 +13,7 @@ use crate::parking;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::{shared, signing};
 use crate::publish::publisher;
+use crate::route::condition::Slow;
 use crate::shard::state as shard;
 use crate::tls::client::ClientTls;
 
@@ -91,6 +92,10 @@ pub struct Settings {
     pub request_body_bytes_max: u64,
     /// Bytes that may wait for one client.
     pub outbox_bytes_max: usize,
+    /// Messages that may wait for one client.
+    pub outbox_messages_max: usize,
+    /// What is done with clients for which that is not enough, where a route does not say.
+    pub slow: Slow,
     /// Published items that may wait in one worker.
     pub waiting_items_max: usize,
     /// Bytes that these may keep.
@@ -151,6 +156,8 @@ impl Settings {
             ),
             parking: parking::Settings {
                 outbox_bytes_max: self.outbox_bytes_max,
+                outbox_messages_max: self.outbox_messages_max,
+                slow: shared::policy(self.slow),
                 read_ahead_bytes_max: limits::READ_AHEAD_BYTES_MAX,
             },
             proxy: shared::Settings {
@@ -161,6 +168,8 @@ impl Settings {
                 upstream: self.upstream().and_then(Result::ok),
                 request_body_bytes_max: self.request_body_bytes_max,
                 json_log: self.json_log,
+                filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S
+                    .div_ceil(u32::try_from(self.workers.max(1)).unwrap_or(u32::MAX)),
             },
             backend: backend::Settings::default(),
             client_tls,

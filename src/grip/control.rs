@@ -17,7 +17,7 @@ use crate::limits;
 /// One control message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Control {
-    /// Subscribe the connection to a channel, or replace the filters of that subscription. It may
+    /// Subscribe the connection to a channel, or replace what is said of that subscription. It may
     /// name more than [`limits::FILTERS_PER_SUBSCRIPTION_MAX`] filters: then the connection is to
     /// be closed with 1011 (and, in debug mode, the reason `too many filters for channel
     /// '<name>'`).
@@ -74,8 +74,9 @@ fn control(object: Object<'_>) -> Result<Control, Fault> {
     match kind {
         "subscribe" => {
             let name = required(object, kind, "channel")?;
+            let prev_id = object.text(kind, "prev-id")?.map(Box::from);
             let filters = filters(object)?;
-            Ok(Control::Subscribe(Channel { name, prev_id: None, filters }))
+            Ok(Control::Subscribe(Channel { name, prev_id, filters }))
         }
         "unsubscribe" => Ok(Control::Unsubscribe(required(object, kind, "channel")?)),
         "detach" => Ok(Control::Detach),

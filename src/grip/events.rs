@@ -57,6 +57,13 @@ pub fn encode(event: &Event, out: &mut BytesMut) {
     }
 }
 
+/// Appends the event that asks a backend for what its client has missed. Ours alone: a client's
+/// messages are other events, so that none can be taken for it, and from a backend it means
+/// nothing.
+pub fn encode_recover(content: &[u8], out: &mut BytesMut) {
+    with_content(b"RECOVER", &[content], out);
+}
+
 fn line(name: &[u8], out: &mut BytesMut) {
     out.put_slice(name);
     out.put_slice(b"\r\n");
@@ -191,6 +198,14 @@ mod tests {
         assert_eq!(decode(&Bytes::from_static(batch)), Ok(events.to_vec()));
         assert_eq!(written(&events), &batch[..]);
         assert_eq!(decode(&Bytes::new()), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_was_missed_is_asked_for_by_an_event_of_its_own() {
+        let mut out = BytesMut::new();
+        encode_recover(b"{}", &mut out);
+        assert_eq!(out, &b"RECOVER 2\r\n{}\r\n"[..]);
+        assert_eq!(decode(&out.freeze()), Ok(vec![]));
     }
 
     #[test]

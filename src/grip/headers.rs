@@ -206,8 +206,9 @@ fn keep_alive(headers: &HeaderMap) -> Result<Option<KeepAlive>, Fault> {
 
 fn meta(element: &[u8]) -> Option<(Box<str>, Option<Box<str>>)> {
     let variable = params::named(element)?.into_iter().next()?;
+    // Empty counts as set, but only without quotes.
     let value = match &variable.value {
-        Value::Absent => None,
+        Value::Absent | Value::Quoted(_) if variable.value.bytes().is_empty() => None,
         value => Some(text(value.bytes())),
     };
     Some((text(variable.name), value))

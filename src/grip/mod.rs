@@ -10,6 +10,7 @@ pub mod control;
 pub mod document;
 pub mod events;
 pub mod fields;
+pub mod filter;
 pub mod format;
 pub mod format_json;
 pub mod headers;

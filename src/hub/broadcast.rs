@@ -163,7 +163,7 @@ impl Pass<'_, '_> {
         };
         if !piece.is_empty() {
             fanout.cost += u64::from(load.cost);
-            fanout.send(id, piece);
+            fanout.publish(id, piece);
         }
         true
     }
@@ -292,13 +292,13 @@ fn perform<'s>(
             },
             Step::Frame(frame) => Some(frame),
             Step::EndStream => {
-                if fanout.send_all(id, &pieces) {
+                if fanout.publish_all(id, &pieces) {
                     fanout.end_stream(id, true);
                 }
                 return;
             }
             Step::CloseSocket(frame) => {
-                if fanout.send_all(id, &pieces) {
+                if fanout.publish_all(id, &pieces) {
                     fanout.close_socket(id, frame);
                 }
                 return;
@@ -316,7 +316,7 @@ fn perform<'s>(
         }
         pieces.extend(piece.filter(|piece| !piece.is_empty()));
     }
-    fanout.send_all(id, &pieces);
+    fanout.publish_all(id, &pieces);
 }
 
 #[cfg(test)]

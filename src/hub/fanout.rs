@@ -13,6 +13,7 @@ use super::seats::Seats;
 use super::slab::SessionId;
 use crate::session::Hold;
 use crate::session::http::{StreamFraming, stream_end};
+use crate::session::outbox::Slow;
 
 /// How bytes leave. Implemented by `parking::Lot`, and by a plain recorder in tests.
 ///
@@ -37,6 +38,24 @@ pub trait Outlet {
             }
         }
         (pieces.len(), delivery)
+    }
+
+    /// Sends a published message as `send` does; but it may be dropped, whole, while it waits for a
+    /// client that does not read.
+    fn publish(&mut self, id: SessionId, message: &Bytes) -> Delivery {
+        self.send(id, message)
+    }
+
+    /// Sends several published messages, none of them empty, as `send_many` does; any of them may
+    /// be dropped, as in `publish`.
+    fn publish_many(&mut self, id: SessionId, messages: &[&Bytes]) -> (usize, Delivery) {
+        self.send_many(id, messages)
+    }
+
+    /// What is done when this session's client does not read; otherwise it is what the outlet does
+    /// with all.
+    fn set_slow(&mut self, id: SessionId, slow: Slow) {
+        let _ = (id, slow);
     }
 
     /// Nothing more will be sent; `then` happens when all has been written. The session stays in
@@ -179,7 +198,40 @@ impl Fanout<'_> {
     /// Sends bytes to one session. Whether it can be sent more: if not, it has been muted, for its
     /// connection is closed or about to be.
     pub fn send(&mut self, id: SessionId, bytes: &Bytes) -> bool {
-        match self.outlet.send(id, bytes) {
+        let delivery = self.outlet.send(id, bytes);
+        self.note_one(id, delivery)
+    }
+
+    /// Sends a message that may be dropped if its client does not read; see [`Fanout::send`].
+    pub fn publish(&mut self, id: SessionId, message: &Bytes) -> bool {
+        let delivery = self.outlet.publish(id, message);
+        self.note_one(id, delivery)
+    }
+
+    /// Sends several pieces to one session, in one write where that is possible. Whether it can be
+    /// sent more, as [`Fanout::send`] says it.
+    pub fn send_all(&mut self, id: SessionId, pieces: &[&Bytes]) -> bool {
+        let came = match pieces {
+            [] => return true,
+            [one] => return self.send(id, one),
+            many => self.outlet.send_many(id, many),
+        };
+        self.note_many(id, came)
+    }
+
+    /// Sends several messages that may be dropped if their client does not read; see
+    /// [`Fanout::send_all`].
+    pub fn publish_all(&mut self, id: SessionId, messages: &[&Bytes]) -> bool {
+        let came = match messages {
+            [] => return true,
+            [one] => return self.publish(id, one),
+            many => self.outlet.publish_many(id, many),
+        };
+        self.note_many(id, came)
+    }
+
+    fn note_one(&mut self, id: SessionId, delivery: Delivery) -> bool {
+        match delivery {
             Delivery::Written | Delivery::Queued => {
                 self.receivers.delivered += 1;
                 return true;
@@ -191,14 +243,7 @@ impl Fanout<'_> {
         false
     }
 
-    /// Sends several pieces to one session, in one write where that is possible. Whether it can be
-    /// sent more, as [`Fanout::send`] says it.
-    pub fn send_all(&mut self, id: SessionId, pieces: &[&Bytes]) -> bool {
-        let (taken, delivery) = match pieces {
-            [] => return true,
-            [one] => return self.send(id, one),
-            many => self.outlet.send_many(id, many),
-        };
+    fn note_many(&mut self, id: SessionId, (taken, delivery): (usize, Delivery)) -> bool {
         self.receivers.delivered += taken as u64;
         match delivery {
             Delivery::Written | Delivery::Queued => return true,

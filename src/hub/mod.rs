@@ -41,6 +41,7 @@ use bytes::Bytes;
 use crate::clock::Tick;
 use crate::grip::item::Item;
 use crate::session::http::{ResponseHold, StreamHold};
+use crate::session::outbox::Slow;
 
 use fanout::{Delivery, Outlet, Then};
 use registry::{Receipt, Receivers, Registry, Settings};
@@ -178,6 +179,11 @@ impl Hub {
     /// Whether the shard reads from this client.
     pub fn set_reading(&self, id: SessionId, on: bool) {
         self.outlet.borrow_mut().set_reading(id, on);
+    }
+
+    /// What is done when this client does not read, instead of what is done with all.
+    pub fn set_slow(&self, id: SessionId, slow: Slow) {
+        self.outlet.borrow_mut().set_slow(id, slow);
     }
 
     /// See [`Outlet::poll_next`].

@@ -201,7 +201,11 @@ impl<'a, 'b> Offers<'a, 'b> {
     pub fn flush(&mut self) -> bool {
         let pieces = std::mem::take(&mut self.pieces);
         let refs: SmallVec<[&Bytes; 8]> = pieces.iter().collect();
-        self.fanout.send_all(self.id, &refs)
+        // Whoever follows ids wants no hole.
+        match std::mem::take(&mut self.reliable) {
+            true => self.fanout.send_all(self.id, &refs),
+            false => self.fanout.publish_all(self.id, &refs),
+        }
     }
 }
 

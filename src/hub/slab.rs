@@ -3,6 +3,8 @@
 //! A freed place is used again under the next generation, the last one freed first. Used by
 //! `seats`; knows nothing of what it holds.
 
+use std::fmt;
+
 /// A session: its place in the slab and the generation of that place. A stale id is told by its
 /// generation, so an id may be kept anywhere without keeping the session alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,6 +13,13 @@ pub struct SessionId {
     pub index: u32,
     /// Which use of that place.
     pub generation: u32,
+}
+
+impl fmt::Display for SessionId {
+    /// As the log names a connection.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index, self.generation)
+    }
 }
 
 const NONE: u32 = u32::MAX;

@@ -6,7 +6,7 @@
 //! again.
 
 use std::io::{self, Read, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -77,6 +77,15 @@ impl Bare {
         match self {
             Bare::Tcp(s) => (&mut &*s).read(into),
             Bare::Unix(s) => (&mut &*s).read(into),
+        }
+    }
+
+    /// The client's address; none over a Unix socket, or when the client is gone.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Bare::Tcp(s) => s.peer_addr().ok(),
+            Bare::Unix(_) => None,
         }
     }
 

@@ -7,10 +7,12 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::lot::{Lot, Notice, Slot};
+use super::lot::{Lot, Notice, Settings, Slot};
 use super::socket::{PIECES_AT_ONCE, Parked};
+use crate::clock;
 use crate::hub::fanout::{Delivery, Outlet, Then};
 use crate::hub::slab::SessionId;
+use crate::session::outbox::{Bounds, Kind, Slow};
 
 impl Lot {
     fn accepts(&mut self, id: SessionId) -> bool {
@@ -37,30 +39,42 @@ impl Lot {
         }
     }
 
-    fn queue(&mut self, id: SessionId, bytes: Bytes) -> Delivery {
-        let limit = self.settings.outbox_bytes_max;
+    fn queue(&mut self, id: SessionId, bytes: Bytes, kind: Kind) -> Delivery {
+        let Settings { outbox_bytes_max, outbox_messages_max, .. } = self.settings;
         let Some(slot) = self.slot(id) else { return Delivery::Gone };
-        if slot.outbox.get_or_insert_default().push(bytes, limit).is_ok() {
-            return Delivery::Queued;
+        let slow = slot.slow;
+        let bounds = Bounds { bytes: outbox_bytes_max, messages: outbox_messages_max, slow };
+        let Ok(queued) = slot.outbox.get_or_insert_default().put(bytes, kind, &bounds) else {
+            self.stats.clients_too_slow.inc();
+            self.complain(id, "closing a client that does not read");
+            self.fail(id);
+            return Delivery::Refused;
+        };
+        if queued.dropped > 0 {
+            let counter = match slow {
+                Slow::Conflate => &self.stats.messages_conflated,
+                Slow::Close | Slow::DropOldest => &self.stats.messages_dropped,
+            };
+            counter.add(queued.dropped as u64);
         }
-        let queued = slot.queued();
-        self.stats.clients_too_slow.inc();
-        tracing::info!(session = id.index, queued, "closing a client that does not read");
-        self.fail(id);
-        Delivery::Refused
-    }
-}
-
-impl Outlet for Lot {
-    fn open(&mut self, id: SessionId) {
-        let index = id.index as usize;
-        if self.slots.len() <= index {
-            self.slots.resize_with(index + 1, Slot::default);
+        if queued.became_slow {
+            self.complain(id, "dropping messages for a client that does not read");
         }
-        self.slots[index] = Slot { generation: id.generation, open: true, ..Slot::default() };
+        Delivery::Queued
     }
 
-    fn send(&mut self, id: SessionId, bytes: &Bytes) -> Delivery {
+    /// Says that a client does not read, unless too much of that kind was said just now.
+    fn complain(&mut self, id: SessionId, what: &str) {
+        let Some(left_out) = self.complaints.admit(clock::now()) else { return };
+        let Some(slot) = self.slot(id) else { return };
+        let client = slot.parked.as_ref().and_then(Parked::peer);
+        let (bytes, messages) = slot.outbox.as_ref().map_or((0, 0), |o| (o.bytes(), o.len()));
+        let client = client.map(tracing::field::display);
+        tracing::warn!(session = %id, client, bytes, messages, left_out, "{what}");
+    }
+
+    /// Sends one piece; see [`Outlet::send`].
+    fn deliver(&mut self, id: SessionId, bytes: &Bytes, kind: Kind) -> Delivery {
         let Some(slot) = self.slot(id).filter(|slot| slot.accepts()) else {
             return Delivery::Gone;
         };
@@ -68,7 +82,7 @@ impl Outlet for Lot {
             return Delivery::Written;
         }
         let Some(parked) = slot.parked.as_mut().filter(|_| slot.outbox.is_none()) else {
-            return self.queue(id, bytes.clone());
+            return self.queue(id, bytes.clone(), kind);
         };
         let written = parked.write(bytes);
         let records = parked.has_records();
@@ -78,13 +92,14 @@ impl Outlet for Lot {
         let Some(taken) = self.taken(id, written) else { return Delivery::Gone };
         let delivery = match taken {
             all if all == bytes.len() => Delivery::Queued,
-            part => self.queue(id, bytes.slice(part..)),
+            part => self.queue(id, bytes.slice(part..), rest_of(part, kind)),
         };
         self.watch_write(id, true);
         delivery
     }
 
-    fn send_many(&mut self, id: SessionId, pieces: &[&Bytes]) -> (usize, Delivery) {
+    /// Sends several pieces; see [`Outlet::send_many`].
+    fn deliver_many(&mut self, id: SessionId, pieces: &[&Bytes], kind: Kind) -> (usize, Delivery) {
         if !self.accepts(id) {
             return (0, Delivery::Gone);
         }
@@ -107,20 +122,58 @@ impl Outlet for Lot {
                 self.watch_write(id, true);
             }
             if let Some(part) = at_once.get(whole) {
-                match self.queue(id, part.slice(taken..)) {
+                match self.queue(id, part.slice(taken..), rest_of(taken, kind)) {
                     Delivery::Queued => sent += 1,
                     other => return (sent, other),
                 }
             }
         }
         for piece in &pieces[sent..] {
-            delivery = self.queue(id, Bytes::clone(piece));
+            delivery = self.queue(id, Bytes::clone(piece), kind);
             if delivery != Delivery::Queued {
                 break;
             }
             sent += 1;
         }
         (sent, delivery)
+    }
+}
+
+/// What is left of a piece of which so many bytes have been written: it has to follow them.
+fn rest_of(written: usize, kind: Kind) -> Kind {
+    if written > 0 { Kind::Kept } else { kind }
+}
+
+impl Outlet for Lot {
+    fn open(&mut self, id: SessionId) {
+        let index = id.index as usize;
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, Slot::default);
+        }
+        let slow = self.settings.slow;
+        self.slots[index] = Slot { generation: id.generation, open: true, slow, ..Slot::default() };
+    }
+
+    fn send(&mut self, id: SessionId, bytes: &Bytes) -> Delivery {
+        self.deliver(id, bytes, Kind::Kept)
+    }
+
+    fn send_many(&mut self, id: SessionId, pieces: &[&Bytes]) -> (usize, Delivery) {
+        self.deliver_many(id, pieces, Kind::Kept)
+    }
+
+    fn publish(&mut self, id: SessionId, message: &Bytes) -> Delivery {
+        self.deliver(id, message, Kind::Message)
+    }
+
+    fn publish_many(&mut self, id: SessionId, messages: &[&Bytes]) -> (usize, Delivery) {
+        self.deliver_many(id, messages, Kind::Message)
+    }
+
+    fn set_slow(&mut self, id: SessionId, slow: Slow) {
+        if let Some(slot) = self.slot(id) {
+            slot.slow = slow;
+        }
     }
 
     fn finish(&mut self, id: SessionId, then: Then) {

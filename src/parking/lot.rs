@@ -9,19 +9,24 @@ use std::rc::Rc;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::complaints::Complaints;
 use super::poll::{Interest, Poll};
 use super::socket::Parked;
 use crate::hub::fanout::{Outlet, Then};
 use crate::hub::slab::SessionId;
 use crate::listen::stream::Stream;
-use crate::session::outbox::Outbox;
+use crate::session::outbox::{Outbox, Slow};
 use crate::stats::Stats;
 
 /// What an operator may set.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Bytes that may wait for one client; past it the client is dropped.
+    /// Bytes that may wait for one client.
     pub outbox_bytes_max: usize,
+    /// Pieces that may wait for one client when one more is published to it.
+    pub outbox_messages_max: usize,
+    /// What is done with a client for which that is not enough, unless it is told otherwise.
+    pub slow: Slow,
     /// Bytes of its next requests that a held client may send ahead; past it the client waits.
     pub read_ahead_bytes_max: usize,
 }
@@ -48,6 +53,7 @@ pub(super) struct Slot {
     pub(super) reading: bool,
     pub(super) watching_write: bool,
     pub(super) then: Option<Then>,
+    pub(super) slow: Slow,
     pub(super) parked: Option<Parked>,
     pub(super) outbox: Option<Box<Outbox>>,
     pub(super) read_ahead: Option<Box<Bytes>>,
@@ -74,6 +80,7 @@ pub struct Lot {
     pub(super) set: Rc<Poll>,
     pub(super) settings: Settings,
     pub(super) parked: usize,
+    pub(super) complaints: Complaints,
     notices: VecDeque<Notice>,
     bell: Rc<Notify>,
     pub(super) stats: Rc<Stats>,
@@ -83,7 +90,16 @@ impl Lot {
     /// An empty lot; `bell` rings when there are notices.
     #[must_use]
     pub fn new(set: Rc<Poll>, settings: Settings, bell: Rc<Notify>, stats: Rc<Stats>) -> Lot {
-        Lot { slots: Vec::new(), set, settings, parked: 0, notices: VecDeque::new(), bell, stats }
+        Lot {
+            slots: Vec::new(),
+            set,
+            settings,
+            parked: 0,
+            complaints: Complaints::default(),
+            notices: VecDeque::new(),
+            bell,
+            stats,
+        }
     }
 
     pub(super) fn slot(&mut self, id: SessionId) -> Option<&mut Slot> {

@@ -6,6 +6,7 @@
 //! hub's outlet; what it cannot do itself (serve the next request, tell a backend) it leaves to
 //! the shard as a [`Notice`].
 
+mod complaints;
 mod delivery;
 pub mod lot;
 pub mod poll;

@@ -4,6 +4,7 @@
 //! readiness set says so. TLS works on the same socket; its session stays with it.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use tokio_rustls::server::TlsStream;
@@ -135,6 +136,18 @@ impl Parked {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The client's address, if it has one that is known.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Parked::Plain(bare) => bare.peer(),
+            Parked::Tls(tls) => match tls.get_ref().0 {
+                Socket::Detached(bare) => bare.peer(),
+                _ => None,
+            },
         }
     }
 

@@ -12,12 +12,18 @@ use super::*;
 use crate::hub::fanout::{Delivery, Outlet, Then};
 use crate::hub::slab::SessionId;
 use crate::listen::stream::{Socket, Stream};
+use crate::session::outbox::Slow;
 
 const ID: SessionId = SessionId { index: 3, generation: 7 };
 
 /// A lot with one open session, and both ends of a connection; the client's end does not block.
 fn lot(outbox_bytes_max: usize) -> (Lot, Stream, UnixStream) {
-    let settings = Settings { outbox_bytes_max, read_ahead_bytes_max: 8 };
+    let settings = Settings {
+        outbox_bytes_max,
+        outbox_messages_max: 1000,
+        slow: Slow::Close,
+        read_ahead_bytes_max: 8,
+    };
     let set = Rc::new(Poll::new().unwrap());
     let mut lot = Lot::new(set, settings, Rc::default(), Rc::default());
     lot.open(ID);
@@ -195,4 +201,63 @@ async fn the_readiness_set_tells_of_bytes_and_of_the_end() {
     }
     assert!(ready[0].1.left);
     assert_eq!(lot.read(ID, &mut buffer).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn messages_are_dropped_whole_for_who_may_do_without() {
+    for (slow, kept) in [(Slow::DropOldest, 3), (Slow::Conflate, 1)] {
+        let (mut lot, stream, mut client) = lot(10_000);
+        lot.set_slow(ID, slow);
+        lot.park(ID, stream, Bytes::new()).unwrap();
+        // Pieces that no buffer of the system holds a whole number of.
+        let message = |n: usize| Bytes::from(format!("{n:03}").repeat(1000));
+        let mut published = 0;
+        while lot.backlog(ID) == 0 {
+            lot.publish(ID, &message(published));
+            published += 1;
+        }
+        let pieces: Vec<Bytes> = (published..published + 20).map(message).collect();
+        let shares: Vec<&Bytes> = pieces.iter().collect();
+        assert_eq!(lot.publish_many(ID, &shares), (20, Delivery::Queued));
+        published += 20;
+        assert!(lot.backlog(ID) <= 10_000 + 3000);
+        let mut all = Vec::new();
+        while lot.backlog(ID) > 0 {
+            all.extend(received(&mut client));
+            lot.flush(ID);
+        }
+        all.extend(received(&mut client));
+        let whole: Vec<usize> = all
+            .chunks(3000)
+            .map(|chunk| {
+                let n = std::str::from_utf8(&chunk[..3]).unwrap().parse().unwrap();
+                assert!(chunk == &message(n)[..], "{n} is not whole");
+                n
+            })
+            .collect();
+        assert!(whole.is_sorted());
+        assert!(whole.ends_with(&Vec::from_iter(published - kept..published)), "{whole:?}");
+        let lost = (published - whole.len()) as u64;
+        let stats = &lot.stats;
+        let counted = [stats.messages_dropped.get(), stats.messages_conflated.get()];
+        assert_eq!(counted, if kept == 3 { [lost, 0] } else { [0, lost] });
+        assert!(lost > 10);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_a_message_is_never_dropped() {
+    let (mut lot, stream, _client) = lot(10_000);
+    lot.set_slow(ID, Slow::DropOldest);
+    lot.park(ID, stream, Bytes::new()).unwrap();
+    fill(&mut lot);
+    let piece = Bytes::from(vec![b'y'; 4000]);
+    while lot.send(ID, &piece) == Delivery::Queued {}
+    assert_eq!(notices(&mut lot), [Notice::Broken(ID)]);
+    assert_eq!((lot.stats.clients_too_slow.get(), lot.stats.messages_dropped.get()), (1, 0));
+}
+
+#[test]
+fn a_slot_is_small() {
+    assert!(size_of::<super::lot::Slot>() <= 48, "{}", size_of::<super::lot::Slot>());
 }

@@ -133,6 +133,21 @@ impl Conversation {
         }
     }
 
+    /// The client has missed something of a channel: the backend is to bring it. Whether it can be
+    /// told.
+    pub fn missed(&mut self, channel: Box<str>, content: Bytes) -> bool {
+        if self.state == State::Open {
+            self.queue.push_recover(channel, content);
+        }
+        self.state == State::Open
+    }
+
+    /// The backend has subscribed the client to a channel or taken it out: it need not be told any
+    /// more what the client had missed before.
+    pub fn settled(&mut self, channel: &str) {
+        self.queue.forget_recover(channel);
+    }
+
     /// The client sent CLOSE.
     pub fn client_closed(&mut self, close: Close) {
         match self.state {

@@ -206,6 +206,9 @@ async fn message(shared: &Shared, link: &Link, opcode: Opcode, content: Bytes) -
                 Subject { hub: &shared.hub, id: link.id, context, route: &link.origin.route };
             match rules::carry_out(subject, content.get(skip..)?, clock::now()) {
                 Consequence::None => {}
+                Consequence::Settled { channel, .. } => {
+                    link.conversation.borrow_mut().settled(&channel);
+                }
                 Consequence::Detach => {
                     if link.client.get() == Client::Open {
                         set_interval(shared, link, None);

@@ -4,9 +4,13 @@
 //! Pieces of messages go in, frames for the two sides come out; `relay` does the reading and
 //! writing. The hub's frames come in here too, so that what follows a CLOSE reaches nobody.
 
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
 use bytes::{Bytes, BytesMut};
 
 use super::context::{Context, RouteRef};
+use super::recovery::{CANNOT_RECOVER, Ear, Ears};
 use super::rules::{self, Consequence, Subject, Verdict};
 use crate::clock::{self, Tick};
 use crate::hub::Lease;
@@ -32,6 +36,8 @@ pub struct Parties {
     pub route: RouteRef,
     /// The prefix of ordinary messages, when GRIP is spoken.
     pub prefix: Option<Box<[u8]>>,
+    /// Where an ear is had from.
+    pub ears: Rc<Ears>,
 }
 
 /// What becomes of the backend's message that is being read.
@@ -73,6 +79,10 @@ pub struct Dialogue {
     /// Something was relayed to the client; the hub is to be told.
     pub touched: bool,
     message: Message,
+    /// The backend waits for the rest of a message of the client.
+    within_client_message: bool,
+    /// Since the backend has subscribed the client with a `prev-id`.
+    ear: Option<Ear>,
 }
 
 impl Dialogue {
@@ -89,6 +99,8 @@ impl Dialogue {
             closing_since: None,
             touched: false,
             message: Message::None,
+            within_client_message: false,
+            ear: None,
         }
     }
 
@@ -171,12 +183,47 @@ impl Dialogue {
         let subject = Subject { hub: lease.hub(), id: lease.id(), context, route };
         match rules::carry_out(subject, text, clock::now()) {
             Consequence::None => {}
+            Consequence::Settled { channel, reliable } => self.settled(&channel, reliable),
             Consequence::Detach => self.sever(),
             Consequence::Close(reason) => {
                 self.close_client(&close_payload(Some(1011), &reason));
                 self.sever();
             }
         }
+    }
+
+    fn settled(&mut self, channel: &str, reliable: bool) {
+        match &self.ear {
+            Some(ear) => ear.forget(channel),
+            None if reliable => {
+                let Parties { lease, ears, .. } = &self.parties;
+                self.ear = Some(ears.open(lease.id()));
+            }
+            None => {}
+        }
+    }
+
+    /// Asks the backend for what the client has missed, as far as that may be put in now. Whether
+    /// anything was done.
+    pub fn ask_for_missed(&mut self, waker: &Waker) -> bool {
+        let mut asked = false;
+        while !self.within_client_message
+            && let Some(Poll::Ready(missed)) = self.ear.as_ref().map(|ear| ear.poll(waker))
+        {
+            if self.client.received || self.client.sent {
+                continue;
+            }
+            asked = true;
+            if self.severed {
+                // Nobody can bring it any more: the client is to notice.
+                self.close_client(&close_payload(Some(CANNOT_RECOVER), ""));
+                continue;
+            }
+            let control = missed.control();
+            let frame = client_fragment(Opcode::Text, true, random::bytes(), &control);
+            push(&mut self.for_backend, frame);
+        }
+        asked
     }
 
     /// The client sends a piece.
@@ -199,8 +246,10 @@ impl Dialogue {
         let (opcode, fin, bytes) = match piece {
             Piece::Ping(payload) => (Opcode::Ping, true, payload),
             Piece::Pong(payload) => (Opcode::Pong, true, payload),
-            Piece::Data { kind, first: true, last, bytes, .. } => (opcode(kind), last, bytes),
-            Piece::Data { last, bytes, .. } => (Opcode::Continuation, last, bytes),
+            Piece::Data { kind, first, last, bytes, .. } => {
+                self.within_client_message = !last;
+                (if first { opcode(kind) } else { Opcode::Continuation }, last, bytes)
+            }
             Piece::Close(_) => return,
         };
         push(&mut self.for_backend, client_fragment(opcode, fin, random::bytes(), &bytes));

@@ -13,19 +13,14 @@ use super::body::Body;
 use super::context::{Context, RouteRef};
 use super::failure::Failure;
 use super::fields;
-use super::heading::Heading;
 use super::hold::{self, Collected, Origin};
+use super::inquiry::{Inquiry, body_failure};
 use super::onward::Onward;
-use super::outgoing;
 use super::shared::Shared;
-use super::upload::{Rest, Upload, UploadError};
-use crate::backend::body::RequestBody;
-use crate::backend::head::RequestHead;
-use crate::backend::{Ready, builtin, error};
+use super::upload::{Rest, Upload};
 use crate::grip::headers;
 use crate::http::park::Handoff;
-use crate::limits::ACCEPT_REQUEST_BODY_BYTES_MAX;
-use crate::route::target::{Address, Target};
+use crate::route::target::Target;
 use crate::wire::http1::Version;
 use crate::wire::names::Spelling;
 
@@ -69,25 +64,27 @@ impl Exchange {
             // Boxed: a future holds room for all that it may ever wait for.
             false => Box::pin(Upload::gather(body, limit))
                 .await
-                .map_err(|error| self.body_failure(&error))?,
+                .map_err(|error| body_failure(&self.shared, &error))?,
         };
-        let (target, answer) = self.ask(&upload, access).await?;
+        let inquiry = Inquiry {
+            shared: &self.shared,
+            context: &self.context,
+            spelling: self.spelling.as_ref(),
+            route: &self.route,
+            lasts: &[],
+        };
+        let trying = |target: &Target| {
+            if let Some(access) = access {
+                access.set_target(target.to_string());
+            }
+        };
+        let (target, answer) = inquiry.ask(&upload, trying).await?;
         let grip = !self.route.options.no_grip && !self.context.trusted;
         if grip && headers::is_instruction(answer.headers()) {
             // Boxed: what is rarer makes the future of every request no larger.
             return Box::pin(self.instructed(target, answer, &upload, access)).await;
         }
         Ok(Some(self.relay(answer, access.take())))
-    }
-
-    fn body_failure(&self, error: &UploadError) -> Failure {
-        match error {
-            UploadError::Broken(_) => Failure::ClientBody,
-            UploadError::TooLarge(limit) => {
-                self.shared.stats.requests_too_large.inc();
-                Failure::BodyTooLarge(*limit)
-            }
-        }
     }
 
     /// A client must not speak to a WebSocket-over-HTTP backend as if it were us.
@@ -103,98 +100,6 @@ impl Exchange {
             return Err(Failure::EventsForbidden);
         }
         Ok(())
-    }
-
-    /// Asks the targets in order; the answer and who gave it.
-    async fn ask(
-        &self,
-        upload: &Upload<Incoming>,
-        access: &mut Option<Access>,
-    ) -> Result<(usize, Response<Answer>), Failure> {
-        let mut tried = Vec::new();
-        for (index, target) in self.route.targets.iter().enumerate() {
-            if let Some(access) = access {
-                access.set_target(target.to_string());
-            }
-            let Some(body) = upload.request_body() else { return Err(Failure::Backend) };
-            if target.address == Address::Test {
-                return Ok((index, self.ask_builtin(&body)));
-            }
-            let asked = match self.connect(target, &body).await? {
-                Ok((ready, head)) => ready.send(head, body).await,
-                Err(error) => Err(error),
-            };
-            let error = match asked {
-                Ok(answer) => return Ok((index, answer.map(Answer::Backend))),
-                Err(error) => error,
-            };
-            if upload.is_too_large() {
-                let limit = self.shared.settings.request_body_bytes_max;
-                return Err(self.body_failure(&UploadError::TooLarge(limit)));
-            }
-            if error.kind == error::Kind::Upload {
-                return Err(Failure::ClientBody);
-            }
-            self.report(target, &error);
-            tried.push(target.to_string());
-            if error.stage == error::Stage::Policy {
-                return Err(Failure::AddressPolicy);
-            }
-            if !error.next_target() {
-                return Err(Failure::Backend);
-            }
-        }
-        Err(Failure::NoTarget(tried))
-    }
-
-    /// A connection to a target, and what is to be written first. It comes before the request: a
-    /// body that streams is still untouched when it fails. The outer error ends the request, the
-    /// inner one is of this target.
-    async fn connect(
-        &self,
-        target: &Target,
-        body: &RequestBody,
-    ) -> Result<Result<(Ready, RequestHead), error::Error>, Failure> {
-        let (host, port) = outgoing::url_host(&self.context, &self.route, target);
-        let heading = Heading {
-            context: &self.context,
-            spelling: self.spelling.as_ref(),
-            route: &self.route,
-        };
-        let head = heading.write(&self.shared, (&host, port), body);
-        let made = head.and_then(|head| Ok((head, outgoing::destination(target, &host)?)));
-        let (head, to) = made.map_err(|error| {
-            tracing::error!(target = %target, %error, "the request cannot be put to this target");
-            Failure::Backend
-        })?;
-        if let Some(ready) = self.shared.backend.pooled(to) {
-            return Ok(Ok((ready, head)));
-        }
-        // Boxed: what is rarer makes the future of every request no larger.
-        let ready = Box::pin(self.shared.backend.fresh(to)).await;
-        Ok(ready.map(|ready| (ready, head)))
-    }
-
-    fn ask_builtin(&self, body: &RequestBody) -> Response<Answer> {
-        let limit = ACCEPT_REQUEST_BODY_BYTES_MAX as u64;
-        let too_large = http_body::Body::size_hint(body).lower() > limit;
-        let path = outgoing::path(&self.context, &self.route);
-        let path_beg = self.route.condition.path_beg.as_deref();
-        let query = self.context.query.as_deref();
-        builtin::respond(&path, query, path_beg, too_large).map(Answer::whole)
-    }
-
-    fn report(&self, target: &Target, error: &error::Error) {
-        self.shared.stats.backend_failures.inc();
-        tracing::warn!(
-            target = %target,
-            path = %self.context.path,
-            stage = ?error.stage,
-            kind = ?error.kind,
-            reused = error.reused,
-            detail = %error.detail,
-            "the backend did not answer"
-        );
     }
 
     async fn instructed(

@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderName};
 
 use super::context::Context;
 use super::fields::Fields;
-use super::outgoing::{self, Kind, OutgoingError};
+use super::outgoing::{self, GRIP_LAST, Kind, Last, OutgoingError};
 use super::shared::Shared;
 use crate::backend::body::RequestBody;
 use crate::backend::head::RequestHead;
@@ -25,6 +25,8 @@ pub struct Heading<'a> {
     pub spelling: Option<&'a Spelling>,
     /// Its route.
     pub route: &'a Route,
+    /// For `Grip-Last`.
+    pub lasts: &'a [Last],
 }
 
 impl Heading<'_> {
@@ -65,6 +67,11 @@ impl Heading<'_> {
                 None => 0,
             };
             head.field(name, value.as_bytes(), self.spelled(name, before));
+        }
+        for last in self.lasts {
+            if let Some(value) = outgoing::grip_last(last) {
+                head.field(&GRIP_LAST, value.as_bytes(), None);
+            }
         }
         head.frame(body, length, self.spelled(&CONTENT_LENGTH, 0));
         Ok(head)

@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use super::access::Access;
 use super::answer::Answer;
 use super::body::{BeginHold, Body};
+use super::content;
 use super::context::{Context, RouteRef};
 use super::failure::Failure;
 use super::onward::Onward;
@@ -213,6 +214,11 @@ impl Origin {
         access: &mut Option<Access>,
     ) -> Result<Option<Response<Body>>, Failure> {
         self.check(&instruction)?;
+        let (instruction, ended) =
+            content::filtered(instruction, self.debug()).map_err(|error| self.refuse(&error))?;
+        if let Some(error) = ended {
+            self.refuse(&error);
+        }
         match instruction.hold {
             None => self.answer(instruction.response, access).map(Some),
             Some(Hold::Response) => {
@@ -294,6 +300,7 @@ impl Origin {
             next: None,
         };
         let lease = self.shared.hub.open_stream(hold, clock::now());
+        self.shared.set_slow(&lease, &self.route);
         self.shared.stats.holds_stream.inc();
         self.subscribe(&lease, instruction);
         leave(&self.handoff, lease, When::Idle);

@@ -7,19 +7,24 @@
 pub mod accept;
 pub mod access;
 pub mod answer;
+pub mod askers;
 pub mod body;
+pub mod content;
 pub mod context;
 pub mod conversation;
 pub mod courier;
 pub mod dialogue;
 pub mod echo;
 pub mod end;
+pub mod errand;
 pub mod exchange;
 pub mod failure;
 pub mod fields;
+pub mod filters;
 pub mod forwarded;
 pub mod heading;
 pub mod hold;
+pub mod inquiry;
 pub mod kept;
 pub mod offer;
 pub mod onward;
@@ -27,7 +32,8 @@ pub mod opening;
 pub mod outgoing;
 pub mod over_http;
 pub mod passthrough;
-pub mod relay;
+pub mod recovery;
+mod relay;
 pub mod request;
 pub mod rules;
 pub mod shared;
@@ -110,7 +116,8 @@ impl Proxy {
     /// The hub wants something.
     pub fn effect(&self, effect: &Effect) {
         match effect {
-            Effect::Update { .. } | Effect::Ended(_) | Effect::Filter(_) => {}
+            Effect::Filter(id) => filters::begin(&self.shared, *id),
+            Effect::Update { .. } | Effect::Ended(_) => {}
             _ => self.sockets.effect(effect),
         }
     }

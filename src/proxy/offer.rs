@@ -1,12 +1,12 @@
-//! What a WebSocket-over-HTTP client has said and its backend has not taken yet (specification,
-//! WebSockets 5.3 and 5.5).
+//! What a WebSocket-over-HTTP client has said, and what is asked for it, that its backend has not
+//! taken yet (specification, WebSockets 5.3 and 5.5).
 //!
 //! A queue that offers its front: what is offered stays in it until the backend says how much of it
 //! it took. Used by `conversation` only.
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::grip::events::{self, Event};
 use crate::grip::message::{Message, MessageKind};
@@ -20,10 +20,40 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    messages: VecDeque<Message>,
+    messages: VecDeque<Told>,
     bytes: usize,
     /// Messages at the front that the backend left with us.
     kept: usize,
+}
+
+/// What a backend is told.
+#[derive(Debug)]
+enum Told {
+    /// The client said it.
+    Message(Message),
+    /// What the client has missed of a channel is asked for.
+    Recover { channel: Box<str>, content: Bytes },
+}
+
+impl Told {
+    fn content(&self) -> &Bytes {
+        match self {
+            Told::Message(Message { content, .. }) | Told::Recover { content, .. } => content,
+        }
+    }
+
+    fn content_mut(&mut self) -> &mut Bytes {
+        match self {
+            Told::Message(Message { content, .. }) | Told::Recover { content, .. } => content,
+        }
+    }
+
+    fn encode(&self, out: &mut BytesMut) {
+        match self {
+            Told::Message(message) => events::encode(&event(message), out),
+            Told::Recover { content, .. } => events::encode_recover(content, out),
+        }
+    }
 }
 
 /// What one request offers.
@@ -42,9 +72,38 @@ pub struct Offer {
 impl Queue {
     /// Queues a message.
     pub fn push(&mut self, message: Message) {
+        self.push_told(Told::Message(message));
+    }
+
+    /// Asks for what the client has missed of a channel.
+    pub fn push_recover(&mut self, channel: Box<str>, content: Bytes) {
+        self.push_told(Told::Recover { channel, content });
+    }
+
+    fn push_told(&mut self, told: Told) {
         let waiting = self.waiting.get_or_insert_default();
-        waiting.bytes += message.content.len();
-        waiting.messages.push_back(message);
+        waiting.bytes += told.content().len();
+        waiting.messages.push_back(told);
+    }
+
+    /// What was missed of a channel is asked for no more: its backend has spoken of the channel
+    /// since.
+    pub fn forget_recover(&mut self, channel: &str) {
+        let Some(waiting) = &mut self.waiting else { return };
+        let Waiting { messages, bytes, kept } = &mut **waiting;
+        let (mut place, offered) = (0, *kept);
+        messages.retain(|told| {
+            let forget = matches!(told, Told::Recover { channel: of, .. } if **of == *channel);
+            if forget {
+                *bytes -= told.content().len();
+                *kept -= usize::from(place < offered);
+            }
+            place += 1;
+            !forget
+        });
+        if messages.is_empty() {
+            self.clear();
+        }
     }
 
     /// Whether more must not come in.
@@ -68,11 +127,11 @@ impl Queue {
         let messages = waiting.messages.len().min(messages_max);
         let (mut bytes, mut replayed_bytes) = (0, 0);
         for (place, message) in waiting.messages.iter().take(messages).enumerate() {
-            bytes += message.content.len();
+            bytes += message.content().len();
             if place < waiting.kept {
-                replayed_bytes += message.content.len();
+                replayed_bytes += message.content().len();
             }
-            events::encode(&event(message), out);
+            message.encode(out);
         }
         Offer { messages, bytes, whole: messages == waiting.messages.len(), replayed_bytes }
     }
@@ -86,13 +145,13 @@ impl Queue {
         while messages > 0
             && let Some(front) = waiting.messages.front_mut()
         {
-            if front.content.len() > left {
-                front.content.advance(left);
+            if front.content().len() > left {
+                front.content_mut().advance(left);
                 waiting.bytes -= left;
                 break;
             }
-            left -= front.content.len();
-            waiting.bytes -= front.content.len();
+            left -= front.content().len();
+            waiting.bytes -= front.content().len();
             waiting.messages.pop_front();
             messages -= 1;
         }
@@ -121,8 +180,42 @@ fn event(message: &Message) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use proptest::prelude::*;
+
+    fn body(queue: &Queue, messages_max: usize) -> (Offer, String) {
+        let mut body = BytesMut::new();
+        let offer = queue.offer(messages_max, &mut body);
+        (offer, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn what_was_missed_is_asked_for_in_order_until_it_is_settled() {
+        let mut queue = Queue::default();
+        let say = |queue: &mut Queue, content| {
+            let content = Bytes::from_static(content);
+            queue.push(Message { kind: MessageKind::Text, content });
+        };
+        say(&mut queue, b"a");
+        queue.push_recover("c".into(), Bytes::from_static(b"{1}"));
+        say(&mut queue, b"b");
+        queue.push_recover("d".into(), Bytes::from_static(b"{2}"));
+        let (offer, text) = body(&queue, 2);
+        assert_eq!(text, "TEXT 1\r\na\r\nRECOVER 3\r\n{1}\r\n");
+        assert_eq!((offer.messages, offer.bytes, offer.whole), (2, 4, false));
+        queue.took(offer, 1);
+        // It was offered once, and left with us.
+        queue.forget_recover("c");
+        let (offer, text) = body(&queue, 9);
+        assert_eq!(text, "TEXT 1\r\nb\r\nRECOVER 3\r\n{2}\r\n");
+        assert_eq!((offer.replayed_bytes, offer.bytes), (0, 4));
+        assert!(queue.has_news());
+        queue.took(offer, 1);
+        assert!(!queue.has_news());
+        queue.forget_recover("x");
+        assert_eq!(body(&queue, 9).0.replayed_bytes, 3);
+        queue.forget_recover("d");
+        assert!(queue.waiting.is_none());
+    }
 
     proptest! {
         /// However the backend takes it, it gets every byte once and in order, and nothing stays.

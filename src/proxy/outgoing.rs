@@ -5,6 +5,7 @@
 //! reading of a key file. The body and its framing are the backend's matter.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT,
@@ -33,8 +34,16 @@ pub const FEATURES: &str = "status";
 /// Marks a copy of a client's header field (route option `orig_headers`).
 const ORIGINAL: &str = "eb9bf0f5-";
 
-const GRIP_SIG: HeaderName = HeaderName::from_static("grip-sig");
-const GRIP_FEATURE: HeaderName = HeaderName::from_static("grip-feature");
+/// `Grip-Sig`.
+pub const GRIP_SIG: HeaderName = HeaderName::from_static("grip-sig");
+/// `Grip-Feature`.
+pub const GRIP_FEATURE: HeaderName = HeaderName::from_static("grip-feature");
+/// `Grip-Last`.
+pub const GRIP_LAST: HeaderName = HeaderName::from_static("grip-last");
+
+/// What a client has of a channel: the channel, without its route's prefix, and the id of the last
+/// item.
+pub type Last = (Box<str>, Rc<str>);
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,7 +294,7 @@ fn mark_originals(fields: &mut Fields<'_>) {
 }
 
 /// `Grip-Sig` with the route's issuer and key, or else the operator's.
-fn sign(settings: &Settings, keys: &Keys, route: &Route) -> Option<HeaderValue> {
+pub(super) fn sign(settings: &Settings, keys: &Keys, route: &Route) -> Option<HeaderValue> {
     let issuer = route.options.sig_iss.as_deref().unwrap_or(&settings.sig_iss);
     let candidates = [route.options.sig_key.as_deref(), settings.sig_key.as_deref()];
     if candidates == [None, None] {
@@ -298,6 +307,20 @@ fn sign(settings: &Settings, keys: &Keys, route: &Route) -> Option<HeaderValue> 
             None
         }
     }
+}
+
+/// The value of `Grip-Last` for a channel; `None` if its name or the id cannot stand in a header.
+///
+/// An id that would be read otherwise than it is meant is quoted.
+pub(super) fn grip_last((channel, id): &Last) -> Option<HeaderValue> {
+    let plain = !id.contains(['"', ';', ',']) && id.trim() == &**id;
+    let text = if plain {
+        format!("{channel}; last-id={id}")
+    } else {
+        let escaped = id.replace('\\', "\\\\").replace('"', "\\\"");
+        format!("{channel}; last-id=\"{escaped}\"")
+    };
+    HeaderValue::try_from(text).ok()
 }
 
 /// What a WebSocket client says of its own connection does not concern the backend.

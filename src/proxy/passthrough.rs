@@ -56,7 +56,7 @@ pub async fn open(
         Ok(negotiated) => negotiated,
         Err(error) => return other(&error),
     };
-    let lease = lease(shared);
+    let lease = lease(shared, route);
     rules::subscribe_implicitly(&shared.hub, lease.id(), target);
     let response = switching(context, response, negotiated.relayed);
     let parties = Parties {
@@ -64,6 +64,7 @@ pub async fn open(
         context: context.clone(),
         route: route.clone(),
         prefix: negotiated.prefix,
+        ears: Rc::clone(&shared.ears),
     };
     let stats = Rc::clone(&shared.stats);
     let task = move |stream: Stream, early: Bytes| {

@@ -108,6 +108,7 @@ where
             if let Some(ending) = self.hear_client(cx, &mut moved) {
                 return Poll::Ready(ending);
             }
+            moved |= self.dialogue.ask_for_missed(cx.waker());
             if self.dialogue.client.sent && self.dialogue.client.received {
                 return Poll::Ready(Ending::Both);
             }

@@ -12,6 +12,7 @@ use crate::clock::Tick;
 use crate::grip::channel::{Channel, ChannelName};
 use crate::grip::control::{self, Control};
 use crate::hub::Hub;
+use crate::hub::interest::Interest;
 use crate::hub::registry::Subscribed;
 use crate::hub::slab::SessionId;
 use crate::limits;
@@ -91,6 +92,14 @@ pub fn beginning_bytes(prefix: Option<&[u8]>) -> usize {
 pub enum Consequence {
     /// Nothing.
     None,
+    /// The backend has subscribed the client to this channel or taken it out: what the client may
+    /// have missed of it before does not matter any more.
+    Settled {
+        /// The channel, without the route's prefix.
+        channel: Box<str>,
+        /// From now on the client may miss something of it.
+        reliable: bool,
+    },
     /// Separate the backend from the client.
     Detach,
     /// Close the client with code 1011 and this reason (empty unless the route is in debug), and
@@ -115,10 +124,11 @@ pub struct Subject<'a> {
 pub fn carry_out(subject: Subject<'_>, text: &[u8], now: Tick) -> Consequence {
     let Subject { hub, id, route, .. } = subject;
     match control::parse(text) {
-        Ok(Control::Subscribe(channel)) => return subscribe(subject, &channel),
-        Ok(Control::Unsubscribe(name)) => {
-            let name = ChannelName::prefixed(&route.options.prefix, &name);
+        Ok(Control::Subscribe(channel)) => return subscribe(subject, channel, now),
+        Ok(Control::Unsubscribe(channel)) => {
+            let name = ChannelName::prefixed(&route.options.prefix, &channel);
             hub.with(|registry| registry.unsubscribe(id, &name));
+            return Consequence::Settled { channel, reliable: false };
         }
         Ok(Control::Detach) => return Consequence::Detach,
         Ok(Control::KeepAlive(keep_alive)) => {
@@ -140,16 +150,29 @@ pub fn carry_out(subject: Subject<'_>, text: &[u8], now: Tick) -> Consequence {
     Consequence::None
 }
 
-fn subscribe(subject: Subject<'_>, channel: &Channel) -> Consequence {
+fn subscribe(subject: Subject<'_>, channel: Channel, now: Tick) -> Consequence {
     let Subject { hub, id, context, route } = subject;
-    if let Some(reason) = refusal(channel) {
+    if let Some(reason) = refusal(&channel) {
         tracing::warn!("subscribe {} channel={}: {reason}", uri(context), channel.name);
         return Consequence::Close(if route.options.debug { reason } else { String::new() });
     }
-    let name = ChannelName::prefixed(&route.options.prefix, &channel.name);
-    match hub.with(|registry| registry.subscribe(id, &name, false)) {
+    let reliable = channel.prev_id.is_some();
+    let interest = Interest {
+        channel: ChannelName::prefixed(&route.options.prefix, &channel.name),
+        prefix_bytes: route.options.prefix.len(),
+        prev_id: channel.prev_id,
+        implicit: false,
+    };
+    let name = &interest.channel;
+    let subscribed = hub.with_outlet(|registry, outlet| {
+        let subscribed = registry.subscribe_to(id, &interest);
+        registry.settle(id, now, outlet);
+        subscribed
+    });
+    match subscribed {
         Subscribed::Added | Subscribed::Replaced => {
             tracing::info!("subscribe {} channel={}", uri(context), name.as_str());
+            return Consequence::Settled { channel: channel.name, reliable };
         }
         Subscribed::TooMany => {
             tracing::debug!(

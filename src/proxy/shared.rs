@@ -2,10 +2,14 @@
 
 use std::rc::Rc;
 
+use super::askers::Askers;
+use super::recovery::Ears;
 use super::signing::Keys;
 use super::upstream::Upstream;
 use crate::backend::Backend;
-use crate::hub::Hub;
+use crate::hub::{Hub, Lease};
+use crate::route::{Route, condition};
+use crate::session::outbox::Slow;
 use crate::stats::Stats;
 
 /// A shard's company.
@@ -18,8 +22,31 @@ pub struct Shared {
     pub stats: Rc<Stats>,
     /// The keys that sign requests.
     pub keys: Keys,
+    /// Sessions with filters that ask, and what waits to be asked.
+    pub askers: Askers,
+    /// The relays that may have to ask their backends for what a client has missed.
+    pub ears: Rc<Ears>,
     /// What the operator has set.
     pub settings: Settings,
+}
+
+impl Shared {
+    /// A hold's client may not read: what is then done, if its route says so.
+    pub fn set_slow(&self, lease: &Lease, route: &Route) {
+        if let Some(slow) = route.options.slow {
+            self.hub.set_slow(lease.id(), policy(slow));
+        }
+    }
+}
+
+/// What the routes file and the command line say is done with clients that do not read.
+#[must_use]
+pub fn policy(slow: condition::Slow) -> Slow {
+    match slow {
+        condition::Slow::Close => Slow::Close,
+        condition::Slow::DropOldest => Slow::DropOldest,
+        condition::Slow::Conflate => Slow::Conflate,
+    }
 }
 
 /// What an operator may set of the proxy.
@@ -37,4 +64,6 @@ pub struct Settings {
     pub request_body_bytes_max: u64,
     /// Log lines are JSON.
     pub json_log: bool,
+    /// Requests that HTTP filters make in a second.
+    pub filter_requests_per_s: u32,
 }

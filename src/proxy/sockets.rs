@@ -17,6 +17,7 @@ use super::echo::{Echo, Progress, count};
 use super::kept::Alike;
 use super::opening::Accepted;
 use super::over_http::Origin;
+use super::recovery::{CANNOT_RECOVER, Missed};
 use super::rules;
 use super::shared::Shared;
 use crate::clock;
@@ -102,6 +103,10 @@ impl Sockets {
         };
         let entry = self.entry(id);
         match effect {
+            Effect::Missed { channel, prev_id, .. } => {
+                let missed = Missed { channel: channel.clone(), prev_id: Rc::clone(prev_id) };
+                self.missed(id, entry.as_ref(), missed);
+            }
             Effect::Refresh(_) => refresh(entry.as_ref()),
             Effect::SocketClosed(id) => self.closed_by_hub(*id, &entry),
             Effect::BackendTimer(id) => self.timer(*id, &entry),
@@ -299,6 +304,28 @@ impl Sockets {
         }
         let bound = clock::now().plus_ms(limits::WEBSOCKET_CLOSE_MS);
         self.shared.hub.with(|registry| registry.set_backend_timer(id, Some(bound)));
+    }
+
+    /// A client has missed what only its backend can bring: that is asked for.
+    fn missed(&self, id: SessionId, entry: Option<&Entry>, missed: Missed) {
+        self.shared.stats.socket_recoveries.inc();
+        tracing::debug!(session = %id, channel = &*missed.channel, "the backend is to recover");
+        let link = match entry {
+            Some(Entry::OverHttp(link)) => link,
+            // The test target subscribes without `prev-id`.
+            Some(Entry::Echo(_)) => return,
+            // A relay: it is not parked.
+            None => return self.shared.ears.tell(id, missed),
+        };
+        let content = missed.event();
+        let told = link.conversation.borrow_mut().missed(missed.channel, content);
+        if !told && link.client.get() == Client::Detached {
+            // Nobody can bring it any more: the client is to notice.
+            let payload = close_payload(Some(CANNOT_RECOVER), "");
+            self.shared.hub.send(id, &server_frame(Opcode::Close, &payload), clock::now());
+            link.client.set(Client::Awaited);
+            finish(&self.shared, id, Then::AwaitClose);
+        }
     }
 
     /// The keep-alive interval is over, or the time that a client has to end.

@@ -15,6 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
+use super::askers::Askers;
 use super::context::{Context, RouteRef};
 use super::shared::{Settings, Shared};
 use super::signing::Keys;
@@ -143,12 +144,15 @@ impl Company {
             upstream: None,
             request_body_bytes_max: u64::MAX,
             json_log: false,
+            filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S,
         };
         let shared = Rc::new(Shared {
             hub,
             backend: Backend::new(crate::backend::Settings::default(), tls),
             stats: Rc::default(),
+            ears: Rc::default(),
             keys: Keys::new(PathBuf::new()),
+            askers: Askers::new(settings.filter_requests_per_s),
             settings,
         });
         Company { shared, clients }

@@ -15,6 +15,7 @@ use super::shared::Shared;
 use crate::backend::body::AnswerBody;
 use crate::clock;
 use crate::hub::Lease;
+use crate::route::Route;
 use crate::ws::handshake;
 
 /// What a client's handshake came to.
@@ -100,9 +101,11 @@ pub fn rejected(backend: http::Response<Rejection>) -> Outcome {
 }
 
 /// A lease for an accepted client.
-pub fn lease(shared: &Shared) -> Lease {
+pub fn lease(shared: &Shared, route: &Route) -> Lease {
     shared.stats.holds_socket.inc();
-    shared.hub.open_socket(clock::now())
+    let lease = shared.hub.open_socket(clock::now());
+    shared.set_slow(&lease, route);
+    lease
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::token::{Prop, Section};
 /// The properties that are acted upon.
 const BUILT: &str = "`proto`, `ssl`, `path_beg`, `id`, `sig_iss`, `sig_key`, `prefix`, \
                      `orig_headers`, `as_host`, `path_rem`, `replace_beg`, `debug`, `header`, \
-                     `no_grip`";
+                     `no_grip`, `slow`";
 
 /// What a route matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,43 @@ pub struct Options {
     pub headers: Cow<'static, [(Cow<'static, str>, Cow<'static, str>)]>,
     /// A plain reverse proxy: nothing of GRIP is added or carried out.
     pub no_grip: bool,
+    /// What is done with a held client that does not read; `None` is what is done with all.
+    pub slow: Option<Slow>,
+}
+
+/// What is done with a client that does not read as fast as it is published to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slow {
+    /// It is closed.
+    Close,
+    /// The oldest messages that wait for it are dropped.
+    DropOldest,
+    /// All messages that wait for it are dropped but the newest.
+    Conflate,
+}
+
+impl Slow {
+    /// All, in the order of [`Slow::number`].
+    pub const ALL: [Slow; 3] = [Slow::Close, Slow::DropOldest, Slow::Conflate];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Slow::Close => "close",
+            Slow::DropOldest => "drop-oldest",
+            Slow::Conflate => "conflate",
+        }
+    }
+
+    /// Its place in [`Slow::ALL`] plus one; 0 is none.
+    #[must_use]
+    pub const fn number(slow: Option<Slow>) -> u8 {
+        match slow {
+            None => 0,
+            Some(slow) => slow as u8 + 1,
+        }
+    }
 }
 
 /// Reads the first section. What is wrong is added to `faults`; the values are of use only if no
@@ -93,6 +130,7 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> (Condition, Options)
             "debug" => options.debug = true,
             "header" => headers.extend(header(prop, faults)),
             "no_grip" => options.no_grip = true,
+            "slow" => options.slow = slow(prop, faults),
             "aco" | "jsonp_mode" | "jsonp_cb" | "jsonp_body" | "jsonp_defcb"
             | "jsonp_defmethod" | "session" | "sockjs" | "sockjs_as_path" | "log_level" => {
                 faults.push(Fault::not_built(prop.span, &prop.name, BUILT));
@@ -140,6 +178,16 @@ fn either(prop: &Prop, yes: &str, no: &str, faults: &mut Vec<Fault>) -> Option<b
         faults.push(Fault::error(prop.text_span, reason, format!("`{first}` or `{second}`")));
     }
     Some(prop.text == yes)
+}
+
+fn slow(prop: &Prop, faults: &mut Vec<Fault>) -> Option<Slow> {
+    let slow = Slow::ALL.into_iter().find(|slow| slow.word() == prop.text);
+    if slow.is_none() {
+        let reason = "slow must be set to 'close', 'drop-oldest' or 'conflate'";
+        let expected = "`close`, `drop-oldest` or `conflate`";
+        faults.push(Fault::error(prop.text_span, reason, expected));
+    }
+    slow
 }
 
 /// As in Pushpin, what is not a number counts as 0; but it is told.
@@ -197,7 +245,7 @@ mod tests {
     fn everything_at_once() {
         let (condition, options, faults) = read(
             "A.com,proto=ws,ssl=no,path_beg=/x,id=i,sig_iss=s,sig_key=k,prefix=p-,orig_headers,\
-             as_host=b:1,path_rem=4,replace_beg=/y,debug=false,header=X-A:b,header=\"X-B:  c d\",no_grip",
+             as_host=b:1,path_rem=4,replace_beg=/y,debug=false,header=X-A:b,header=\"X-B:  c d\",no_grip,slow=conflate",
         );
         assert!(faults.is_empty(), "{faults:?}");
         assert_eq!(condition.host.as_deref(), Some("a.com"));
@@ -216,6 +264,7 @@ mod tests {
             debug: true,
             headers: headers.into(),
             no_grip: true,
+            slow: Some(Slow::Conflate),
         };
         assert_eq!(options, expected);
     }
@@ -230,6 +279,12 @@ mod tests {
         assert_eq!(read("a,proto=http,proto=ws").0.websocket, Some(true));
         let (_, options, _) = read("a,header=X-A:");
         assert_eq!(options.headers.as_ref(), [("X-A".into(), "".into())]);
+        for (number, slow) in (1..).zip(Slow::ALL) {
+            let (_, options, faults) = read(&format!("a,slow={}", slow.word()));
+            assert_eq!((options.slow, faults.len()), (Some(slow), 0));
+            assert_eq!(Slow::number(Some(slow)), number);
+        }
+        assert_eq!(read("a").1.slow, None);
     }
 
     #[test]
@@ -243,6 +298,10 @@ mod tests {
         assert_eq!(reasons("a,header=\"X Y: z\""), ["invalid header name"]);
         assert_eq!(reasons("a,header=X:\u{1}"), ["invalid header value"]);
         assert_eq!(reasons("a,ssl=x,proto=y,path_beg").len(), 3);
+        for bad in ["a,slow", "a,slow=", "a,slow=Close", "a,slow=drop_oldest"] {
+            let expected = "slow must be set to 'close', 'drop-oldest' or 'conflate'";
+            assert_eq!(reasons(bad), [expected]);
+        }
     }
 
     #[test]

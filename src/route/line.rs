@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-use super::condition::{self, Condition, Options};
+use super::condition::{self, Condition, Options, Slow};
 use super::problem::{Fault, Severity, Span};
 use super::target::{self, Target};
 use super::token::{self, Section};
@@ -87,6 +87,7 @@ impl fmt::Display for Route {
             line.prop("header", Some(&format!("{name}:{value}")))?;
         }
         line.flag("no_grip", options.no_grip)?;
+        line.prop("slow", options.slow.map(Slow::word))?;
         self.targets.iter().try_for_each(|target| line.target(target))
     }
 }

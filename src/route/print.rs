@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt::{Display, Write};
 use std::hash::Hash;
 
-use super::condition::{Condition, Options};
+use super::condition::{Condition, Options, Slow};
 use super::hosts::Index;
 use super::line::Route;
 use super::target::{Address, Target};
@@ -173,7 +173,8 @@ fn options_row(options: &Options) -> String {
     let headers = headers.map(|(name, value)| format!("({}, {})", text(name), text(value)));
     format!(
         "row::OptionsRow {{ sig_iss: {:?}, sig_key: {:?}, prefix: {:?}, as_host: {:?}, \
-         path_rem: {}, replace_beg: {:?}, headers: &[{}], flags: {:?} }}",
+         path_rem: {}, replace_beg: {:?}, headers: &[{}], flags: {:?}, \
+         slow: {} }}",
         options.sig_iss,
         options.sig_key,
         options.prefix,
@@ -181,7 +182,8 @@ fn options_row(options: &Options) -> String {
         options.path_rem,
         options.replace_beg,
         headers.collect::<Vec<_>>().join(", "),
-        [options.orig_headers, options.debug, options.no_grip]
+        [options.orig_headers, options.debug, options.no_grip],
+        Slow::number(options.slow)
     )
 }
 

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::mem::{forget, replace};
 
-use super::condition::{Condition, Options};
+use super::condition::{Condition, Options, Slow};
 use super::line::Route;
 use super::target::{Address, Target};
 
@@ -58,6 +58,8 @@ pub struct OptionsRow {
     pub headers: List<(Cow<'static, str>, Cow<'static, str>)>,
     /// `Options::orig_headers`, `Options::debug`, `Options::no_grip`.
     pub flags: [bool; 3],
+    /// `Options::slow` by its number.
+    pub slow: u8,
 }
 
 /// The text at `place` less one.
@@ -147,6 +149,7 @@ const EMPTY: Route = Route {
         debug: false,
         headers: Cow::Borrowed(&[]),
         no_grip: false,
+        slow: None,
     },
     targets: Cow::Borrowed(&[]),
     line: 0,
@@ -176,6 +179,10 @@ const fn route(row: &RouteRow, parts: Parts<'_>) -> Route {
             debug,
             headers: Cow::Borrowed(options.headers),
             no_grip,
+            slow: match options.slow {
+                0 => None,
+                number => Some(Slow::ALL[number as usize - 1]),
+            },
         },
         targets: Cow::Borrowed(parts.lists[targets as usize]),
         line,

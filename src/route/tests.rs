@@ -180,10 +180,13 @@ fn route() -> impl Strategy<Value = Route> {
     let headers = prop::collection::vec(("[A-Za-z-]{1,9}", "|[!-~][ -~]{0,9}"), 0..3);
     let options = (
         (optional(), optional(), optional(), optional(), optional()),
-        (text(), any::<u32>(), any::<[bool; 3]>(), headers),
+        (text(), any::<u32>(), any::<[bool; 3]>(), headers, 0..4_usize),
     )
         .prop_map(
-            |((id, sig_iss, sig_key, as_host, replace_beg), (prefix, path_rem, flags, headers))| {
+            |(
+                (id, sig_iss, sig_key, as_host, replace_beg),
+                (prefix, path_rem, flags, headers, slow),
+            )| {
                 let [orig_headers, debug, no_grip] = flags;
                 let prefix = prefix.into();
                 let headers = headers.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
@@ -199,6 +202,7 @@ fn route() -> impl Strategy<Value = Route> {
                     debug,
                     headers,
                     no_grip,
+                    slow: condition::Slow::ALL.get(slow).copied(),
                 }
             },
         );

@@ -10,6 +10,7 @@ pub mod http;
 pub mod keep_alive;
 pub mod outbox;
 pub mod patch;
+mod queue;
 pub mod socket;
 
 use std::rc::Rc;

@@ -1,20 +1,62 @@
 //! Bytes that a client's socket has not taken yet: bounded, in order, shared where they were
-//! shared.
+//! shared; and what becomes of them when the client does not read.
 //!
 //! Used by `parking` for every session: while a connection is still served by hyper or by a task
 //! the outbox is what that side reads from (with a waker); once parked it holds only a remainder.
 
-use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
+
+use super::queue::Queue;
 
 /// The queue of one client.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    queue: VecDeque<Bytes>,
+    queue: Queue,
     bytes: usize,
     waker: Option<Waker>,
+}
+
+/// What becomes of a client that does not read as fast as it is published to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Slow {
+    /// It is closed.
+    #[default]
+    Close,
+    /// The oldest messages that wait for it are dropped, as many as it takes.
+    DropOldest,
+    /// All messages that wait for it are dropped but the newest, until it has read all.
+    Conflate,
+}
+
+/// How much may wait for one client, and what is done past that.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of all kinds.
+    pub bytes: usize,
+    /// Pieces that may wait for one more message to be taken.
+    pub messages: usize,
+    /// What is done with messages past it.
+    pub slow: Slow,
+}
+
+/// Whether a piece may be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It has to arrive: a head, a CLOSE, what a backend says.
+    Kept,
+    /// It was published, and is a message by itself: a client that does not read may do without.
+    Message,
+}
+
+/// What it took to queue a piece.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// So many messages were dropped for it.
+    pub dropped: usize,
+    /// They are the first since the client last had read all.
+    pub became_slow: bool,
 }
 
 /// The client has not read enough: the bytes were not queued.
@@ -23,21 +65,65 @@ pub struct Outbox {
 pub struct Full;
 
 impl Outbox {
-    /// Queues `bytes`, unless that would bring the queue over `limit_bytes`. A queue that is empty
-    /// takes anything: one payload larger than the limit must still be deliverable.
+    /// Queues `bytes` that have to arrive, unless that would bring the queue over `limit_bytes`. A
+    /// queue that is empty takes anything: one payload larger than the limit must still be
+    /// deliverable.
     pub fn push(&mut self, bytes: Bytes, limit_bytes: usize) -> Result<(), Full> {
-        if bytes.is_empty() {
-            return Ok(());
+        let bounds = Bounds { bytes: limit_bytes, messages: usize::MAX, slow: Slow::Close };
+        self.put(bytes, Kind::Kept, &bounds).map(drop)
+    }
+
+    /// Queues a piece within the bounds. Messages that may be dropped give way to it, so that such
+    /// a client may have one message more than the bounds say if nothing else is left to drop.
+    pub fn put(&mut self, piece: Bytes, kind: Kind, bounds: &Bounds) -> Result<Queued, Full> {
+        if piece.is_empty() {
+            return Ok(Queued::default());
         }
-        if self.bytes > 0 && self.bytes.saturating_add(bytes.len()) > limit_bytes {
-            return Err(Full);
+        let dropped = match (kind, bounds.slow) {
+            (Kind::Message, Slow::Conflate) => self.conflate(piece.len(), bounds),
+            _ => self.make_room(piece.len(), kind, bounds)?,
+        };
+        self.bytes += piece.len();
+        let mut queued = Queued { dropped, became_slow: false };
+        match (kind, bounds.slow) {
+            (Kind::Kept, _) | (_, Slow::Close) => self.queue.push(piece),
+            (Kind::Message, _) => self.queue.push_message(piece),
         }
-        self.bytes += bytes.len();
-        self.queue.push_back(bytes);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+        if dropped > 0 {
+            queued.became_slow = self.queue.set_slow();
         }
-        Ok(())
+        self.wake();
+        Ok(queued)
+    }
+
+    /// Whether a piece of so many bytes is one too many.
+    fn is_full(&self, bytes: usize, kind: Kind, bounds: &Bounds) -> bool {
+        let too_many = kind == Kind::Message && self.queue.pieces().len() >= bounds.messages;
+        self.bytes > 0 && (too_many || self.bytes.saturating_add(bytes) > bounds.bytes)
+    }
+
+    /// Drops the oldest messages until there is room; how many.
+    fn make_room(&mut self, bytes: usize, kind: Kind, bounds: &Bounds) -> Result<usize, Full> {
+        let mut dropped = 0;
+        while self.is_full(bytes, kind, bounds) {
+            match self.queue.drop_oldest() {
+                Some(oldest) => self.bytes -= oldest,
+                None if kind == Kind::Message && bounds.slow != Slow::Close => break,
+                None => return Err(Full),
+            }
+            dropped += 1;
+        }
+        Ok(dropped)
+    }
+
+    /// Drops all messages if there is no room, or was none since the client last had read all.
+    fn conflate(&mut self, bytes: usize, bounds: &Bounds) -> usize {
+        if !self.queue.is_slow() && !self.is_full(bytes, Kind::Message, bounds) {
+            return 0;
+        }
+        let (dropped, bytes) = self.queue.drop_all();
+        self.bytes -= bytes;
+        dropped
     }
 
     /// How many bytes wait.
@@ -46,39 +132,43 @@ impl Outbox {
         self.bytes
     }
 
+    /// How many pieces wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queue.pieces().len()
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.pieces().is_empty()
     }
 
     /// The pieces that wait, first to last, for one vectored write.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        self.queue.iter().map(|piece| &piece[..])
+        self.queue.pieces().iter().map(|piece| &piece[..])
     }
 
     /// Takes `n` bytes, which have been written, off the front. More than waits empties the queue.
     pub fn advance(&mut self, mut n: usize) {
         while n > 0 {
-            let Some(front) = self.queue.front_mut() else { return };
+            let Some(front) = self.queue.pieces().front() else { return };
             let part = n.min(front.len());
             n -= part;
             self.bytes -= part;
             if part == front.len() {
-                self.queue.pop_front();
+                self.queue.pop();
             } else {
-                front.advance(part);
+                self.queue.advance(part);
             }
         }
-        if self.queue.is_empty() {
-            // An idle connection keeps no memory for what it once had to queue.
-            self.queue = VecDeque::new();
-        }
+        // An idle connection keeps no memory for what it once had to queue.
+        self.queue.shrink();
     }
 
     /// The next piece, for a reader that is a task or a body; pending while nothing waits.
     pub fn poll_pop(&mut self, waker: &Waker) -> Poll<Bytes> {
-        match self.queue.pop_front() {
+        match self.queue.pop() {
             Some(piece) => {
                 self.bytes -= piece.len();
                 Poll::Ready(piece)
@@ -106,45 +196,4 @@ impl Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_queue_refuses_and_keeps_what_it_has() {
-        let mut outbox = Outbox::default();
-        outbox.push(Bytes::from_static(b"12345"), 8).unwrap();
-        assert_eq!(outbox.push(Bytes::from_static(b"6789"), 8), Err(Full));
-        outbox.push(Bytes::from_static(b"678"), 8).unwrap();
-        assert_eq!(outbox.bytes(), 8);
-        assert_eq!(outbox.pieces().collect::<Vec<_>>(), [&b"12345"[..], b"678"]);
-    }
-
-    #[test]
-    fn an_empty_queue_takes_one_payload_of_any_size() {
-        let mut outbox = Outbox::default();
-        outbox.push(Bytes::from(vec![0; 100]), 8).unwrap();
-        assert_eq!(outbox.push(Bytes::from_static(b"x"), 8), Err(Full));
-    }
-
-    #[test]
-    fn advancing_splits_pieces() {
-        let mut outbox = Outbox::default();
-        for piece in [&b"abc"[..], b"def"] {
-            outbox.push(Bytes::copy_from_slice(piece), 100).unwrap();
-        }
-        outbox.advance(4);
-        assert_eq!(outbox.pieces().collect::<Vec<_>>(), [&b"ef"[..]]);
-        assert_eq!(outbox.bytes(), 2);
-        outbox.advance(9);
-        assert!(outbox.is_empty());
-    }
-
-    #[test]
-    fn a_reader_is_woken() {
-        let mut outbox = Outbox::default();
-        let waker = Waker::noop();
-        assert!(outbox.poll_pop(waker).is_pending());
-        outbox.push(Bytes::from_static(b"x"), 8).unwrap();
-        assert_eq!(outbox.poll_pop(waker), Poll::Ready(Bytes::from_static(b"x")));
-    }
-}
+mod tests;

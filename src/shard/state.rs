@@ -19,6 +19,7 @@ use crate::hub::{Hub, registry};
 use crate::limits;
 use crate::parking::poll::Poll;
 use crate::parking::{self, Lot};
+use crate::proxy::askers::Askers;
 use crate::proxy::shared::{self, Shared};
 use crate::proxy::{Proxy, signing};
 use crate::route::Table;
@@ -93,7 +94,9 @@ impl Shard {
             hub: hub.clone(),
             backend,
             stats: stats.clone(),
+            askers: Askers::new(settings.proxy.filter_requests_per_s),
             settings: settings.proxy.clone(),
+            ears: Rc::default(),
             keys: signing::Keys::new(PathBuf::new()),
         });
         let starting = Starting::new(settings.handshakes_max, settings.handshake_ms, stats.clone());

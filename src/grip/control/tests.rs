@@ -27,7 +27,12 @@ fn subscriptions() {
         prev_id: None,
         filters: filters.iter().map(|f| Box::from(*f)).collect(),
     };
+    let reliable = |name: &str, prev_id: &str| {
+        Control::Subscribe(Channel { prev_id: Some(prev_id.into()), ..channel(name, &[]) })
+    };
     for (text, control) in [
+        (r#"{"type":"subscribe","channel":"t","prev-id":"5"}"#, reliable("t", "5")),
+        (r#"{"type":"subscribe","channel":"t","prev-id":""}"#, reliable("t", "")),
         (r#"{"type":"subscribe","channel":"t"}"#, Control::Subscribe(channel("t", &[]))),
         (
             r#"{"type":"subscribe","channel":"t","filters":["a","b"],"more":{}}"#,
@@ -116,6 +121,9 @@ fn everything_else_is_ignored() {
         r#"{"type":"subscribe","channel":"t","filters":"a"}"#,
         r#"{"type":"subscribe","channel":"t","filters":["a",1]}"#,
         r#"{"type":"subscribe","channel":"t","filters":null}"#,
+        r#"{"type":"subscribe","channel":"t","prev-id":5}"#,
+        r#"{"type":"subscribe","channel":"t","prev-id":null}"#,
+        r#"{"type":"subscribe","channel":"t","prev-id":["5"]}"#,
         r#"{"type":"unsubscribe"}"#,
         r#"{"type":"unsubscribe","channel":""}"#,
         r#"{"type":"keep-alive","content":1}"#,

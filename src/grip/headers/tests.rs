@@ -135,10 +135,15 @@ fn meta() {
     let pair = |name: &str, value: &str| (Box::from(name), Some(Box::from(value)));
     let read = read(&[
         ("Grip-Set-Meta", r#"user=a, id_format="%(x)s;,"; more=1, bare"#),
-        ("Grip-Set-Meta", "user = b, empty="),
+        ("Grip-Set-Meta", "user = b, empty=, quoted=\"\""),
     ]);
-    let expected =
-        [pair("user", "b"), pair("id_format", "%(x)s;,"), ("bare".into(), None), pair("empty", "")];
+    let expected = [
+        pair("user", "b"),
+        pair("id_format", "%(x)s;,"),
+        ("bare".into(), None),
+        pair("empty", ""),
+        ("quoted".into(), None),
+    ];
     assert_eq!(read.meta, expected);
 }
 
@@ -328,7 +333,7 @@ proptest::proptest! {
              proptest::collection::vec("[a-z-]{1,5}", 0..=5)), 0..5),
         timeout in 0..100_u32,
         keep_alive in proptest::collection::vec(proptest::num::u8::ANY, 1..9),
-        meta in proptest::collection::btree_map("[a-z]{1,2}", "[a-z,; ]{0,3}", 0..4),
+        meta in proptest::collection::btree_map("[a-z]{1,2}", "[a-z,; ]{1,3}", 0..4),
         code in 0..1000_u16,
     ) {
         let meta: Vec<_> = meta.into_iter().collect();

@@ -15,6 +15,7 @@ fn settings() -> Settings {
         upstream: None,
         request_body_bytes_max: u64::MAX,
         json_log: false,
+        filter_requests_per_s: 100,
     }
 }
 

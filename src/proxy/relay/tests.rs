@@ -4,6 +4,8 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
+use crate::hub::slab::SessionId;
+use crate::proxy::recovery::Missed;
 use crate::proxy::tests::{Company, context, from_client, route, run};
 use crate::wire::frame::{self, Opcode, Parsed, server_fragment, server_frame};
 
@@ -12,6 +14,7 @@ struct World {
     client: DuplexStream,
     backend: DuplexStream,
     task: tokio::task::JoinHandle<()>,
+    id: SessionId,
 }
 
 impl World {
@@ -30,11 +33,12 @@ impl World {
             context: context("/ws", None),
             route: route("*,prefix=p- localhost:1"),
             prefix: prefix.map(Into::into),
+            ears: Rc::clone(&company.shared.ears),
         };
         let stats = Rc::clone(&company.shared.stats);
         let relay = Relay::new(parties, stats, (one, Bytes::new()), (two, Bytes::new()));
         let task = tokio::task::spawn_local(relay.run());
-        World { company, client, backend, task }
+        World { company, client, backend, task, id }
     }
 
     async fn client_sends(&mut self, opcode: Opcode, payload: &[u8]) {
@@ -289,6 +293,73 @@ fn either_side_may_break_the_protocol() {
 
         let mut w = World::new(None, 4096);
         w.backend_sends(b"\x83\x00").await;
+        w.ends().await;
+    });
+}
+
+const RELIABLE: &str = r#"{"type":"subscribe","channel":"t","prev-id":"5"}"#;
+
+impl World {
+    /// The hub says that the client has missed something.
+    fn misses(&self, channel: &str) {
+        let missed = Missed { channel: channel.into(), prev_id: "5".into() };
+        self.company.shared.ears.tell(self.id, missed);
+    }
+
+    /// All that the backend has said has been heard.
+    async fn is_heard(&mut self) {
+        self.backend_sends(&server_frame(Opcode::Text, b"m:heard")).await;
+        self.client_gets(b"\x81\x05heard").await;
+    }
+
+    async fn backend_is_asked(&mut self, channel: &str) {
+        let text = format!(r#"c:{{"type":"recover","channel":"{channel}","prev-id":"5"}}"#);
+        assert_eq!(self.backend_gets().await, (Opcode::Text, true, text.into_bytes()));
+    }
+}
+
+#[test]
+fn a_backend_is_asked_for_what_was_missed_between_messages() {
+    run(async {
+        let mut w = World::new(Some(b"m:"), 4096);
+        w.backend_sends(&control(r#"{"type":"subscribe","channel":"t"}"#)).await;
+        w.is_heard().await;
+        w.misses("unheard");
+        w.backend_sends(&control(RELIABLE)).await;
+        w.is_heard().await;
+        w.misses("t");
+        w.backend_is_asked("t").await;
+        // Not within a message of the client.
+        let mask = [1, 2, 3, 4];
+        let part = |fin, opcode, text: &[u8]| frame::client_fragment(opcode, fin, mask, text);
+        w.client.write_all(&part(false, Opcode::Text, b"one")).await.unwrap();
+        assert_eq!(w.backend_gets().await, (Opcode::Text, false, b"one".to_vec()));
+        w.misses("a");
+        w.misses("b");
+        // What the backend says of a channel meanwhile makes the question moot.
+        w.backend_sends(&control(r#"{"type":"unsubscribe","channel":"a"}"#)).await;
+        w.is_heard().await;
+        w.client.write_all(&part(false, Opcode::Continuation, b"two")).await.unwrap();
+        assert_eq!(w.backend_gets().await, (Opcode::Continuation, false, b"two".to_vec()));
+        w.client_sends(Opcode::Ping, b"p").await;
+        assert_eq!(w.backend_gets().await, (Opcode::Ping, true, b"p".to_vec()));
+        w.client.write_all(&part(true, Opcode::Continuation, b"")).await.unwrap();
+        assert_eq!(w.backend_gets().await, (Opcode::Continuation, true, Vec::new()));
+        w.backend_is_asked("b").await;
+    });
+}
+
+#[test]
+fn a_detached_client_that_has_missed_something_is_closed() {
+    run(async {
+        let mut w = World::new(Some(b"m:"), 4096);
+        w.backend_sends(&control(RELIABLE)).await;
+        w.backend_sends(&control(r#"{"type":"detach"}"#)).await;
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x03\xe8".to_vec()));
+        w.misses("t");
+        w.client_gets(b"\x88\x02\x03\xf3").await;
+        w.client_sends(Opcode::Close, b"\x03\xf3").await;
+        w.backend_sends(b"\x88\x00").await;
         w.ends().await;
     });
 }

@@ -472,3 +472,65 @@ fn an_idle_connection_is_little() {
     assert!(size_of::<Origin>() <= 256, "{}", size_of::<Origin>());
     assert!(size_of::<Echo>() <= 64, "{}", size_of::<Echo>());
 }
+
+fn missed(id: SessionId, channel: &str) -> Effect {
+    Effect::Missed { id, channel: channel.into(), prev_id: "5".into() }
+}
+
+fn control_event(text: &str) -> String {
+    format!("TEXT {:x}\r\nc:{text}\r\n", text.len() + 2)
+}
+
+#[test]
+fn a_backend_is_asked_for_what_was_missed_in_its_turn() {
+    run(async {
+        let mut w = World::new().await;
+        let line = w.line(",prefix=p-");
+        let id = w.open(&line, GRIP, OPEN).await;
+        w.client_sends(id, Opcode::Text, b"one");
+        let asked = w.backend.next().await;
+        w.sockets.effect(&missed(id, "c"));
+        w.sockets.effect(&missed(id, "d"));
+        w.sockets.effect(&missed(id, "e"));
+        w.client_sends(id, Opcode::Text, b"two");
+        // What the backend says of a channel meanwhile makes the question moot.
+        let subscribe = control_event(r#"{"type":"subscribe","channel":"d","prev-id":"7"}"#);
+        let unsubscribe = control_event(r#"{"type":"unsubscribe","channel":"e"}"#);
+        asked.events("", &format!("{subscribe}{unsubscribe}"));
+        let asked = w.backend.next().await;
+        let recover = r#"{"channel":"c","prev-id":"5"}"#;
+        assert_eq!(asked.body, format!("RECOVER 1d\r\n{recover}\r\nTEXT 3\r\ntwo\r\n"));
+        // Nothing that a client says is taken for it.
+        w.client_sends(id, Opcode::Text, format!("RECOVER 1d\r\n{recover}").as_bytes());
+        asked.events("", "TEXT 3\r\nm:6\r\n");
+        let asked = w.backend.next().await;
+        assert_eq!(asked.body, format!("TEXT 29\r\nRECOVER 1d\r\n{recover}\r\n"));
+        asked.events("", "");
+        w.settle(id).await;
+        assert_eq!(w.take(id).0, b"\x81\x016");
+        assert_eq!(w.company.shared.stats.socket_recoveries.get(), 3);
+    });
+}
+
+#[test]
+fn a_detached_client_that_has_missed_something_is_closed() {
+    run(async {
+        let mut w = World::new().await;
+        let detach = control_event(r#"{"type":"detach"}"#);
+        let opened = format!("{OPEN}{detach}");
+        let line = w.line("");
+        let opening = open(&w.sockets, context("/ws", Some("q=1")), route(&line));
+        let answer = async { w.backend.next().await.events(GRIP, &opened) };
+        let (outcome, ()) = tokio::join!(opening, answer);
+        let id = accepted(outcome).park();
+        let asked = w.backend.next().await;
+        assert_eq!(asked.body, "CLOSE\r\n");
+        w.sockets.effect(&missed(id, "c"));
+        assert_eq!(w.take(id).0, b"\x88\x02\x03\xf3");
+        assert_eq!(w.finished(id), Some(Then::AwaitClose));
+        asked.events("", "");
+        assert_eq!(w.client_sends(id, Opcode::Close, b"\x03\xf3"), Flow::Close);
+        // Once more means nothing.
+        w.sockets.effect(&missed(id, "c"));
+    });
+}

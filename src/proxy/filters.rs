@@ -1,0 +1,94 @@
+//! HTTP filters: a backend is asked whether an item is to be delivered to a connection, and what of
+//! it (specification, GRIP 6.4).
+//!
+//! The roof hands over what the hub says ([`begin`]: an item waits); the answer goes back to the
+//! hub. On whose behalf is asked, and when, `askers` knows.
+
+mod asking;
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+
+use url::Url;
+
+use super::answer::Answer;
+use super::askers::{Asker, Turn};
+use super::errand;
+use super::errand::Home;
+use super::shared::Shared;
+use crate::clock;
+use crate::hub::asking::{FilterAnswer, FilterRequest};
+use crate::hub::slab::SessionId;
+use crate::limits;
+use asking::NetworkFilterError;
+
+/// An item for this session waits for a filter's answer.
+pub fn begin(shared: &Rc<Shared>, id: SessionId) {
+    let Some(request) = shared.hub.with(|registry| registry.filter_request(id)) else { return };
+    let url = match url(shared.askers.of(id).as_deref(), &request) {
+        Ok(url) => url,
+        Err(error) => return fail(shared, id, error),
+    };
+    if !shared.askers.wait(id, url) {
+        shared.stats.filter_requests_refused.inc();
+        return fail(shared, id, NetworkFilterError::Overloaded);
+    }
+    if shared.askers.take_the_lead() {
+        tokio::task::spawn_local(drive(Rc::clone(shared)));
+    }
+}
+
+/// Where the filter is asked.
+fn url(asker: Option<&Asker>, request: &FilterRequest) -> Result<Url, NetworkFilterError> {
+    let base = match asker {
+        Some(Asker { base: Some(base), .. }) => Some(base.clone()),
+        Some(asker) => errand::url(&asker.context).ok(),
+        None => None,
+    };
+    asking::url(base.as_ref(), request)
+}
+
+/// Gives out turns until nobody waits.
+async fn drive(shared: Rc<Shared>) {
+    loop {
+        match shared.askers.next(&shared.hub, clock::now()) {
+            Turn::Of((id, url)) => {
+                tokio::task::spawn_local(ask(Rc::clone(&shared), id, url));
+            }
+            Turn::At(at) => clock::sleep_until(at).await,
+            Turn::None => return shared.askers.step_down(),
+        }
+    }
+}
+
+async fn ask(shared: Rc<Shared>, id: SessionId, url: Url) {
+    let Some(request) = shared.hub.with(|registry| registry.filter_request(id)) else { return };
+    let Some(asker) = shared.askers.of(id) else { return };
+    shared.stats.filter_requests.inc();
+    let home = home(&asker);
+    match asking::ask(&shared, &home, &url, &request, limits::HTTP_FILTER_MS).await {
+        Ok(answer) => answered(&shared, id, answer),
+        Err(error) => fail(&shared, id, error),
+    }
+}
+
+fn home(asker: &Asker) -> Home {
+    Home::new(&asker.context, &asker.route, asker.target)
+}
+
+fn answered(shared: &Shared, id: SessionId, answer: FilterAnswer) {
+    shared.hub.with_outlet(|registry, outlet| {
+        registry.filter_answer(id, answer, clock::now(), outlet);
+    });
+}
+
+/// The item is discarded; in debug the client is told why.
+fn fail(shared: &Shared, id: SessionId, error: NetworkFilterError) {
+    shared.stats.filter_failures.inc();
+    let asker = shared.askers.of(id);
+    let debug = asker.map_or(shared.settings.debug, |asker| home(&asker).debug(shared));
+    let message = format!("filter error: {error}");
+    tracing::warn!("an item is not delivered: {message}");
+    answered(shared, id, FilterAnswer::Failed(debug.then_some(message)));
+}
