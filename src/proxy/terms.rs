@@ -59,15 +59,17 @@ pub fn missing_link(instruction: &Instruction) -> Option<String> {
 pub fn interests(home: &Home, instruction: &Instruction) -> Vec<Interest> {
     let prefix = &*home.route.options.prefix;
     let subs = home.target().map_or(&[][..], |target| &target.subs);
-    let interest = |name: &str, implicit| Interest {
-        prefix_bytes: prefix.len(),
-        ..Interest::plain(ChannelName::prefixed(prefix, name), implicit)
-    };
-    let implicit = subs.iter().map(|name| interest(name, true));
+    let prefix_bytes = prefix.len();
+    let implicit = subs.iter().map(|name| Interest {
+        prefix_bytes,
+        ..Interest::plain(ChannelName::prefixed(prefix, name), true)
+    });
     let named = instruction.channels.iter().map(|channel| Interest {
+        channel: ChannelName::prefixed(prefix, &channel.name),
+        prefix_bytes,
         prev_id: channel.prev_id.clone(),
         filters: content::filters(channel),
-        ..interest(&channel.name, false)
+        implicit: false,
     });
     implicit.chain(named).collect()
 }
@@ -103,8 +105,7 @@ pub fn remember(
     url: impl Fn() -> Option<Url>,
 ) {
     for channel in &instruction.channels {
-        let wanted = content::filters(channel);
-        filters::remember((&shared.askers, &shared.hub), id, &wanted, home, &url);
+        filters::remember(shared, id, &content::filters(channel), home, &url);
     }
 }
 
