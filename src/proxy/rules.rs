@@ -163,6 +163,7 @@ fn subscribe(subject: Subject<'_>, channel: Channel, now: Tick) -> Consequence {
         prefix_bytes: route.options.prefix.len(),
         prev_id: channel.prev_id,
         filters,
+        debug: route.options.debug,
         implicit: false,
     };
     let name = &interest.channel;
