@@ -83,6 +83,12 @@ impl Flight {
         self.permit.borrow_mut().take();
     }
 
+    /// Whether it does not count now.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        self.permit.borrow().is_none()
+    }
+
     /// Takes a session aboard.
     pub fn board(&self, id: SessionId, chunked: bool) {
         self.passengers.borrow_mut().push(Passenger { id, chunked, at: 0 });

@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use url::Url;
 
 use super::answer::Answer;
+use super::content;
 use super::errand::{self, Errand, Home};
 use super::flight::Flight;
 use super::held::{Held, Kind, Link};
@@ -18,6 +19,7 @@ use super::outgoing::Last;
 use super::terms;
 use crate::clock;
 use crate::grip::channel::ChannelName;
+use crate::grip::filter::FilterError;
 use crate::grip::headers;
 use crate::grip::instruction::{Hold, Instruction};
 use crate::hub::interest::Interest;
@@ -126,14 +128,23 @@ async fn go_on(
     let (parts, mut body) = answer.into_parts();
     let (instruction, next) =
         read(held, url, &parts.headers, &flight.wish.lasts).map_err(Trouble::Wrong)?;
+    let mut rewriter = content::rewriter(&instruction);
+    let wrong = |error: FilterError| Trouble::Wrong(error.to_string());
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Trouble::Broken)?;
         let Ok(data) = frame.into_data() else { continue };
         bytes += data.len();
-        if !flight.send(held, as_sent(&instruction, data)).await {
+        let data = match &mut rewriter {
+            Some(rewriter) if !data.is_empty() => rewriter.push(&data).map_err(wrong)?,
+            _ => data,
+        };
+        if !flight.send(held, data).await {
             return Ok(());
         }
+    }
+    if let Some(rewriter) = rewriter {
+        rewriter.end().map_err(wrong)?;
     }
     log(flight, link, &format_args!("code={} {bytes}", parts.status.as_u16()));
     flight.arrive(held).await;
@@ -145,12 +156,6 @@ async fn go_on(
     let outcome = Outcome { home, instruction: &instruction, next };
     outcome.apply(held, flight).await;
     Ok(())
-}
-
-/// A piece of a link's body as the clients are sent it: response filters have their place here.
-fn as_sent(instruction: &Instruction, piece: Bytes) -> Bytes {
-    let _ = instruction;
-    piece
 }
 
 /// Ends all of a flight's streams; those of debug routes are told why.
@@ -197,7 +202,7 @@ impl Outcome<'_> {
         for (number, id) in flight.ids().into_iter().enumerate() {
             let hub = &held.shared.hub;
             if hub.with(|registry| registry.framing(id)).is_some() {
-                if self.goes_on() {
+                if self.goes_on() && !held.is_stopping() {
                     self.resume(held, id, &interests);
                 } else {
                     hub.with_outlet(|registry, outlet| registry.end_stream(id, outlet));

@@ -4,7 +4,7 @@
 //! One a shard. Filled by `hold` and by those who ask (`follow`, `repeat`), read by `holds`. A hold
 //! of which nothing is to be asked is not here, and what holds have alike is here once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -118,6 +118,7 @@ pub struct Held {
     texts: Shelf<str>,
     /// How many holds have each gone link; kept only if their return is waited for.
     holders: RefCell<HashMap<Rc<str>, usize, ahash::RandomState>>,
+    stopping: Cell<bool>,
     /// What is to be done when a request does not count any more among those made at once.
     slot_is_free: RefCell<Option<Rc<dyn Fn()>>>,
     /// Who waits until a client has read.
@@ -137,6 +138,7 @@ impl Held {
             links: Shelf::default(),
             texts: Shelf::default(),
             holders: RefCell::default(),
+            stopping: Cell::new(false),
             slot_is_free: RefCell::default(),
             waits: RefCell::default(),
         }
@@ -262,6 +264,17 @@ impl Held {
     #[must_use]
     pub fn is_held(&self, gone: &Rc<str>) -> bool {
         self.holders.borrow().contains_key(gone)
+    }
+
+    /// The shard stops: nothing is held any more.
+    pub fn stop(&self) {
+        self.stopping.set(true);
+    }
+
+    /// Whether the shard stops.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.get()
     }
 
     /// From now on this is done when there is room for another request.

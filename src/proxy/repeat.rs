@@ -11,6 +11,7 @@ use http::header::SET_COOKIE;
 
 use super::answer::Answer;
 use super::collected::{self, Collected};
+use super::content;
 use super::context::Context;
 use super::errand::{self, Home};
 use super::failure::Failure;
@@ -144,9 +145,20 @@ impl Round<'_> {
         let header = self.context.headers.get("last-event-id");
         let header = header.and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
         terms::settle_ids(&mut instruction.channels, header, Some(self.asked_with));
+        let debug = home.debug(&self.held.shared);
+        let (instruction, ended) = content::filtered(instruction, debug)
+            .map_err(|error| self.refused(error.message, error.field))?;
+        if let Some(error) = ended {
+            self.refused(error.message, error.field);
+        }
         let links = self.links(&instruction)?;
         match instruction.hold {
             None if instruction.next.is_none() => {
+                parked::whole(self.held, self.flight, &instruction.response).await;
+                Ok(Concluded::Done)
+            }
+            // What its client gets when nothing comes, comes now.
+            Some(Hold::Response) if self.held.is_stopping() => {
                 parked::whole(self.held, self.flight, &instruction.response).await;
                 Ok(Concluded::Done)
             }
@@ -266,6 +278,9 @@ impl Round<'_> {
             if home.debug(&held.shared) {
                 flight.send(held, format!("\n\n{message}\n").into()).await;
             }
+            return parked::end(held, flight, None).await;
+        }
+        if held.is_stopping() {
             return parked::end(held, flight, None).await;
         }
         let outcome = Outcome { home, instruction: &instruction, next: links.next };
