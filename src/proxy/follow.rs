@@ -128,16 +128,19 @@ async fn go_on(
     let (parts, mut body) = answer.into_parts();
     let (instruction, next) =
         read(held, url, &parts.headers, &flight.wish.lasts).map_err(Trouble::Wrong)?;
-    let mut rewriter = content::rewriter(&instruction);
     let wrong = |error: FilterError| Trouble::Wrong(error.to_string());
+    let first = flight.ids().first().copied();
+    let mut rewriter = content::rewriter(&instruction, |name| {
+        held.shared.hub.with(|registry| registry.meta(first?, name).map(Box::from))
+    });
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Trouble::Broken)?;
         let Ok(data) = frame.into_data() else { continue };
         bytes += data.len();
         let data = match &mut rewriter {
-            Some(rewriter) if !data.is_empty() => rewriter.push(&data).map_err(wrong)?,
-            _ => data,
+            Some(rewriter) => rewriter.push(&data).map_err(wrong)?,
+            None => data,
         };
         if !flight.send(held, data).await {
             return Ok(());
@@ -153,7 +156,7 @@ async fn go_on(
     {
         return Err(Trouble::Wrong(message));
     }
-    let outcome = Outcome { home, instruction: &instruction, next };
+    let outcome = Outcome { home, url: Some(url.clone()), instruction: &instruction, next };
     outcome.apply(held, flight).await;
     Ok(())
 }
@@ -189,6 +192,8 @@ pub async fn take_turns(number: usize) {
 pub struct Outcome<'a> {
     /// On whose behalf the backend was asked.
     pub home: &'a Rc<Home>,
+    /// What it was asked.
+    pub url: Option<Url>,
     /// What it says.
     pub instruction: &'a Instruction,
     /// Its next link.
@@ -240,6 +245,7 @@ impl Outcome<'_> {
             registry.resume_stream(id, Resumed { keep_alive, next }, now);
         });
         let request = format_args!("{}", self.home.host);
+        terms::remember(&held.shared, id, self.instruction, self.home, || self.url.clone());
         terms::subscribe(&held.shared, id, self.instruction, interests, (&request, ""));
         hub.with_outlet(|registry, outlet| registry.settle(id, now, outlet));
         if !holds {

@@ -55,6 +55,23 @@ pub fn is_same_base(a: &Response, b: &Response, content: &ResponseContent) -> bo
     a.headers == b.headers && (matches!(content.body, ResponseBody::Whole(_)) || a.body == b.body)
 }
 
+/// The body that a published response has for a hold: its own, or the held one, patched.
+#[must_use]
+pub fn published_body(held: &Response, content: &ResponseContent) -> Bytes {
+    match (&content.body, body(held, &content.body)) {
+        (ResponseBody::Whole(bytes), _) => bytes.clone(),
+        (ResponseBody::Patch(_), body) => Bytes::copy_from_slice(&body),
+    }
+}
+
+/// An error in place of a published response (specification, GRIP 2.4).
+#[must_use]
+pub fn failed(reply: Reply, message: &str) -> Bytes {
+    let body = format!("{message}\n");
+    let fields = [(&b"Content-Type"[..], &b"text/plain"[..])];
+    write(reply, 502, b"Bad Gateway", fields.into_iter(), body.as_bytes())
+}
+
 fn body<'a>(held: &Response, body: &'a ResponseBody) -> Cow<'a, [u8]> {
     match body {
         ResponseBody::Whole(bytes) => Cow::Borrowed(bytes),
