@@ -1,9 +1,9 @@
 //! Sessions that one request to a backend is made for, and how what it answers reaches them all:
 //! the same bytes, as far as each client takes them.
 //!
-//! Made by `holds`; `follow` and `repeat` send through it. Sessions may still come aboard while what
-//! was sent is kept. A client that does not read holds up the others up to a bound, then it is left
-//! behind.
+//! Made by `holds`; `follow` and `repeat` send through it. Sessions may still come aboard while
+//! what was sent is kept. A client that does not read holds up the others up to a bound, then it is
+//! left behind.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -1,7 +1,8 @@
 //! Next links: what a stream goes on with (specification, GRIP 3.4).
 //!
-//! Called by `holds` with a flight of streams whose link is the same. The head of the answer carries
-//! the instruction, its body goes to the clients as it comes; then they are held anew, or end.
+//! Called by `holds` with a flight of streams whose link is the same. The head of the answer
+//! carries the instruction, its body goes to the clients as it comes; then they are held anew, or
+//! end.
 
 use std::rc::Rc;
 

@@ -122,8 +122,8 @@ impl Holds {
         }
     }
 
-    /// Waits for more of the same, then has them asked about. Jittered: shards that hear of the same
-    /// at the same time need not ask at the same time.
+    /// Waits for more of the same, then has them asked about. Jittered: shards that hear of the
+    /// same at the same time need not ask at the same time.
     async fn gather(self: Rc<Holds>, soon: bool) {
         let window_ms = if soon { GATHER_SOON_MS } else { GATHER_MS };
         let mut waited_ms = 0;

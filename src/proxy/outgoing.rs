@@ -29,7 +29,7 @@ use crate::route::target::{Address, Target};
 /// What this version does of GRIP's optional features (specification, routing 3.6, has the words
 /// for all of them: `session, link:next, link:gone, filter:...`). A word is added with what it
 /// promises.
-pub const FEATURES: &str = "status";
+pub const FEATURES: &str = "status, link:next, link:gone";
 
 /// Marks a copy of a client's header field (route option `orig_headers`).
 const ORIGINAL: &str = "eb9bf0f5-";
