@@ -21,7 +21,6 @@ use super::shared::Shared;
 use super::shelf::Shelf;
 use crate::grip::instruction;
 use crate::hub::slab::SessionId;
-use crate::limits::NEXT_LINK_POLL_MS_MIN;
 use crate::session::http::Next;
 
 /// A long-poll's request, to be made again.
@@ -163,8 +162,7 @@ impl Held {
         let text = url.as_str().into();
         url.set_query(None);
         let group = self.texts.share(url.as_str());
-        // A backend that says 0 is polled as often as can be; but not more often than this.
-        let timeout_ms = (u64::from(link.timeout_s) * 1000).max(NEXT_LINK_POLL_MS_MIN);
+        let timeout_ms = u64::from(link.timeout_s) * 1000;
         let next = Next { timeout_ms, group: Rc::clone(&group) };
         Ok((self.links.share(Link { url: text, group }), next))
     }
@@ -358,7 +356,7 @@ mod tests {
         let base = Url::parse("http://a/b/c?d").unwrap();
         let (next, told) = held.next(&base, &link("e?after=5#x")).unwrap();
         assert_eq!((&*next.url, &*next.group), ("http://a/b/e?after=5", "http://a/b/e"));
-        assert_eq!(told.timeout_ms, NEXT_LINK_POLL_MS_MIN);
+        assert_eq!((told.timeout_ms, &*told.group), (0, "http://a/b/e"));
         let (other, _) = held.next(&base, &link("e?after=6")).unwrap();
         assert!(Rc::ptr_eq(&next.group, &other.group) && !Rc::ptr_eq(&next, &other));
         assert!(held.next(&base, &link("ftp://a/")).is_err());
