@@ -10,6 +10,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::failing;
 use super::fanout::{Effect, Fanout, Then};
 use super::filtering::{self, Verdict};
 use super::following::Stance;
@@ -109,6 +110,12 @@ impl<'a, 'b> Offers<'a, 'b> {
                 Flow::On
             }
             Verdict::Mismatch => return Flow::On,
+            Verdict::Fail(message) => {
+                if self.flush() {
+                    failing::fail(self.fanout, self.id, &message);
+                }
+                return Flow::Stop;
+            }
             Verdict::Ask(filtering) => {
                 if let Some(upkeep) = self.fanout.seats.upkeep_mut(self.id) {
                     upkeep.filtering = Some(Box::new(filtering));

@@ -204,7 +204,7 @@ pub struct Outcome<'a> {
 impl Outcome<'_> {
     /// Has all of a flight's streams go on, or end.
     async fn apply(&self, held: &Held, flight: &Flight) {
-        let interests = self.interests();
+        let interests = self.interests(held);
         for (number, id) in flight.ids().into_iter().enumerate() {
             let hub = &held.shared.hub;
             if hub.with(|registry| registry.framing(id)).is_some() {
@@ -220,9 +220,9 @@ impl Outcome<'_> {
 
     /// What the streams are subscribed to: nothing, if they are not held.
     #[must_use]
-    pub fn interests(&self) -> Vec<Interest> {
+    pub fn interests(&self, held: &Held) -> Vec<Interest> {
         match self.instruction.hold {
-            Some(_) => terms::interests(self.home, self.instruction),
+            Some(_) => terms::interests(&held.shared, self.home, self.instruction),
             None => Vec::new(),
         }
     }

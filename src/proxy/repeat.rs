@@ -205,7 +205,7 @@ impl Round<'_> {
     ) -> Concluded {
         let Round { held, flight, request, .. } = *self;
         let hub = &held.shared.hub;
-        let interests = terms::interests(home, &instruction);
+        let interests = terms::interests(&held.shared, home, &instruction);
         let conflict = hub.with(|registry| terms::forget_conflicts(registry, &interests));
         if conflict && !self.last {
             held.shared.stats.polls_asked_again.inc();
@@ -288,7 +288,7 @@ impl Round<'_> {
         }
         let url = errand::url(self.context).ok();
         let outcome = Outcome { home, url, instruction: &instruction, next: links.next };
-        let interests = outcome.interests();
+        let interests = outcome.interests(held);
         for (number, id) in flight.ids().into_iter().enumerate() {
             if parked::reply(held, id).is_some() {
                 held.change(id, Kind::Poll(Rc::clone(request)), links.gone.clone());

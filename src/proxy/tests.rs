@@ -161,7 +161,7 @@ impl Company {
             stats: Rc::default(),
             ears: Rc::default(),
             keys: Keys::new(PathBuf::new()),
-            askers: Askers::new(settings.filter_requests_per_s),
+            askers: Rc::new(Askers::new(settings.filter_requests_per_s)),
             settings,
         });
         Company { shared, clients }

@@ -57,6 +57,7 @@ fn interest(prev_id: Option<&str>) -> Interest {
         prefix_bytes: 2,
         prev_id: prev_id.map(Box::from),
         filters: Filters::default(),
+        debug: false,
         implicit: false,
     }
 }
