@@ -2,6 +2,7 @@
 //! environment variable, `LINCHPIN_` and its name.
 
 mod messages;
+mod recovery;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::messages::MessageArgs;
+use self::recovery::RecoveryArgs;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::config::{logging, routes};
 use crate::limits;
@@ -253,6 +255,9 @@ pub struct RunArgs {
     connection_subscription_max: usize,
 
     #[command(flatten)]
+    recovery: RecoveryArgs,
+
+    #[command(flatten)]
     messages: MessageArgs,
 
     /// Largest head of a request to the control API, in bytes.
@@ -333,6 +338,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--outbox-messages", args.outbox_messages, 1),
         ("--waiting-items", args.waiting_items, 1),
         ("--waiting-bytes", args.waiting_bytes, 1),
+        ("--updates-at-once", args.recovery.updates_at_once, 1),
         ("--control-head-bytes", args.control_head_bytes, 64),
         ("--control-body-bytes", args.control_body_bytes, 1),
     ] {
@@ -374,6 +380,8 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
             0 => u64::MAX,
             bytes => bytes,
         },
+        updates_at_once: args.recovery.updates_at_once,
+        gone_delay_ms: args.recovery.gone_delay,
         outbox_bytes_max: args.outbox_bytes,
         outbox_messages_max: args.outbox_messages,
         slow: match args.slow_consumer {

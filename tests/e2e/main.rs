@@ -24,5 +24,6 @@ mod shutdown;
 mod slow_consumers;
 mod test_target;
 mod tls;
+mod updates;
 mod websocket_over_http;
 mod websocket_passthrough;
