@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use url::Url;
 
 use super::answer::Answer;
+use super::content;
 use super::errand::{self, Errand, Home};
 use super::flight::Flight;
 use super::held::{Held, Kind, Link};
@@ -18,6 +19,7 @@ use super::outgoing::Last;
 use super::terms;
 use crate::clock;
 use crate::grip::channel::ChannelName;
+use crate::grip::filter::FilterError;
 use crate::grip::headers;
 use crate::grip::instruction::{Hold, Instruction};
 use crate::hub::interest::Interest;
@@ -126,14 +128,26 @@ async fn go_on(
     let (parts, mut body) = answer.into_parts();
     let (instruction, next) =
         read(held, url, &parts.headers, &flight.wish.lasts).map_err(Trouble::Wrong)?;
+    let wrong = |error: FilterError| Trouble::Wrong(error.to_string());
+    let first = flight.ids().first().copied();
+    let mut rewriter = content::rewriter(&instruction, |name| {
+        held.shared.hub.with(|registry| registry.meta(first?, name).map(Box::from))
+    });
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Trouble::Broken)?;
         let Ok(data) = frame.into_data() else { continue };
         bytes += data.len();
-        if !flight.send(held, as_sent(&instruction, data)).await {
+        let data = match &mut rewriter {
+            Some(rewriter) => rewriter.push(&data).map_err(wrong)?,
+            None => data,
+        };
+        if !flight.send(held, data).await {
             return Ok(());
         }
+    }
+    if let Some(rewriter) = rewriter {
+        rewriter.end().map_err(wrong)?;
     }
     log(flight, link, &format_args!("code={} {bytes}", parts.status.as_u16()));
     flight.arrive(held).await;
@@ -142,15 +156,9 @@ async fn go_on(
     {
         return Err(Trouble::Wrong(message));
     }
-    let outcome = Outcome { home, instruction: &instruction, next };
+    let outcome = Outcome { home, url: Some(url.clone()), instruction: &instruction, next };
     outcome.apply(held, flight).await;
     Ok(())
-}
-
-/// A piece of a link's body as the clients are sent it: response filters have their place here.
-fn as_sent(instruction: &Instruction, piece: Bytes) -> Bytes {
-    let _ = instruction;
-    piece
 }
 
 /// Ends all of a flight's streams; those of debug routes are told why.
@@ -184,6 +192,8 @@ pub async fn take_turns(number: usize) {
 pub struct Outcome<'a> {
     /// On whose behalf the backend was asked.
     pub home: &'a Rc<Home>,
+    /// What it was asked.
+    pub url: Option<Url>,
     /// What it says.
     pub instruction: &'a Instruction,
     /// Its next link.
@@ -235,6 +245,7 @@ impl Outcome<'_> {
             registry.resume_stream(id, Resumed { keep_alive, next }, now);
         });
         let request = format_args!("{}", self.home.host);
+        terms::remember(&held.shared, id, self.instruction, self.home, || self.url.clone());
         terms::subscribe(&held.shared, id, self.instruction, interests, (&request, ""));
         hub.with_outlet(|registry, outlet| registry.settle(id, now, outlet));
         if !holds {

@@ -29,18 +29,6 @@ use crate::route::target::Target;
 use crate::session::http::{Next, ResponseHold, StreamFraming, StreamHold};
 use crate::wire::http1::Version;
 
-/// Filters of the protocol that are not built yet: a subscription that names one must not deliver
-/// unfiltered.
-const FILTERS_TO_COME: [&str; 7] = [
-    "skip-self",
-    "skip-users",
-    "require-sub",
-    "build-id",
-    "var-subst",
-    "http-check",
-    "http-modify",
-];
-
 /// What a hold is made for.
 pub struct Origin {
     /// The shard's company.
@@ -102,17 +90,6 @@ impl Origin {
         Failure::Instruction(error.message.clone())
     }
 
-    fn check(&self, instruction: &Instruction) -> Result<(), Failure> {
-        let filters = instruction.channels.iter().flat_map(|channel| channel.filters.iter());
-        for filter in filters {
-            if FILTERS_TO_COME.contains(&&**filter) {
-                let message = format!("filter '{filter}' is not built yet");
-                return Err(self.refuse(&InstructError { message, field: "Grip-Channel" }));
-            }
-        }
-        Ok(())
-    }
-
     fn home(&self) -> Rc<Home> {
         self.held.home(&self.context, &self.route, self.target)
     }
@@ -143,6 +120,10 @@ impl Origin {
         let Context { secure, host, path, .. } = &self.context;
         let scheme = if *secure { "https" } else { "http" };
         let request = format_args!("{scheme}://{host}{path}");
+        if instruction.channels.iter().any(|channel| !channel.filters.is_empty()) {
+            let url = || errand::url(&self.context).ok();
+            terms::remember(&self.shared, lease.id(), instruction, &self.home(), url);
+        }
         terms::subscribe(&self.shared, lease.id(), instruction, interests, (&request, ""));
         let now = clock::now();
         lease.hub().with_outlet(|registry, outlet| registry.settle(lease.id(), now, outlet));
@@ -195,13 +176,12 @@ impl Origin {
         access: &mut Option<Access>,
     ) -> Result<Carried, Failure> {
         self.settle_ids(&mut instruction);
-        self.check(&instruction)?;
+        let links = self.links(&instruction)?;
         let (instruction, ended) =
             content::filtered(instruction, self.debug()).map_err(|error| self.refuse(&error))?;
         if let Some(error) = ended {
             self.refuse(&error);
         }
-        let links = self.links(&instruction)?;
         match instruction.hold {
             None if instruction.next.is_none() => {
                 self.answer(instruction.response, access).map(Carried::Answered)
@@ -354,7 +334,6 @@ impl Origin {
         access: &mut Option<Access>,
     ) -> Result<Response<Body>, Failure> {
         self.settle_ids(&mut instruction);
-        self.check(&instruction)?;
         let links = self.links(&instruction)?;
         let mut head = self.head(&instruction.response)?;
         self.mark_chunked(&mut head);

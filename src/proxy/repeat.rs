@@ -11,6 +11,7 @@ use http::header::SET_COOKIE;
 
 use super::answer::Answer;
 use super::collected::{self, Collected};
+use super::content;
 use super::context::Context;
 use super::errand::{self, Home};
 use super::failure::Failure;
@@ -24,7 +25,7 @@ use super::parked;
 use super::terms;
 use super::upload::Upload;
 use crate::clock;
-use crate::grip::headers;
+use crate::grip::headers::{self, InstructError};
 use crate::grip::instruction::{Hold, Instruction};
 use crate::http::Incoming;
 use crate::hub::slab::SessionId;
@@ -145,6 +146,13 @@ impl Round<'_> {
         let header = header.and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
         terms::settle_ids(&mut instruction.channels, header, Some(self.asked_with));
         let links = self.links(&instruction)?;
+        if rest.is_none() {
+            let debug = home.debug(&self.held.shared);
+            let refused = |error: InstructError| self.refused(error.message, error.field);
+            let (filtered, ended) = content::filtered(instruction, debug).map_err(refused)?;
+            ended.map(refused);
+            instruction = filtered;
+        }
         match instruction.hold {
             None if instruction.next.is_none() => {
                 parked::whole(self.held, self.flight, &instruction.response).await;
@@ -223,6 +231,8 @@ impl Round<'_> {
             let now = clock::now();
             held.change(id, Kind::Poll(Rc::clone(request)), gone.clone());
             hub.with(|registry| registry.resume_response(id, hold, now));
+            let url = || errand::url(self.context).ok();
+            terms::remember(&held.shared, id, &instruction, home, url);
             terms::subscribe(&held.shared, id, &instruction, &interests, (&shown, " retry"));
             hub.with_outlet(|registry, outlet| registry.settle(id, now, outlet));
             if conflict {
@@ -268,7 +278,8 @@ impl Round<'_> {
             }
             return parked::end(held, flight, None).await;
         }
-        let outcome = Outcome { home, instruction: &instruction, next: links.next };
+        let url = errand::url(self.context).ok();
+        let outcome = Outcome { home, url, instruction: &instruction, next: links.next };
         let interests = outcome.interests();
         for (number, id) in flight.ids().into_iter().enumerate() {
             if parked::reply(held, id).is_some() {

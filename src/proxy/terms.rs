@@ -5,7 +5,11 @@
 
 use std::fmt::Display;
 
+use url::Url;
+
+use super::content;
 use super::errand::Home;
+use super::filters;
 use super::outgoing::Last;
 use super::shared::Shared;
 use crate::grip::channel::{Channel, ChannelName};
@@ -55,15 +59,19 @@ pub fn missing_link(instruction: &Instruction) -> Option<String> {
 pub fn interests(home: &Home, instruction: &Instruction) -> Vec<Interest> {
     let prefix = &*home.route.options.prefix;
     let subs = home.target().map_or(&[][..], |target| &target.subs);
-    let implicit = subs.iter().map(|name| (ChannelName::prefixed(prefix, name), None, true));
-    let named = instruction.channels.iter().map(|channel| {
-        (ChannelName::prefixed(prefix, &channel.name), channel.prev_id.clone(), false)
-    });
     let prefix_bytes = prefix.len();
-    implicit
-        .chain(named)
-        .map(|(channel, prev_id, implicit)| Interest { channel, prefix_bytes, prev_id, implicit })
-        .collect()
+    let implicit = subs.iter().map(|name| Interest {
+        prefix_bytes,
+        ..Interest::plain(ChannelName::prefixed(prefix, name), true)
+    });
+    let named = instruction.channels.iter().map(|channel| Interest {
+        channel: ChannelName::prefixed(prefix, &channel.name),
+        prefix_bytes,
+        prev_id: channel.prev_id.clone(),
+        filters: content::filters(channel),
+        implicit: false,
+    });
+    implicit.chain(named).collect()
 }
 
 /// The channels of which the client has something that is not what came last: their last ids are
@@ -85,6 +93,20 @@ pub fn forget_conflicts(registry: &mut Registry, interests: &[Interest]) -> bool
 pub fn lasts(instruction: &Instruction) -> Vec<Last> {
     let channels = instruction.channels.iter();
     channels.filter_map(|c| Some((c.name.clone(), c.prev_id.as_deref()?.into()))).collect()
+}
+
+/// Has a session's filters ask, if they do, on behalf of a request from `home`, seen from `url`: to
+/// be called before [`subscribe`].
+pub fn remember(
+    shared: &Shared,
+    id: SessionId,
+    instruction: &Instruction,
+    home: &Home,
+    url: impl Fn() -> Option<Url>,
+) {
+    for channel in &instruction.channels {
+        filters::remember(shared, id, &content::filters(channel), home, &url);
+    }
 }
 
 /// Subscribes a session, and sets its variables. `request` and `note` are for the log.
