@@ -6,6 +6,7 @@ use linchpin::grip::item::Item;
 use std::sync::Arc;
 
 use super::people::{Kind, Seen};
+use super::reached::REACHED;
 use super::wire::{item, next_item};
 use super::{CHANNELS, WILD, What, World};
 
@@ -31,7 +32,7 @@ impl World {
             if self.flight.is_empty() {
                 break;
             }
-            let any = self.rng.u8(0..5) == 0;
+            let any = self.rng.u8(0..if self.lossy { 5 } else { 20 }) == 0;
             let at = if any { self.rng.usize(0..self.flight.len()) } else { 0 };
             items.push(next_item(self.flight.remove(at)));
         }
@@ -200,6 +201,19 @@ impl World {
             let observed: usize = self.observed.iter().map(Vec::len).sum();
             assert_eq!(self.arrived, observed as u64 + dropped + waiting, "{counters:?}");
         }
+        let tally = self.registry.tally();
+        REACHED.add(&[
+            tally.from_ring,
+            tally.missed,
+            tally.dropped_queue,
+            counters.held_back,
+            counters.released_late,
+            counters.discarded,
+            dropped,
+            counters.ring_evicted,
+            counters.ring_expired,
+            self.observed.iter().map(|seen| seen.len() as u64).sum(),
+        ]);
         for at in 0..self.clients.len() {
             self.hang_up(at);
         }
