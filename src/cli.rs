@@ -2,6 +2,7 @@
 //! environment variable, `LINCHPIN_` and its name.
 
 mod messages;
+mod outbox;
 mod recovery;
 
 use std::io;
@@ -12,12 +13,12 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::messages::MessageArgs;
+use self::outbox::OutboxArgs;
 use self::recovery::RecoveryArgs;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::config::{logging, routes};
 use crate::limits;
 use crate::publish::command::{self, PublishArgs};
-use crate::route::condition::Slow;
 use crate::server;
 
 /// What could not start, or a routes file with mistakes.
@@ -66,17 +67,6 @@ pub enum AtCapacity {
     /// They are answered 503 at once; with TLS they are closed before the handshake.
     #[value(name = "503")]
     Refuse,
-}
-
-/// What becomes of clients that do not read as fast as they are published to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SlowConsumer {
-    /// They are closed.
-    Close,
-    /// The oldest messages that wait for them are dropped.
-    DropOldest,
-    /// All messages that wait for them are dropped but the newest.
-    Conflate,
 }
 
 /// Flags of `run`.
@@ -205,27 +195,8 @@ pub struct RunArgs {
     )]
     request_body_bytes: u64,
 
-    /// Bytes that may wait for one client that does not read.
-    #[arg(
-        long,
-        env = "LINCHPIN_OUTBOX_BYTES",
-        default_value_t = limits::OUTBOX_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    outbox_bytes: usize,
-
-    /// Messages that may wait for one client that does not read.
-    #[arg(
-        long,
-        env = "LINCHPIN_OUTBOX_MESSAGES",
-        default_value_t = limits::OUTBOX_MESSAGES_MAX,
-        value_name = "N"
-    )]
-    outbox_messages: usize,
-
-    /// What is done with a client for which that is not enough; a route may say otherwise.
-    #[arg(long, env = "LINCHPIN_SLOW_CONSUMER", default_value = "close", value_name = "WHAT")]
-    slow_consumer: SlowConsumer,
+    #[command(flatten)]
+    outbox: OutboxArgs,
 
     /// Published items that may wait in one worker for their deliveries; past it publishers wait.
     #[arg(
@@ -334,8 +305,8 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--client-maxconn", args.client_maxconn, 1),
         ("--handshakes-max", args.handshakes_max, 1),
         ("--client-buffer-size", args.client_buffer_size, 256),
-        ("--outbox-bytes", args.outbox_bytes, 1024),
-        ("--outbox-messages", args.outbox_messages, 1),
+        ("--outbox-bytes", args.outbox.outbox_bytes, 1024),
+        ("--outbox-messages", args.outbox.outbox_messages, 1),
         ("--waiting-items", args.waiting_items, 1),
         ("--waiting-bytes", args.waiting_bytes, 1),
         ("--updates-at-once", args.recovery.updates_at_once, 1),
@@ -382,13 +353,9 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         },
         updates_at_once: args.recovery.updates_at_once,
         gone_delay_ms: args.recovery.gone_delay,
-        outbox_bytes_max: args.outbox_bytes,
-        outbox_messages_max: args.outbox_messages,
-        slow: match args.slow_consumer {
-            SlowConsumer::Close => Slow::Close,
-            SlowConsumer::DropOldest => Slow::DropOldest,
-            SlowConsumer::Conflate => Slow::Conflate,
-        },
+        outbox_bytes_max: args.outbox.outbox_bytes,
+        outbox_messages_max: args.outbox.outbox_messages,
+        slow: args.outbox.slow(),
         waiting_items_max: args.waiting_items,
         waiting_bytes_max: args.waiting_bytes,
         subscriptions_max: args.connection_subscription_max,
