@@ -29,18 +29,6 @@ use crate::route::target::Target;
 use crate::session::http::{Next, ResponseHold, StreamFraming, StreamHold};
 use crate::wire::http1::Version;
 
-/// Filters of the protocol that are not built yet: a subscription that names one must not deliver
-/// unfiltered.
-const FILTERS_TO_COME: [&str; 7] = [
-    "skip-self",
-    "skip-users",
-    "require-sub",
-    "build-id",
-    "var-subst",
-    "http-check",
-    "http-modify",
-];
-
 /// What a hold is made for.
 pub struct Origin {
     /// The shard's company.
@@ -100,17 +88,6 @@ impl Origin {
             "invalid instruction from the backend"
         );
         Failure::Instruction(error.message.clone())
-    }
-
-    fn check(&self, instruction: &Instruction) -> Result<(), Failure> {
-        let filters = instruction.channels.iter().flat_map(|channel| channel.filters.iter());
-        for filter in filters {
-            if FILTERS_TO_COME.contains(&&**filter) {
-                let message = format!("filter '{filter}' is not built yet");
-                return Err(self.refuse(&InstructError { message, field: "Grip-Channel" }));
-            }
-        }
-        Ok(())
     }
 
     fn home(&self) -> Rc<Home> {
@@ -199,7 +176,6 @@ impl Origin {
         access: &mut Option<Access>,
     ) -> Result<Carried, Failure> {
         self.settle_ids(&mut instruction);
-        self.check(&instruction)?;
         let links = self.links(&instruction)?;
         let (instruction, ended) =
             content::filtered(instruction, self.debug()).map_err(|error| self.refuse(&error))?;
@@ -358,7 +334,6 @@ impl Origin {
         access: &mut Option<Access>,
     ) -> Result<Response<Body>, Failure> {
         self.settle_ids(&mut instruction);
-        self.check(&instruction)?;
         let links = self.links(&instruction)?;
         let mut head = self.head(&instruction.response)?;
         self.mark_chunked(&mut head);

@@ -59,15 +59,19 @@ pub fn missing_link(instruction: &Instruction) -> Option<String> {
 pub fn interests(home: &Home, instruction: &Instruction) -> Vec<Interest> {
     let prefix = &*home.route.options.prefix;
     let subs = home.target().map_or(&[][..], |target| &target.subs);
-    let implicit = subs.iter().map(|name| (ChannelName::prefixed(prefix, name), None, true));
-    let named = instruction.channels.iter().map(|channel| {
-        (ChannelName::prefixed(prefix, &channel.name), channel.prev_id.clone(), false)
-    });
     let prefix_bytes = prefix.len();
-    implicit
-        .chain(named)
-        .map(|(channel, prev_id, implicit)| Interest { channel, prefix_bytes, prev_id, implicit })
-        .collect()
+    let implicit = subs.iter().map(|name| Interest {
+        prefix_bytes,
+        ..Interest::plain(ChannelName::prefixed(prefix, name), true)
+    });
+    let named = instruction.channels.iter().map(|channel| Interest {
+        channel: ChannelName::prefixed(prefix, &channel.name),
+        prefix_bytes,
+        prev_id: channel.prev_id.clone(),
+        filters: content::filters(channel),
+        implicit: false,
+    });
+    implicit.chain(named).collect()
 }
 
 /// The channels of which the client has something that is not what came last: their last ids are

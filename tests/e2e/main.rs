@@ -17,6 +17,7 @@ mod links;
 mod malformed;
 mod merging;
 mod ordering;
+mod recovery;
 mod reliable_websocket;
 mod routing;
 mod shutdown;
