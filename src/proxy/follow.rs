@@ -1,7 +1,8 @@
 //! Next links: what a stream goes on with (specification, GRIP 3.4).
 //!
-//! Called by `holds` with a flight of streams whose link is the same. The head of the answer carries
-//! the instruction, its body goes to the clients as it comes; then they are held anew, or end.
+//! Called by `holds` with a flight of streams whose link is the same. The head of the answer
+//! carries the instruction, its body goes to the clients as it comes; then they are held anew, or
+//! end.
 
 use std::rc::Rc;
 
@@ -207,7 +208,7 @@ impl Outcome<'_> {
         for (number, id) in flight.ids().into_iter().enumerate() {
             let hub = &held.shared.hub;
             if hub.with(|registry| registry.framing(id)).is_some() {
-                if self.goes_on() {
+                if self.goes_on() && !held.is_stopping() {
                     self.resume(held, id, &interests);
                 } else {
                     hub.with_outlet(|registry, outlet| registry.end_stream(id, outlet));

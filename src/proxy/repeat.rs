@@ -158,6 +158,11 @@ impl Round<'_> {
                 parked::whole(self.held, self.flight, &instruction.response).await;
                 Ok(Concluded::Done)
             }
+            // What its client gets when nothing comes, comes now.
+            Some(Hold::Response) if self.held.is_stopping() => {
+                parked::whole(self.held, self.flight, &instruction.response).await;
+                Ok(Concluded::Done)
+            }
             Some(Hold::Response) => Ok(self.hold(&home, instruction, links.gone).await),
             None | Some(Hold::Stream) => {
                 self.begin_stream(&home, instruction, links, rest).await;
@@ -276,6 +281,9 @@ impl Round<'_> {
             if home.debug(&held.shared) {
                 flight.send(held, format!("\n\n{message}\n").into()).await;
             }
+            return parked::end(held, flight, None).await;
+        }
+        if held.is_stopping() {
             return parked::end(held, flight, None).await;
         }
         let url = errand::url(self.context).ok();

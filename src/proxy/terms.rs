@@ -1,7 +1,8 @@
 //! What an instruction says of channels, made the hub's: which a session is subscribed to, what its
 //! client has of them, and whether that can be right.
 //!
-//! Called by `hold` for new holds, by `follow` and `repeat` for those whose backend was asked again.
+//! Called by `hold` for new holds, by `follow` and `repeat` for those whose backend was asked
+//! again.
 
 use std::fmt::Display;
 
