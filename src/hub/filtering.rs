@@ -102,7 +102,12 @@ pub fn go_on(seats: &Seats, id: SessionId, mut filtering: Filtering) -> Verdict 
     let viewed = Viewed { seats, id, prefix_bytes };
     let Some(entry) = filtering.load.entry.clone() else { return Verdict::Whole };
     for filter in filters.iter().skip(filtering.at) {
-        match filter::apply(filter, &viewed, &entry.item.meta, &filtering.content) {
+        let applied = filter::try_apply(filter, &viewed, &entry.item.meta, &filtering.content);
+        let outcome = applied.unwrap_or_else(|error| {
+            tracing::debug!(session = id.index, %error, "content becomes empty");
+            Outcome::Content(Bytes::new())
+        });
+        match outcome {
             Outcome::Keep => {}
             Outcome::Drop => return Verdict::Drop,
             Outcome::Content(content) => {
