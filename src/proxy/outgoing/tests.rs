@@ -7,6 +7,10 @@ use super::*;
 use crate::route::condition::{Condition, Options};
 use crate::wire::http1::Version;
 
+const FEATURE_LINE: &str = "grip-feature: status, link:next, link:gone, filter:skip-self, \
+     filter:skip-users, filter:require-sub, filter:build-id, filter:var-subst, filter:http-check, \
+     filter:http-modify";
+
 fn settings() -> Settings {
     Settings {
         debug: false,
@@ -110,7 +114,7 @@ fn the_combined_request_by_default() {
             "cdn-loop: one",
             "cdn-loop: two",
             "te: trailers",
-            "grip-feature: status, link:next, link:gone",
+            FEATURE_LINE,
             "x-forwarded-for: 1.1.1.1, 2.2.2.2, 3.3.3.3",
         ]
     );
@@ -141,7 +145,7 @@ fn the_combined_request_with_original_headers() {
             "eb9bf0f5-connection: keep-alive, X-Mine",
             "eb9bf0f5-x-mine: 1",
             "eb9bf0f5-te: trailers",
-            "grip-feature: status, link:next, link:gone",
+            FEATURE_LINE,
             "x-forwarded-for: 1.1.1.1, 2.2.2.2, 3.3.3.3",
         ]
     );
@@ -185,13 +189,7 @@ fn route_headers_are_set_first_and_last_to_first() {
     let client = context(&[("X-Gone", "1"), ("X-B", "theirs"), ("X-C", "d")]);
     assert_eq!(
         sent(&client, options, Kind::Http),
-        [
-            "host: site.test",
-            "x-c: d",
-            "x-b: c",
-            "x-a: b",
-            "grip-feature: status, link:next, link:gone"
-        ]
+        ["host: site.test", "x-c: d", "x-b: c", "x-a: b", FEATURE_LINE]
     );
 }
 
@@ -223,7 +221,7 @@ fn websocket_handshakes() {
             "content-type: y",
             "connection-id: z",
             "meta-user: z",
-            "grip-feature: status, link:next, link:gone",
+            FEATURE_LINE,
             "sec-websocket-extensions: grip",
         ]
     );
