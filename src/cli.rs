@@ -3,6 +3,7 @@
 
 mod messages;
 mod outbox;
+mod publishing;
 mod recovery;
 
 use std::io;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::messages::MessageArgs;
 use self::outbox::OutboxArgs;
+use self::publishing::PublishingArgs;
 use self::recovery::RecoveryArgs;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::config::{logging, routes};
@@ -198,24 +200,6 @@ pub struct RunArgs {
     #[command(flatten)]
     outbox: OutboxArgs,
 
-    /// Published items that may wait in one worker for their deliveries; past it publishers wait.
-    #[arg(
-        long,
-        env = "LINCHPIN_WAITING_ITEMS",
-        default_value_t = limits::WAITING_ITEMS_MAX,
-        value_name = "N"
-    )]
-    waiting_items: usize,
-
-    /// Bytes that these may keep; past it publishers wait.
-    #[arg(
-        long,
-        env = "LINCHPIN_WAITING_BYTES",
-        default_value_t = limits::WAITING_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    waiting_bytes: usize,
-
     /// Channels that one connection may be subscribed to.
     #[arg(
         long,
@@ -231,23 +215,8 @@ pub struct RunArgs {
     #[command(flatten)]
     messages: MessageArgs,
 
-    /// Largest head of a request to the control API, in bytes.
-    #[arg(
-        long,
-        env = "LINCHPIN_CONTROL_HEAD_BYTES",
-        default_value_t = limits::CONTROL_HEAD_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    control_head_bytes: usize,
-
-    /// Largest body of a publish, in bytes.
-    #[arg(
-        long,
-        env = "LINCHPIN_CONTROL_BODY_BYTES",
-        default_value_t = limits::CONTROL_BODY_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    control_body_bytes: usize,
+    #[command(flatten)]
+    publishing: PublishingArgs,
 
     /// Stopping: what is in flight gets this many milliseconds.
     #[arg(
@@ -307,11 +276,11 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--client-buffer-size", args.client_buffer_size, 256),
         ("--outbox-bytes", args.outbox.outbox_bytes, 1024),
         ("--outbox-messages", args.outbox.outbox_messages, 1),
-        ("--waiting-items", args.waiting_items, 1),
-        ("--waiting-bytes", args.waiting_bytes, 1),
+        ("--waiting-items", args.publishing.waiting_items, 1),
+        ("--waiting-bytes", args.publishing.waiting_bytes, 1),
         ("--updates-at-once", args.recovery.updates_at_once, 1),
-        ("--control-head-bytes", args.control_head_bytes, 64),
-        ("--control-body-bytes", args.control_body_bytes, 1),
+        ("--control-head-bytes", args.publishing.control_head_bytes, 64),
+        ("--control-body-bytes", args.publishing.control_body_bytes, 1),
     ] {
         if value < least {
             problems.push(Problem::of(flag, format!("{value} is less than {least}")));
@@ -356,12 +325,12 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         outbox_bytes_max: args.outbox.outbox_bytes,
         outbox_messages_max: args.outbox.outbox_messages,
         slow: args.outbox.slow(),
-        waiting_items_max: args.waiting_items,
-        waiting_bytes_max: args.waiting_bytes,
+        waiting_items_max: args.publishing.waiting_items,
+        waiting_bytes_max: args.publishing.waiting_bytes,
         subscriptions_max: args.connection_subscription_max,
         messages: args.messages.messages(),
-        control_head_bytes_max: args.control_head_bytes,
-        control_body_bytes_max: args.control_body_bytes,
+        control_head_bytes_max: args.publishing.control_head_bytes,
+        control_body_bytes_max: args.publishing.control_body_bytes,
         drain_ms: args.drain_timeout,
     })
 }
