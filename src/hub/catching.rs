@@ -87,9 +87,7 @@ pub fn serve(fanout: &mut Fanout<'_>, replays: &mut Replays, mut items: usize, n
 
 /// A session has all its subscriptions, and its backend is not asked any more.
 pub fn settle(fanout: &mut Fanout<'_>, replays: &mut Replays, id: SessionId, now: Tick) {
-    if !fanout.seats.is_special(id) {
-        return;
-    }
+    // Whoever was asked about has upkeep, also if no item need be looked at for it.
     let again = match fanout.seats.upkeep_mut(id) {
         Some(upkeep) => std::mem::take(&mut upkeep.again),
         None => return,
