@@ -1,7 +1,9 @@
 //! The command line: `run` (the default), `check`, `publish`. Every flag of `run` is also an
 //! environment variable, `LINCHPIN_` and its name.
 
+mod clients;
 mod messages;
+mod publishing;
 mod recovery;
 
 use std::io;
@@ -11,7 +13,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::clients::{AtCapacity, ClientArgs, SlowConsumer};
 use self::messages::MessageArgs;
+use self::publishing::PublishingArgs;
 use self::recovery::RecoveryArgs;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::config::{logging, routes};
@@ -56,27 +60,6 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
-}
-
-/// What becomes of clients beyond `--client-maxconn`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AtCapacity {
-    /// They wait in the kernel's queue until somebody leaves, as with Pushpin.
-    Wait,
-    /// They are answered 503 at once; with TLS they are closed before the handshake.
-    #[value(name = "503")]
-    Refuse,
-}
-
-/// What becomes of clients that do not read as fast as they are published to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SlowConsumer {
-    /// They are closed.
-    Close,
-    /// The oldest messages that wait for them are dropped.
-    DropOldest,
-    /// All messages that wait for them are dropped but the newest.
-    Conflate,
 }
 
 /// Flags of `run`.
@@ -149,101 +132,8 @@ pub struct RunArgs {
     #[arg(long, env = "LINCHPIN_DEBUG")]
     debug: bool,
 
-    /// Client connections at once; further ones wait in the kernel.
-    #[arg(long, env = "LINCHPIN_CLIENT_MAXCONN", default_value_t = 50_000, value_name = "N")]
-    client_maxconn: usize,
-
-    /// What becomes of further ones.
-    #[arg(long, env = "LINCHPIN_AT_CAPACITY", default_value = "wait", value_name = "WHAT")]
-    at_capacity: AtCapacity,
-
-    /// Connections that may wait in the kernel until they are accepted, for each thread and port.
-    /// The system's bound is net.core.somaxconn (4096 unless raised): more than that has no effect.
-    #[arg(
-        long,
-        env = "LINCHPIN_BACKLOG",
-        default_value_t = limits::BACKLOG_DEFAULT,
-        value_name = "N"
-    )]
-    backlog: u32,
-
-    /// Clients at once that have not finished their TLS handshake and sent a whole first request
-    /// head. At the bound accepting pauses; the oldest of them goes once it had a second.
-    #[arg(
-        long,
-        env = "LINCHPIN_HANDSHAKES_MAX",
-        default_value_t = limits::HANDSHAKES_MAX,
-        value_name = "N"
-    )]
-    handshakes_max: usize,
-
-    /// How many milliseconds a client may take from connecting to a whole first request head.
-    #[arg(
-        long,
-        env = "LINCHPIN_HANDSHAKE_TIMEOUT",
-        default_value_t = limits::HANDSHAKE_MS_DEFAULT,
-        value_name = "MS"
-    )]
-    handshake_timeout: u64,
-
-    /// Largest request head, in bytes; a larger one is answered 431.
-    #[arg(
-        long,
-        env = "LINCHPIN_CLIENT_BUFFER_SIZE",
-        default_value_t = limits::REQUEST_HEAD_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    client_buffer_size: usize,
-
-    /// Largest request body, in bytes; a larger one is answered 413. Bodies stream, so by default
-    /// there is no limit (0).
-    #[arg(
-        long,
-        env = "LINCHPIN_REQUEST_BODY_BYTES",
-        default_value_t = limits::REQUEST_BODY_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    request_body_bytes: u64,
-
-    /// Bytes that may wait for one client that does not read.
-    #[arg(
-        long,
-        env = "LINCHPIN_OUTBOX_BYTES",
-        default_value_t = limits::OUTBOX_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    outbox_bytes: usize,
-
-    /// Messages that may wait for one client that does not read.
-    #[arg(
-        long,
-        env = "LINCHPIN_OUTBOX_MESSAGES",
-        default_value_t = limits::OUTBOX_MESSAGES_MAX,
-        value_name = "N"
-    )]
-    outbox_messages: usize,
-
-    /// What is done with a client for which that is not enough; a route may say otherwise.
-    #[arg(long, env = "LINCHPIN_SLOW_CONSUMER", default_value = "close", value_name = "WHAT")]
-    slow_consumer: SlowConsumer,
-
-    /// Published items that may wait in one worker for their deliveries; past it publishers wait.
-    #[arg(
-        long,
-        env = "LINCHPIN_WAITING_ITEMS",
-        default_value_t = limits::WAITING_ITEMS_MAX,
-        value_name = "N"
-    )]
-    waiting_items: usize,
-
-    /// Bytes that these may keep; past it publishers wait.
-    #[arg(
-        long,
-        env = "LINCHPIN_WAITING_BYTES",
-        default_value_t = limits::WAITING_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    waiting_bytes: usize,
+    #[command(flatten)]
+    clients: ClientArgs,
 
     /// Channels that one connection may be subscribed to.
     #[arg(
@@ -260,23 +150,8 @@ pub struct RunArgs {
     #[command(flatten)]
     messages: MessageArgs,
 
-    /// Largest head of a request to the control API, in bytes.
-    #[arg(
-        long,
-        env = "LINCHPIN_CONTROL_HEAD_BYTES",
-        default_value_t = limits::CONTROL_HEAD_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    control_head_bytes: usize,
-
-    /// Largest body of a publish, in bytes.
-    #[arg(
-        long,
-        env = "LINCHPIN_CONTROL_BODY_BYTES",
-        default_value_t = limits::CONTROL_BODY_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    control_body_bytes: usize,
+    #[command(flatten)]
+    publishing: PublishingArgs,
 
     /// Stopping: what is in flight gets this many milliseconds.
     #[arg(
@@ -331,16 +206,16 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
     let http = address("--port", &args.port);
     let https = args.https_port.as_deref().map(|text| address("--https-port", text));
     for (flag, value, least) in [
-        ("--client-maxconn", args.client_maxconn, 1),
-        ("--handshakes-max", args.handshakes_max, 1),
-        ("--client-buffer-size", args.client_buffer_size, 256),
-        ("--outbox-bytes", args.outbox_bytes, 1024),
-        ("--outbox-messages", args.outbox_messages, 1),
-        ("--waiting-items", args.waiting_items, 1),
-        ("--waiting-bytes", args.waiting_bytes, 1),
+        ("--client-maxconn", args.clients.client_maxconn, 1),
+        ("--handshakes-max", args.clients.handshakes_max, 1),
+        ("--client-buffer-size", args.clients.client_buffer_size, 256),
+        ("--outbox-bytes", args.clients.outbox_bytes, 1024),
+        ("--outbox-messages", args.clients.outbox_messages, 1),
+        ("--waiting-items", args.publishing.waiting_items, 1),
+        ("--waiting-bytes", args.publishing.waiting_bytes, 1),
         ("--updates-at-once", args.recovery.updates_at_once, 1),
-        ("--control-head-bytes", args.control_head_bytes, 64),
-        ("--control-body-bytes", args.control_body_bytes, 1),
+        ("--control-head-bytes", args.publishing.control_head_bytes, 64),
+        ("--control-body-bytes", args.publishing.control_body_bytes, 1),
     ] {
         if value < least {
             problems.push(Problem::of(flag, format!("{value} is less than {least}")));
@@ -370,31 +245,31 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         sig_iss: args.sig_iss.clone(),
         upstream_key: args.upstream_key.clone().filter(|key| !key.is_empty()),
         debug: args.debug,
-        connections_max: args.client_maxconn,
-        refuse_at_capacity: args.at_capacity == AtCapacity::Refuse,
-        backlog: args.backlog,
-        handshakes_max: args.handshakes_max,
-        handshake_ms: args.handshake_timeout,
-        head_bytes_max: args.client_buffer_size,
-        request_body_bytes_max: match args.request_body_bytes {
+        connections_max: args.clients.client_maxconn,
+        refuse_at_capacity: args.clients.at_capacity == AtCapacity::Refuse,
+        backlog: args.clients.backlog,
+        handshakes_max: args.clients.handshakes_max,
+        handshake_ms: args.clients.handshake_timeout,
+        head_bytes_max: args.clients.client_buffer_size,
+        request_body_bytes_max: match args.clients.request_body_bytes {
             0 => u64::MAX,
             bytes => bytes,
         },
         updates_at_once: args.recovery.updates_at_once,
         gone_delay_ms: args.recovery.gone_delay,
-        outbox_bytes_max: args.outbox_bytes,
-        outbox_messages_max: args.outbox_messages,
-        slow: match args.slow_consumer {
+        outbox_bytes_max: args.clients.outbox_bytes,
+        outbox_messages_max: args.clients.outbox_messages,
+        slow: match args.clients.slow_consumer {
             SlowConsumer::Close => Slow::Close,
             SlowConsumer::DropOldest => Slow::DropOldest,
             SlowConsumer::Conflate => Slow::Conflate,
         },
-        waiting_items_max: args.waiting_items,
-        waiting_bytes_max: args.waiting_bytes,
+        waiting_items_max: args.publishing.waiting_items,
+        waiting_bytes_max: args.publishing.waiting_bytes,
         subscriptions_max: args.connection_subscription_max,
         messages: args.messages.messages(),
-        control_head_bytes_max: args.control_head_bytes,
-        control_body_bytes_max: args.control_body_bytes,
+        control_head_bytes_max: args.publishing.control_head_bytes,
+        control_body_bytes_max: args.publishing.control_body_bytes,
         drain_ms: args.drain_timeout,
     })
 }

@@ -9,6 +9,7 @@ use std::task::{Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 
+use super::askers::Askers;
 use super::context::{Context, RouteRef};
 use super::recovery::{CANNOT_RECOVER, Ear, Ears};
 use super::rules::{self, Consequence, Subject, Verdict};
@@ -36,8 +37,12 @@ pub struct Parties {
     pub route: RouteRef,
     /// The prefix of ordinary messages, when GRIP is spoken.
     pub prefix: Option<Box<[u8]>>,
+    /// Which of the route's targets.
+    pub target: usize,
     /// Where an ear is had from.
     pub ears: Rc<Ears>,
+    /// Who asks HTTP filters.
+    pub askers: Rc<Askers>,
 }
 
 /// What becomes of the backend's message that is being read.
@@ -82,7 +87,7 @@ pub struct Dialogue {
     /// The backend waits for the rest of a message of the client.
     within_client_message: bool,
     /// Since the backend has subscribed the client with a `prev-id`.
-    ear: Option<Ear>,
+    ear: Option<Box<Ear>>,
 }
 
 impl Dialogue {
@@ -179,8 +184,9 @@ impl Dialogue {
     }
 
     fn control(&mut self, text: &[u8]) {
-        let Parties { lease, context, route, .. } = &self.parties;
-        let subject = Subject { hub: lease.hub(), id: lease.id(), context, route };
+        let Parties { lease, context, route, target, askers, .. } = &self.parties;
+        let (hub, id, target) = (lease.hub(), lease.id(), *target);
+        let subject = Subject { hub, id, context, route, target, askers };
         match rules::carry_out(subject, text, clock::now()) {
             Consequence::None => {}
             Consequence::Settled { channel, reliable } => self.settled(&channel, reliable),
@@ -197,7 +203,7 @@ impl Dialogue {
             Some(ear) => ear.forget(channel),
             None if reliable => {
                 let Parties { lease, ears, .. } = &self.parties;
-                self.ear = Some(ears.open(lease.id()));
+                self.ear = Some(Box::new(ears.open(lease.id())));
             }
             None => {}
         }

@@ -169,6 +169,9 @@ impl Sockets {
         let one_event = origin.target().is_some_and(|target| target.one_event);
         let mut conversation = Conversation::new(one_event, accepted.interval_s);
         let first = opening_reply(&mut conversation, accepted.events);
+        origin.each_variable(|name, value| {
+            self.shared.hub.with(|registry| registry.set_meta(id, name, Some(value)));
+        });
         let link = Rc::new(Link {
             id,
             origin: origin.keep(&self.alike),
@@ -308,6 +311,13 @@ impl Sockets {
 
     /// A client has missed what only its backend can bring: that is asked for.
     fn missed(&self, id: SessionId, entry: Option<&Entry>, missed: Missed) {
+        let is_last = |(channel, last): &(Box<str>, Rc<str>)| {
+            *channel == missed.channel && *last == missed.prev_id
+        };
+        if !self.shared.hub.with(|registry| registry.lasts(id)).iter().any(is_last) {
+            // The backend has spoken of the channel since.
+            return;
+        }
         self.shared.stats.socket_recoveries.inc();
         tracing::debug!(session = %id, channel = &*missed.channel, "the backend is to recover");
         let link = match entry {
