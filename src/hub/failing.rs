@@ -1,6 +1,5 @@
 //! A session that ends with an error which its client may read: in debug (specification, GRIP 2.4
-//! and
-//! 3.1).
+//! and 3.1).
 //!
 //! Called by `offers` and `asking` for what filters say.
 

@@ -307,6 +307,7 @@ impl Origin {
             }
         } else {
             // It goes on with the link's body at once.
+            terms::set_meta(&self.shared, lease.id(), instruction);
             self.held.keep_stream(lease.id(), home, link, links.gone);
             hub.with(|registry| registry.request_update(lease.id(), true));
         }

@@ -114,6 +114,13 @@ pub fn remember(
     }
 }
 
+/// Sets a session's variables.
+pub fn set_meta(shared: &Shared, id: SessionId, instruction: &Instruction) {
+    for (name, value) in &instruction.meta {
+        shared.hub.with(|registry| registry.set_meta(id, name, value.as_deref()));
+    }
+}
+
 /// Subscribes a session, and sets its variables. `request` and `note` are for the log.
 pub fn subscribe(
     shared: &Shared,
@@ -122,9 +129,7 @@ pub fn subscribe(
     interests: &[Interest],
     (request, note): (&dyn Display, &str),
 ) {
-    for (name, value) in &instruction.meta {
-        shared.hub.with(|registry| registry.set_meta(id, name, value.as_deref()));
-    }
+    set_meta(shared, id, instruction);
     for interest in interests {
         let name = interest.channel.as_str();
         let subscribed = shared.hub.with(|registry| registry.subscribe_to(id, interest));

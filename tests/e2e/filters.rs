@@ -94,12 +94,12 @@ impl Scene {
             Transport::Stream => {
                 let mut client = Client::get(server.http, "/Stream").await;
                 client.head().await;
-                server.wait_for_line("channel=c");
+                server.wait_for_line("channel=");
                 Connected::Stream(client)
             }
             Transport::Poll => {
                 let client = Client::get(server.http, "/Poll").await;
-                server.wait_for_line("channel=c");
+                server.wait_for_line("channel=");
                 Connected::Poll(client)
             }
         };
@@ -428,4 +428,110 @@ async fn one_slow_filter_keeps_only_its_own_client_waiting() {
     assert_eq!(clients[0].chunk().await, chunk("one\n"));
     within("the next", async { backend.next().await.answer(Answer::ok("")).await }).await;
     assert_eq!(clients[0].chunk().await, chunk("two\n"));
+}
+
+#[tokio::test]
+async fn bodies_of_next_links_are_rewritten_as_they_come() {
+    let mut backend = Backend::manual();
+    let server = Server::route(backend.route("*,debug", ""));
+    let begin = |link: &str| {
+        Answer::hold("stream", "c; filter=build-id", "%(first)I\n")
+            .header("Grip-Set-Meta", "id_format=x, id_encoding=hex")
+            .header("Grip-Link", link)
+    };
+    let mut client = Client::get(server.http, "/").await;
+    // Without a hold the link follows at once.
+    let first = begin("</next>; rel=next").without("Grip-Hold");
+    backend.next().await.answer(first).await;
+    client.head().await;
+    assert_eq!(client.chunk().await, chunk("6669727374\n"));
+    let mut next = backend.next().await;
+    assert_eq!(next.request.target, "/next");
+    // The variables that were set before go on.
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\
+        Grip-Channel: c; filter=build-id\r\n\
+        Grip-Link: </last>; rel=next\r\nTransfer-Encoding: chunked\r\n\r\n";
+    next.write(format!("{head}4\r\n%%|%\r\n")).await;
+    assert_eq!(client.chunk().await, chunk("%|"));
+    next.write("5\r\n(a\\\\b\r\n4\r\n)I.%\r\n").await;
+    assert_eq!(client.chunk().await, chunk("615c62."));
+    next.write("2\r\n%\n\r\n0\r\n\r\n").await;
+    assert_eq!(client.chunk().await, chunk("%\n"));
+    let last = backend.next().await;
+    assert_eq!(last.request.target, "/last");
+    last.answer(begin("</x>; rel=next").body("end%(")).await;
+    assert_eq!(client.chunk().await, chunk("end"));
+    let message = "filter error: build-id: Expected character after '(' at position 1";
+    assert_eq!(client.chunk().await, chunk(format!("\n\n{message}\n")));
+    assert_eq!(client.chunk().await, b"0\r\n\r\n");
+}
+
+#[tokio::test]
+async fn channels_are_named_without_the_prefix_of_the_route() {
+    let scene = Scene {
+        condition: ",prefix=p-",
+        channel: "; prev-id=5",
+        ..Scene::new(&["require-sub", "build-id"], &[("id_format", "%(c)s")])
+    };
+    let mut held = scene.held(Transport::Poll).await;
+    let mut item = item("%I", json!({ "require_sub": "c" }));
+    item["channel"] = "p-c".into();
+    item["id"] = "6".into();
+    item["prev-id"] = "5".into();
+    held.publish(&[item]).await;
+    assert_eq!(held.next().await, "5");
+}
+
+#[tokio::test]
+async fn backends_over_http_set_metadata_with_headers_too() {
+    let backend = Backend::answering(|request| match &request.body[..] {
+        b"OPEN\r\n" => {
+            let control = json!({ "type": "subscribe", "channel": "c", "filters": ["var-subst"] });
+            let events = [event(&format!("c:{control}")), event("m:ready")].concat();
+            Answer::open(events).header("Set-Meta-User", "alice").header("Set-Meta-X", "1")
+        }
+        _ => {
+            Answer::events(event("m:done")).header("Set-Meta-User", "bob").header("Set-Meta-x", "")
+        }
+    });
+    let server = Server::route(backend.route("*", ",over_http"));
+    let publisher = Publisher::new(&server);
+    let mut socket = WebSocket::connect(&server, "/").await;
+    socket.expect_text("ready").await;
+    publisher.message("c", "%(user)s %(x)s").await;
+    socket.expect_text("alice 1").await;
+    socket.text("go").await;
+    socket.expect_text("done").await;
+    publisher.message("c", "%(user)s").await;
+    socket.expect_text("bob").await;
+    publisher.message("c", "%(x)s").await;
+    socket.expect_text("").await;
+}
+
+#[tokio::test]
+async fn websocket_backends_filter_as_others_do() {
+    let mut backend = Backend::manual();
+    let server = Server::route(backend.route("*,debug", ""));
+    let publisher = Publisher::new(&server);
+    let accepting = async {
+        WebSocket::accept(backend.next().await, "Sec-WebSocket-Extensions: grip\r\n").await
+    };
+    let (mut client, mut other) = tokio::join!(WebSocket::connect(&server, "/a/ws"), accepting);
+    for control in [
+        json!({ "type": "set-meta", "name": "url", "value": "flt" }),
+        json!({ "type": "subscribe", "channel": "c", "filters": ["http-modify"] }),
+    ] {
+        other.text(&format!("c:{control}")).await;
+    }
+    other.text("m:ready").await;
+    client.expect_text("ready").await;
+    publisher.message("c", "one").await;
+    let asked = backend.next().await;
+    assert_eq!((asked.request.target.as_str(), &asked.request.body[..]), ("/a/flt", &b"one"[..]));
+    asked.answer(Answer::ok("two")).await;
+    client.expect_text("two").await;
+    let filters = ["x"; 6];
+    let control = json!({ "type": "subscribe", "channel": "d", "filters": filters });
+    other.text(&format!("c:{control}")).await;
+    client.expect_close(1011, "too many filters for channel 'd'").await;
 }

@@ -98,6 +98,12 @@ impl Answer {
         self
     }
 
+    /// Takes a header out.
+    pub fn without(mut self, name: &str) -> Answer {
+        self.headers.retain(|(known, _)| known != name);
+        self
+    }
+
     pub fn body(mut self, body: impl AsRef<[u8]>) -> Answer {
         self.body = body.as_ref().to_vec();
         self
