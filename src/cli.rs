@@ -2,6 +2,8 @@
 //! environment variable, `LINCHPIN_` and its name.
 
 mod messages;
+mod publishing;
+mod recovery;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +13,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::messages::MessageArgs;
+use self::publishing::PublishingArgs;
+use self::recovery::RecoveryArgs;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::config::{logging, routes};
 use crate::limits;
@@ -225,24 +229,6 @@ pub struct RunArgs {
     #[arg(long, env = "LINCHPIN_SLOW_CONSUMER", default_value = "close", value_name = "WHAT")]
     slow_consumer: SlowConsumer,
 
-    /// Published items that may wait in one worker for their deliveries; past it publishers wait.
-    #[arg(
-        long,
-        env = "LINCHPIN_WAITING_ITEMS",
-        default_value_t = limits::WAITING_ITEMS_MAX,
-        value_name = "N"
-    )]
-    waiting_items: usize,
-
-    /// Bytes that these may keep; past it publishers wait.
-    #[arg(
-        long,
-        env = "LINCHPIN_WAITING_BYTES",
-        default_value_t = limits::WAITING_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    waiting_bytes: usize,
-
     /// Channels that one connection may be subscribed to.
     #[arg(
         long,
@@ -253,25 +239,13 @@ pub struct RunArgs {
     connection_subscription_max: usize,
 
     #[command(flatten)]
+    recovery: RecoveryArgs,
+
+    #[command(flatten)]
     messages: MessageArgs,
 
-    /// Largest head of a request to the control API, in bytes.
-    #[arg(
-        long,
-        env = "LINCHPIN_CONTROL_HEAD_BYTES",
-        default_value_t = limits::CONTROL_HEAD_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    control_head_bytes: usize,
-
-    /// Largest body of a publish, in bytes.
-    #[arg(
-        long,
-        env = "LINCHPIN_CONTROL_BODY_BYTES",
-        default_value_t = limits::CONTROL_BODY_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    control_body_bytes: usize,
+    #[command(flatten)]
+    publishing: PublishingArgs,
 
     /// Stopping: what is in flight gets this many milliseconds.
     #[arg(
@@ -331,10 +305,11 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--client-buffer-size", args.client_buffer_size, 256),
         ("--outbox-bytes", args.outbox_bytes, 1024),
         ("--outbox-messages", args.outbox_messages, 1),
-        ("--waiting-items", args.waiting_items, 1),
-        ("--waiting-bytes", args.waiting_bytes, 1),
-        ("--control-head-bytes", args.control_head_bytes, 64),
-        ("--control-body-bytes", args.control_body_bytes, 1),
+        ("--waiting-items", args.publishing.waiting_items, 1),
+        ("--waiting-bytes", args.publishing.waiting_bytes, 1),
+        ("--updates-at-once", args.recovery.updates_at_once, 1),
+        ("--control-head-bytes", args.publishing.control_head_bytes, 64),
+        ("--control-body-bytes", args.publishing.control_body_bytes, 1),
     ] {
         if value < least {
             problems.push(Problem::of(flag, format!("{value} is less than {least}")));
@@ -374,6 +349,8 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
             0 => u64::MAX,
             bytes => bytes,
         },
+        updates_at_once: args.recovery.updates_at_once,
+        gone_delay_ms: args.recovery.gone_delay,
         outbox_bytes_max: args.outbox_bytes,
         outbox_messages_max: args.outbox_messages,
         slow: match args.slow_consumer {
@@ -381,12 +358,12 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
             SlowConsumer::DropOldest => Slow::DropOldest,
             SlowConsumer::Conflate => Slow::Conflate,
         },
-        waiting_items_max: args.waiting_items,
-        waiting_bytes_max: args.waiting_bytes,
+        waiting_items_max: args.publishing.waiting_items,
+        waiting_bytes_max: args.publishing.waiting_bytes,
         subscriptions_max: args.connection_subscription_max,
         messages: args.messages.messages(),
-        control_head_bytes_max: args.control_head_bytes,
-        control_body_bytes_max: args.control_body_bytes,
+        control_head_bytes_max: args.publishing.control_head_bytes,
+        control_body_bytes_max: args.publishing.control_body_bytes,
         drain_ms: args.drain_timeout,
     })
 }

@@ -348,7 +348,7 @@ fn receipts_are_told_in_the_order_of_the_requests() {
     local(async {
         let mut api = Api::start().await;
         let inbox = std::mem::replace(&mut api.inbox, mailbox().1);
-        let receipt = Receipt { matched: 3, queued: 2, refused: 1, waiting: false };
+        let receipt = Receipt { matched: 3, queued: 2, refused: 1, waiting: false, dropped: false };
         let shard = shard(inbox, receipt);
         let with_id = r#"{"items":[{"channel":"c","id":"7","formats":{"x":1}},
             {"channel":"c","id":"7","formats":{"x":1}}]}"#;

@@ -90,12 +90,12 @@ pub struct MessageArgs {
     #[arg(long, env = "LINCHPIN_MESSAGE_RATE", default_value_t = 0, value_name = "N")]
     message_rate: u32,
 
-    /// Deliveries that may wait for that rate, shared out among the workers; past it publishers
-    /// wait. 0 is no limit.
+    /// Deliveries that may wait, shared out among the workers; past it publishers wait. 0 is no
+    /// limit.
     #[arg(long, env = "LINCHPIN_MESSAGE_HWM", default_value_t = 0, value_name = "N")]
     message_hwm: usize,
 
-    /// So many bytes of a message count as one delivery for the rate; 0 counts each message as
+    /// So many bytes of a message count as one delivery for these two; 0 counts each message as
     /// one.
     #[arg(long, env = "LINCHPIN_MESSAGE_BLOCK_SIZE", default_value_t = 0, value_name = "BYTES")]
     message_block_size: usize,
@@ -123,11 +123,8 @@ impl MessageArgs {
     /// Flags that mean nothing together, and why.
     #[must_use]
     pub fn contradiction(&self) -> Option<(&'static str, &'static str)> {
-        if self.message_hwm > 0 && self.message_rate == 0 {
-            return Some(("--message-hwm", "needs --message-rate: without it nothing waits"));
-        }
-        if self.message_block_size > 0 && self.message_rate == 0 {
-            let why = "needs --message-rate: without it nothing is counted in blocks";
+        if self.message_block_size > 0 && self.message_rate == 0 && self.message_hwm == 0 {
+            let why = "needs --message-rate or --message-hwm: nothing else is counted in blocks";
             return Some(("--message-block-size", why));
         }
         None

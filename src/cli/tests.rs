@@ -78,10 +78,10 @@ fn options_of_messages() {
 #[test]
 fn options_of_messages_that_mean_nothing() {
     for (words, text) in [
-        (["--message-hwm", "1"], "--message-hwm: needs --message-rate: without it nothing waits"),
         (
             ["--message-block-size", "1"],
-            "--message-block-size: needs --message-rate: without it nothing is counted in blocks",
+            "--message-block-size: needs --message-rate or --message-hwm: nothing else is counted \
+             in blocks",
         ),
         (["--control-head-bytes", "63"], "--control-head-bytes: 63 is less than 64"),
         (["--control-body-bytes", "0"], "--control-body-bytes: 0 is less than 1"),

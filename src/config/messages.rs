@@ -25,7 +25,7 @@ pub struct Messages {
     pub update_on_first_subscription: bool,
     /// Deliveries a second.
     pub rate: Option<u32>,
-    /// Deliveries that may wait for that rate.
+    /// Deliveries that may wait.
     pub hwm: Option<usize>,
     /// Bytes of a message that count as one delivery; 0 counts each message as one.
     pub block_bytes: usize,

@@ -178,6 +178,8 @@ pub struct Receipt {
     pub refused: u64,
     /// It waits for the item before it.
     pub waiting: bool,
+    /// It cannot wait for the item before it: it is lost here.
+    pub dropped: bool,
 }
 
 /// The sessions and the way out, while something is sent.

@@ -33,7 +33,9 @@ impl Registry {
             let arrival = sequencer.arrive(item, subscribed, now, &mut release);
             let own = self.put_down(Some(item), &mut receivers);
             if let Some(receipts) = &mut receipts {
-                receipts.push(Receipt { waiting: arrival == Arrival::Waiting, ..own });
+                let waiting = arrival == Arrival::Waiting;
+                let dropped = matches!(arrival, Arrival::Dropped(_));
+                receipts.push(Receipt { waiting, dropped, ..own });
             }
         }
         receivers

@@ -134,25 +134,34 @@ pub struct Company {
 impl Company {
     /// A shard without sessions.
     pub fn new() -> Company {
+        Company::with(|_| {})
+    }
+
+    /// A shard without sessions, and with other settings.
+    pub fn with(change: impl FnOnce(&mut Settings)) -> Company {
         let clients = Rc::new(RefCell::new(Clients::default()));
         let hub = Hub::new(registry::Settings::default(), Rc::clone(&clients) as _, Rc::new(|| {}));
         let tls = ClientTls::with_roots(rustls::RootCertStore::empty()).unwrap();
-        let settings = Settings {
+        let mut settings = Settings {
             debug: false,
             sig_iss: String::new(),
             sig_key: None,
             upstream: None,
             request_body_bytes_max: u64::MAX,
+            updates_at_once: limits::UPDATES_AT_ONCE,
+            gone_delay_ms: 0,
+            outbox_bytes_max: limits::OUTBOX_BYTES_MAX,
             json_log: false,
             filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S,
         };
+        change(&mut settings);
         let shared = Rc::new(Shared {
             hub,
             backend: Backend::new(crate::backend::Settings::default(), tls),
             stats: Rc::default(),
             ears: Rc::default(),
             keys: Keys::new(PathBuf::new()),
-            askers: Askers::new(settings.filter_requests_per_s),
+            askers: Rc::new(Askers::new(settings.filter_requests_per_s)),
             settings,
         });
         Company { shared, clients }

@@ -33,6 +33,9 @@ enum State {
     Delivered,
     /// It waits for the item that its `prev-id` names, in one shard at least.
     Waiting,
+    /// It would have to wait, but may not, in one shard at least: too many do, or another one
+    /// waits for the same item.
+    Dropped,
     /// Its id was published to its channel shortly before: it was dropped.
     Duplicate,
 }
@@ -79,6 +82,7 @@ impl Receipts {
             entry.sum.queued = entry.sum.queued.saturating_add(receipt.queued);
             entry.sum.refused = entry.sum.refused.saturating_add(receipt.refused);
             entry.sum.waiting |= receipt.waiting;
+            entry.sum.dropped |= receipt.dropped;
         }
     }
 
@@ -117,10 +121,11 @@ impl Serialize for Entry {
 
 impl Entry {
     fn state(&self) -> State {
-        match (self.duplicate, self.sum.waiting) {
-            (true, _) => State::Duplicate,
-            (false, true) => State::Waiting,
-            (false, false) => State::Delivered,
+        match (self.duplicate, self.sum.dropped, self.sum.waiting) {
+            (true, ..) => State::Duplicate,
+            (false, true, _) => State::Dropped,
+            (false, false, true) => State::Waiting,
+            (false, false, false) => State::Delivered,
         }
     }
 }
@@ -136,7 +141,7 @@ mod tests {
     }
 
     fn receipt(matched: u64, queued: u64, refused: u64, waiting: bool) -> Receipt {
-        Receipt { matched, queued, refused, waiting }
+        Receipt { matched, queued, refused, waiting, dropped: false }
     }
 
     const THREE: &str = r#"{"items":[{"channel":"a\"","id":"","formats":{"x":1}},
@@ -156,6 +161,17 @@ mod tests {
             "\n"
         );
         assert_eq!(receipts.to_json(), expected);
+    }
+
+    #[test]
+    fn what_is_lost_in_one_shard_is_said() {
+        let mut receipts = receipts(THREE, &[true, false, false]);
+        receipts.add(Some(&[receipt(0, 0, 0, true)]));
+        receipts.add(Some(&[Receipt { dropped: true, ..Receipt::default() }]));
+        receipts.add(Some(&[receipt(1, 1, 0, false)]));
+        assert!(
+            receipts.to_json().contains(r#""matched":1,"queued":1,"refused":0,"state":"dropped""#)
+        );
     }
 
     #[test]

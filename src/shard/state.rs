@@ -94,7 +94,7 @@ impl Shard {
             hub: hub.clone(),
             backend,
             stats: stats.clone(),
-            askers: Askers::new(settings.proxy.filter_requests_per_s),
+            askers: Rc::new(Askers::new(settings.proxy.filter_requests_per_s)),
             settings: settings.proxy.clone(),
             ears: Rc::default(),
             keys: signing::Keys::new(PathBuf::new()),
@@ -158,6 +158,8 @@ impl Shard {
         }
         self.hub.with_outlet(|registry, outlet| registry.drain(outlet));
         self.proxy.sockets().drain();
+        let bell = self.bell.clone();
+        self.proxy.holds().drain(Rc::new(move || bell.notify_one()));
         clock::now().plus_ms(self.settings.drain_ms)
     }
 
@@ -205,9 +207,9 @@ impl Shard {
         self.gate.notified().await;
     }
 
-    /// Whether nobody is connected.
+    /// Whether nobody is connected, and nobody waits to hear that a client is gone.
     pub(super) fn is_empty(&self) -> bool {
-        self.connections() == 0
+        self.connections() == 0 && self.proxy.holds().is_idle()
     }
 
     /// A connection is being served while the ticket lives.

@@ -1,4 +1,5 @@
-//! Items whose id was published shortly before, and `/recover`, against the real binary.
+//! What becomes of items by their ids, as their publisher is told, and `/recover`: against the real
+//! binary.
 
 use serde_json::{Value, json};
 
@@ -65,4 +66,45 @@ async fn recover_leaves_what_cannot_be_recovered_alone() {
     assert_eq!(answer, (200, "Updated\n".to_owned()));
     held.publisher.stream("c", "still here\n").await;
     assert_eq!(held.client.chunk().await, chunk("still here\n"));
+}
+
+/// Publishes an item and says how it stands: its state, and how many it was for.
+async fn state(publisher: &Publisher, id: &str, prev_id: Option<&str>) -> (String, u64) {
+    let mut item = item(id, &format!("{id}\n"));
+    item["no-seq"] = false.into();
+    if let Some(prev_id) = prev_id {
+        item["prev-id"] = prev_id.into();
+    }
+    let request = publisher.request(reqwest::Method::POST, "/publish?receipt=1");
+    let body = json!({ "items": [item] }).to_string();
+    let request = request.header("Accept", "application/json").body(body);
+    let (status, answer) = publisher.send(request).await;
+    assert_eq!(status, 200, "{answer}");
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    assert_eq!(answer["complete"], true, "{answer}");
+    let entry = &answer["items"][0];
+    assert_eq!(entry["id"], id);
+    (
+        entry["state"].as_str().expect("text").to_owned(),
+        entry["matched"].as_u64().expect("a number"),
+    )
+}
+
+#[tokio::test]
+async fn publishers_are_told_how_items_stand() {
+    let mut held = held(&["--message-wait", "600000"]).await;
+    let told = |state: &str, matched| (state.to_owned(), matched);
+    let publisher = &held.publisher;
+    assert_eq!(state(publisher, "1", None).await, told("delivered", 1));
+    assert_eq!(state(publisher, "1", None).await, told("duplicate", 0));
+    assert_eq!(state(publisher, "3", Some("2")).await, told("waiting", 0));
+    assert_eq!(state(publisher, "3b", Some("2")).await, told("dropped", 0));
+    assert_eq!(state(publisher, "2", Some("1")).await, told("delivered", 1));
+    let mut got = String::new();
+    while !got.ends_with("3\n") {
+        let piece = held.client.chunk().await;
+        let text = String::from_utf8(piece).expect("text").replace(KNOCK, "");
+        got += text.split_once("\r\n").expect("a chunk").1.trim_end_matches("\r\n");
+    }
+    assert_eq!(got, "1\n2\n3\n");
 }

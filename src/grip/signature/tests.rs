@@ -130,11 +130,12 @@ fn which_claims_a_token_may_have() {
     ] {
         verify(good.clone()).unwrap_or_else(|error| panic!("{good}: {error}"));
     }
-    for bad in [json!({}), json!({"exp": null}), json!({"exp": "soon"}), json!({"exp": [1001]})] {
+    for bad in [json!({}), json!({"exp": null}), json!({"exp": "soon"})] {
         assert!(matches!(verify(bad.clone()), Err(TokenError::NoExpiry)), "{bad}");
     }
     assert!(matches!(verify(json!({"exp": 1000})), Err(TokenError::Expired(_))));
-    for bad in [json!({"exp": 1001, "aud": "x"}), json!([1001]), json!("x")] {
+    for bad in [json!({"exp": 1001, "aud": "x"}), json!({"exp": [1001]}), json!([1001]), json!("x")]
+    {
         assert!(matches!(verify(bad.clone()), Err(TokenError::Token(_))), "{bad}");
     }
 }

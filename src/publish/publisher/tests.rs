@@ -330,7 +330,7 @@ fn receipts_are_those_of_all_shards() {
             asking.publish_with_receipts(vec![item("y"), with_id("x", "1"), item("z")]).await
         });
         tokio::task::yield_now().await;
-        let receipt = Receipt { matched: 2, queued: 1, refused: 1, waiting: false };
+        let receipt = Receipt { matched: 2, queued: 1, refused: 1, waiting: false, dropped: false };
         for inbox in [&mut inbox_a, &mut inbox_b] {
             assert!(matches!(inbox.try_recv(), Some(Command::Publish(_))));
             assert_eq!(answer(inbox, receipt), ["y", "z"]);
@@ -356,7 +356,10 @@ fn shards_that_say_nothing_are_not_waited_for_long() {
                 async move { asking.publish_with_receipts(vec![item("x")]).await },
             );
         tokio::task::yield_now().await;
-        answer(&mut inbox_b, Receipt { matched: 1, queued: 1, refused: 0, waiting: true });
+        answer(
+            &mut inbox_b,
+            Receipt { matched: 1, queued: 1, refused: 0, waiting: true, dropped: false },
+        );
         let json = asking.await.unwrap().unwrap().to_json();
         assert!(json.contains(r#""complete":false"#), "{json}");
         assert!(json.contains(r#""queued":1,"refused":0,"state":"waiting""#), "{json}");

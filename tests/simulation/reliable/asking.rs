@@ -158,7 +158,7 @@ impl World {
             let prev =
                 has.map_or(view[usize::from(channel)], |has| has.max(view[usize::from(channel)]));
             let prev_id = client.reliable.then(|| id((channel, prev)).into());
-            Interest { channel: name(channel), prefix_bytes: 2, prev_id, implicit: false }
+            Interest { prefix_bytes: 2, prev_id, ..Interest::plain(name(channel), false) }
         };
         client.channels.iter().map(interest).collect()
     }

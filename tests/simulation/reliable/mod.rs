@@ -286,7 +286,7 @@ impl World {
         client.channels.sort_unstable();
         let prev_id = Some(id((channel, has)).into());
         let interest =
-            Interest { channel: name(channel), prefix_bytes: 2, prev_id, implicit: false };
+            Interest { prefix_bytes: 2, prev_id, ..Interest::plain(name(channel), false) };
         self.registry.subscribe_to(session, &interest);
         self.registry.settle(session, self.now, &mut self.pipes);
     }
