@@ -3,6 +3,7 @@
 
 mod clients;
 mod messages;
+mod recovery;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::clients::{AtCapacity, ClientArgs, SlowConsumer};
 use self::messages::MessageArgs;
+use self::recovery::RecoveryArgs;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::config::{logging, routes};
 use crate::limits;
@@ -159,6 +161,9 @@ pub struct RunArgs {
     connection_subscription_max: usize,
 
     #[command(flatten)]
+    recovery: RecoveryArgs,
+
+    #[command(flatten)]
     messages: MessageArgs,
 
     /// Largest head of a request to the control API, in bytes.
@@ -239,6 +244,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--outbox-messages", args.clients.outbox_messages, 1),
         ("--waiting-items", args.waiting_items, 1),
         ("--waiting-bytes", args.waiting_bytes, 1),
+        ("--updates-at-once", args.recovery.updates_at_once, 1),
         ("--control-head-bytes", args.control_head_bytes, 64),
         ("--control-body-bytes", args.control_body_bytes, 1),
     ] {
@@ -280,6 +286,8 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
             0 => u64::MAX,
             bytes => bytes,
         },
+        updates_at_once: args.recovery.updates_at_once,
+        gone_delay_ms: args.recovery.gone_delay,
         outbox_bytes_max: args.clients.outbox_bytes,
         outbox_messages_max: args.clients.outbox_messages,
         slow: match args.clients.slow_consumer {

@@ -77,6 +77,37 @@ pub const POLL_MS_MIN: u64 = 100;
 pub const CATCH_UP_BYTES_MAX: usize = 32 * 1024;
 /// The backend is asked again so long after the first subscription of a channel (GRIP 5.6).
 pub const FIRST_SUBSCRIPTION_MS: u64 = 1_000;
+/// Requests that one shard makes at once about holds whose backends are asked again (option
+/// `--updates-at-once`).
+pub const UPDATES_AT_ONCE: usize = 32;
+/// How long it is waited for more sessions that want the same asked: the longest of the random
+/// times, for what can wait and for what cannot.
+pub const GATHER_MS: u64 = 20;
+/// See [`GATHER_MS`].
+pub const GATHER_SOON_MS: u64 = 4;
+/// The same, as long as a broadcast is under way that may bring more.
+pub const GATHER_MS_MAX: u64 = 100;
+/// A next link that is to be polled without a pause is polled so often (specification, GRIP 3.4).
+pub const NEXT_LINK_POLL_MS_MIN: u64 = 100;
+/// Times that a long-poll's backend is asked at once for what it has not given; then it is held.
+pub const CONFLICT_ROUNDS_MAX: u32 = 3;
+/// Bytes of an answer for several sessions that are kept for those who come late.
+pub const FLIGHT_KEPT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of such an answer that are sent at once.
+pub const FLIGHT_PIECE_BYTES_MAX: usize = 64 * 1024;
+/// A client that does not read holds up the others of its flight so long, then it is closed.
+pub const FLIGHT_LAG_MS: u64 = 5_000;
+/// A client that is alone is closed when it has read nothing for so long.
+pub const FLIGHT_STALL_MS: u64 = 60_000;
+/// Times that a next link or a gone link is asked for again, after a second, two, four, ...
+pub const ERRAND_RETRIES_MAX: u32 = 5;
+/// Gone links that one shard tells at once.
+pub const GONE_AT_ONCE_MAX: usize = 16;
+/// Gone links that wait in one shard; further ones are left out, counted.
+pub const GONE_WAITING_MAX: usize = 16_384;
+/// Default of how long the return of a held request is waited for before its gone link is told
+/// (option `--gone-delay`).
+pub const GONE_DELAY_MS_DEFAULT: u64 = 0;
 /// Filters that one subscription may name (specification, GRIP 1.4).
 pub const FILTERS_PER_SUBSCRIPTION_MAX: usize = 5;
 /// By so much a filter may make a content longer, in bytes.

@@ -103,6 +103,30 @@ counters! {
     messages_conflated,
     /// Holds refused because the connection has too many subscriptions.
     subscriptions_refused,
+    /// Times that the backend of a hold was to be asked again.
+    updates_wanted,
+    /// Requests that were made for it: next links followed, requests of long-polls repeated.
+    updates_made,
+    /// Sessions that one of these served beside the first.
+    updates_shared,
+    /// Next links asked for once more after a failure.
+    updates_retried,
+    /// Such requests that came to nothing: the streams ended, the long-polls got an error.
+    update_failures,
+    /// Long-polls whose backend was asked again at once, because it gave less than there is.
+    polls_asked_again,
+    /// Clients closed because they held up others with whom they shared an answer.
+    clients_left_behind,
+    /// Gone links requested, repetitions included.
+    gone_requests,
+    /// Of these, the ones that failed.
+    gone_failures,
+    /// Gone links requested once more after a failure.
+    gone_retries,
+    /// Gone links left out because too many waited.
+    gone_dropped,
+    /// Gone links not requested because the client came back in time.
+    gone_withdrawn,
     /// WebSocket clients dropped for breaking the protocol.
     socket_protocol_errors,
     /// WebSocket clients dropped because a message was too large.

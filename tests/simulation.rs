@@ -7,6 +7,8 @@
 mod model;
 #[path = "simulation/outlet.rs"]
 mod outlet;
+#[path = "simulation/reliable/mod.rs"]
+mod reliable;
 #[path = "simulation/sends.rs"]
 mod sends;
 
@@ -31,19 +33,36 @@ use sends::check;
 
 const SEEDS: u64 = 2000;
 const OPERATIONS: usize = 150;
+const RELIABLE_SEEDS: u64 = 20_000;
 const CHANNELS: u8 = 5;
 const SUBSCRIPTIONS_MAX: usize = 3;
 
 #[test]
 fn the_registry_does_what_the_model_does() {
+    play("the_registry", SEEDS, |seed| Simulation::new(seed).run());
+}
+
+#[test]
+fn nothing_is_lost_where_ids_are_followed() {
+    play("nothing_is_lost", RELIABLE_SEEDS, reliable::run);
+}
+
+/// Plays the histories of so many seeds, on all processors; or of the one that `SEED` names.
+fn play(test: &'static str, seeds: u64, run: fn(u64)) {
     if let Ok(seed) = std::env::var("SEED") {
-        return Simulation::new(seed.parse().expect("SEED is a number")).run();
+        return run(seed.parse().expect("SEED is a number"));
     }
-    for seed in 0..SEEDS {
-        if std::panic::catch_unwind(|| Simulation::new(seed).run()).is_err() {
-            panic!("seed {seed} failed: SEED={seed} cargo test --test simulation");
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let play = move |first: u64| {
+        for seed in (first..seeds).step_by(threads as usize) {
+            if std::panic::catch_unwind(|| run(seed)).is_err() {
+                panic!("seed {seed} failed: SEED={seed} cargo test --test simulation {test}");
+            }
         }
-    }
+    };
+    let threads: Vec<_> = (0..threads).map(|n| std::thread::spawn(move || play(n))).collect();
+    let failed = threads.into_iter().map(|thread| thread.join()).filter(Result::is_err).count();
+    assert_eq!(failed, 0, "the seeds that failed are printed above");
 }
 
 struct Simulation {

@@ -100,6 +100,10 @@ pub struct Settings {
     pub waiting_items_max: usize,
     /// Bytes that these may keep.
     pub waiting_bytes_max: usize,
+    /// Requests that one worker makes at once about holds whose backends are asked again.
+    pub updates_at_once: usize,
+    /// How long the return of a held request is waited for before it is gone, in milliseconds.
+    pub gone_delay_ms: u64,
     /// Channels of one connection.
     pub subscriptions_max: usize,
     /// How published items are ordered, remembered and held back.
@@ -167,6 +171,9 @@ impl Settings {
                 // One that cannot be used has prevented the start.
                 upstream: self.upstream().and_then(Result::ok),
                 request_body_bytes_max: self.request_body_bytes_max,
+                updates_at_once: self.updates_at_once,
+                gone_delay_ms: self.gone_delay_ms,
+                outbox_bytes_max: self.outbox_bytes_max,
                 json_log: self.json_log,
                 filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S
                     .div_ceil(u32::try_from(self.workers.max(1)).unwrap_or(u32::MAX)),

@@ -72,6 +72,8 @@ pub struct Channel {
     pub name: Box<str>,
     /// The id of the last item that the client has; present and empty is not the same as absent.
     pub prev_id: Option<Box<str>>,
+    /// The client's `Last-Event-ID`, if it sends one, is the id of the last item that it has.
+    pub last_event_id: bool,
     /// The names of the filters, in order.
     pub filters: Vec<Box<str>>,
 }

@@ -76,7 +76,7 @@ fn control(object: Object<'_>) -> Result<Control, Fault> {
             let name = required(object, kind, "channel")?;
             let prev_id = object.text(kind, "prev-id")?.map(Box::from);
             let filters = filters(object)?;
-            Ok(Control::Subscribe(Channel { name, prev_id, filters }))
+            Ok(Control::Subscribe(Channel { name, prev_id, last_event_id: false, filters }))
         }
         "unsubscribe" => Ok(Control::Unsubscribe(required(object, kind, "channel")?)),
         "detach" => Ok(Control::Detach),

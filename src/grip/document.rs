@@ -96,6 +96,11 @@ fn channel(value: Value<'_>) -> Result<Channel, Fault> {
         .text("channel", "name")?
         .ok_or_else(|| Fault::new("name", "channel does not contain 'name'"))?;
     let prev_id = object.text("channel", "prev-id")?.map(Box::from);
+    let last_event_id = match object.member("last-event-id") {
+        None => false,
+        Some(Value::Bool(on)) => on,
+        Some(_) => return Err(Fault::wrong_type("channel", "last-event-id")),
+    };
     let filters = match object.member("filters") {
         None => Vec::new(),
         Some(Value::Array(filters)) => filters.map(filter).collect::<Result<_, _>>()?,
@@ -104,7 +109,7 @@ fn channel(value: Value<'_>) -> Result<Channel, Fault> {
     if filters.len() > limits::FILTERS_PER_SUBSCRIPTION_MAX {
         return Err(Fault::new("filters", format!("too many filters for channel '{name}'")));
     }
-    Ok(Channel { name: name.into(), prev_id, filters })
+    Ok(Channel { name: name.into(), prev_id, last_event_id, filters })
 }
 
 fn filter(value: Value<'_>) -> Result<Box<str>, Fault> {

@@ -149,7 +149,10 @@ fn channel(element: &Parameters<'_>) -> Result<Channel, Fault> {
     if filters.len() > limits::FILTERS_PER_SUBSCRIPTION_MAX {
         return Err(Fault::new("Grip-Channel", format!("too many filters for channel '{name}'")));
     }
-    Ok(Channel { name, prev_id, filters })
+    // Without a value, or any value but `false`: our own, see docs/recovery.md.
+    let last_event_id =
+        element.value("last-event-id").is_some_and(|value| value.bytes() != b"false");
+    Ok(Channel { name, prev_id, last_event_id, filters })
 }
 
 fn timeout(headers: &HeaderMap) -> Result<u32, Fault> {

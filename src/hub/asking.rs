@@ -6,11 +6,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::fanout::Outlet;
+use super::catching;
+use super::fanout::{Fanout, Outlet, Then};
+use super::filtering::{self, Verdict};
+use super::offers::{Flow, Offers};
 use super::registry::Registry;
 use super::slab::SessionId;
 use crate::clock::Tick;
+use crate::grip::filter::Filter;
+use crate::grip::format::CloseReason;
 use crate::grip::item::Item;
+use crate::session::frames::close_frame;
+use crate::session::http::stream_bytes;
+use crate::session::{Hold, answer};
+
+/// "Internal error" (RFC 6455, 7.4.1).
+const INTERNAL_ERROR: u16 = 1011;
 
 /// What an HTTP filter is to be asked.
 #[derive(Clone, Debug)]
@@ -45,8 +56,17 @@ impl Registry {
     /// What the filter that this session waits for is to be asked.
     #[must_use]
     pub fn filter_request(&self, id: SessionId) -> Option<FilterRequest> {
-        let _ = id;
-        None
+        let filtering = self.seats.upkeep(id)?.filtering.as_deref()?;
+        let (filters, _) = filtering::filters_of(&self.seats, id, filtering.channel)?;
+        let modify = filters.iter().nth(filtering.at)? == Filter::HttpModify;
+        let content = if modify { filtering.content.clone() } else { Bytes::new() };
+        Some(FilterRequest {
+            modify,
+            sub_meta: self.seats.session(id)?.metas().cloned().collect(),
+            item: Arc::clone(&filtering.load.entry.as_ref()?.item),
+            content,
+            lasts: self.lasts(id),
+        })
     }
 
     /// It has been asked.
@@ -57,6 +77,56 @@ impl Registry {
         now: Tick,
         outlet: &mut dyn Outlet,
     ) {
-        let _ = (id, answer, now, outlet);
+        let (mut fanout, replays) = self.fanout_and_replays(outlet);
+        let upkeep = fanout.seats.upkeep_mut(id);
+        let Some(mut filtering) = upkeep.and_then(|upkeep| upkeep.filtering.take()) else { return };
+        let (load, channel) = (filtering.load.clone(), filtering.channel);
+        let verdict = match answer {
+            FilterAnswer::Failed(Some(message)) => return fail(&mut fanout, id, &message),
+            // The client has not got it, and its next item says so.
+            FilterAnswer::Failed(None) => Verdict::Mismatch,
+            FilterAnswer::Drop => Verdict::Drop,
+            FilterAnswer::Keep => {
+                filtering.at += 1;
+                filtering::go_on(fanout.seats, id, *filtering)
+            }
+            FilterAnswer::Content(content) => {
+                filtering.at += 1;
+                filtering.changed = true;
+                filtering.content = content;
+                filtering::go_on(fanout.seats, id, *filtering)
+            }
+        };
+        let nth = fanout.seats.subscriptions(id).iter().position(|s| s.channel == channel);
+        if let Some(nth) = nth {
+            let mut offers = Offers::new(&mut fanout, id, now);
+            if offers.act(nth, &load, verdict) == Flow::Stop || !offers.flush() {
+                return;
+            }
+        }
+        catching::go_on(&mut fanout, replays, id, now);
+    }
+}
+
+/// A session ends with an error that its client may read (specification, GRIP 2.4, 3.1).
+fn fail(fanout: &mut Fanout<'_>, id: SessionId, message: &str) {
+    match fanout.seats.session(id).map(|session| &session.hold) {
+        Some(Hold::Response { reply, .. }) => {
+            let reply = *reply;
+            let bytes = answer::failed(reply, message);
+            fanout.finish(id, &bytes, Then::after(reply.persistent));
+        }
+        Some(Hold::Stream { framing, .. }) => {
+            let text = Bytes::from(format!("\n\n{message}\n"));
+            let bytes = stream_bytes(*framing, &text);
+            if bytes.is_empty() || fanout.send(id, &bytes) {
+                fanout.end_stream(id, true);
+            }
+        }
+        Some(Hold::Socket(_)) => {
+            let reason = CloseReason { code: Some(INTERNAL_ERROR), reason: message.into() };
+            fanout.close_socket(id, &close_frame(&reason));
+        }
+        Some(Hold::Asking { .. } | Hold::Muted { .. }) | None => {}
     }
 }

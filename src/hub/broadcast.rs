@@ -149,6 +149,9 @@ impl Pass<'_, '_> {
     fn serve_alone(&mut self, id: SessionId) -> bool {
         let Pass { fanout, waiting, now, .. } = self;
         let Some(load) = waiting.only() else { return false };
+        if !load.for_all {
+            return true;
+        }
         let piece = match &load.step {
             Step::Frame(frame) => {
                 fanout.seats.touched(id, *now);
@@ -283,7 +286,7 @@ fn perform<'s>(
 ) {
     let mut pieces: SmallVec<[&Bytes; 8]> = SmallVec::new();
     let mut touched = false;
-    for load in loads {
+    for load in loads.filter(|load| load.for_all) {
         let piece = match &load.step {
             Step::Payload { raw, chunk } => match framing {
                 StreamFraming::Chunked => Some(chunk),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::channels::Subscription;
 use super::following::{Following, Stance};
 use super::interest::Interest;
-use super::seats::{Seat, Seats};
+use super::seats::Seats;
 use super::slab::SessionId;
 use super::upkeep::{Update, Upkeep};
 use crate::grip::channel::ChannelName;
@@ -24,7 +24,9 @@ impl Seats {
         let was_tracked = was.is_some_and(|following| following.is_tracked());
         let prev_id = interest.prev_id.as_deref().map(Rc::from);
         let tracked = prev_id.is_some();
-        if tracked || links {
+        let filters = interest.filters;
+        let special = tracked || links || !filters.is_empty();
+        if special {
             let stance = if tracked { Stance::Behind } else { Stance::Current };
             let prefix_bytes = interest.prefix_bytes;
             let following = Following {
@@ -33,6 +35,7 @@ impl Seats {
                 prefix_bytes,
                 fresh: true,
                 renewed,
+                filters,
                 ..Following::default()
             };
             subscription.following = Some(Box::new(following));
@@ -40,7 +43,7 @@ impl Seats {
         if tracked != was_tracked {
             self.ledger.track(&interest.channel, tracked);
         }
-        if tracked || links {
+        if special {
             self.make_special(id);
         }
     }
@@ -97,10 +100,27 @@ impl Seats {
         Some(seat.upkeep.get_or_insert_default())
     }
 
+    /// What a session's filter is being asked about is forgotten, and comes again later.
+    pub fn put_back(&mut self, id: SessionId) {
+        let Some(upkeep) = self.slab.get_mut(id).and_then(|seat| seat.upkeep.as_mut()) else {
+            return;
+        };
+        let Some(filtering) = upkeep.filtering.take() else { return };
+        let channel = filtering.channel;
+        let nth = self.subscriptions(id).iter().position(|s| s.channel == channel);
+        let Some(following) = nth.and_then(|nth| self.following(id, nth)) else { return };
+        if following.is_tracked() {
+            following.stance = Stance::Behind;
+        } else if let Some(upkeep) = self.upkeep_mut(id) {
+            upkeep.queue.push_front((channel, filtering.load));
+        }
+    }
+
     /// Whether what is published to a session has to wait.
     #[must_use]
     pub fn is_busy(&self, id: SessionId) -> bool {
-        self.slab.get(id).is_some_and(Seat::is_asking)
+        let upkeep = self.upkeep(id);
+        upkeep.is_some_and(|upkeep| upkeep.update == Update::Asking || upkeep.filtering.is_some())
     }
 
     /// Sets a stream's next link, or takes it away.
@@ -156,7 +176,13 @@ impl Seats {
                 let name = self.channels.name_of(subscription.channel);
                 !subscription.is_implicit() && !name.is_some_and(|name| channels.contains(name))
             };
-            let Some(nth) = self.subscriptions(id).iter().position(goes) else { return };
+            let subscriptions = self.subscriptions(id);
+            let Some(nth) = subscriptions.iter().position(goes) else { return };
+            let left = subscriptions.get(nth).map(|subscription| subscription.channel);
+            if let Some(upkeep) = self.slab.get_mut(id).and_then(|seat| seat.upkeep.as_mut()) {
+                // Another channel may have its place before what waits is looked at.
+                upkeep.queue.retain(|(channel, _)| Some(*channel) != left);
+            }
             self.leave(id, nth);
         }
     }

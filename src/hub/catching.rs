@@ -45,7 +45,7 @@ impl Replays {
             }
         }
         let step = Step::of(&entry.item, mode).unwrap_or(Step::Nothing);
-        let load = Load { step, entry: Some(Rc::new(entry.clone())), cost: 1 };
+        let load = Load { step, entry: Some(Rc::new(entry.clone())), cost: 1, for_all: true };
         if let Some(place) = self.places.get_mut(at) {
             *place = Some((mode, load.clone()));
         }
@@ -95,6 +95,17 @@ pub fn settle(fanout: &mut Fanout<'_>, replays: &mut Replays, id: SessionId, now
         None => return,
     };
     fanout.seats.set_update(id, Update::Idle);
+    go_on(fanout, replays, id, now);
+    if again {
+        want(fanout.seats, fanout.effects, id, false);
+    }
+}
+
+/// A session has time again: it gets what waited, and what it lacks.
+pub fn go_on(fanout: &mut Fanout<'_>, replays: &mut Replays, id: SessionId, now: Tick) {
+    if fanout.seats.is_busy(id) {
+        return;
+    }
     let waited = fanout.seats.upkeep_mut(id).map(|upkeep| std::mem::take(&mut upkeep.queue));
     let mut offers = Offers::new(fanout, id, now);
     for (channel, load) in waited.into_iter().flatten() {
@@ -102,16 +113,12 @@ pub fn settle(fanout: &mut Fanout<'_>, replays: &mut Replays, id: SessionId, now
         if let Some(nth) = nth
             && offers.offer(nth, &load) == Flow::Stop
         {
-            break;
+            return;
         }
     }
-    if !offers.flush() {
-        return;
-    }
-    let mut items = usize::MAX;
-    catch_up(fanout, replays, id, &mut items, now);
-    if again {
-        want(fanout.seats, fanout.effects, id, false);
+    if offers.flush() {
+        let mut items = usize::MAX;
+        catch_up(fanout, replays, id, &mut items, now);
     }
 }
 

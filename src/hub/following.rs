@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use super::sequence::Place;
+use crate::grip::filter::Filters;
 
 /// See the module. Boxed: plain subscriptions have none of it.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub struct Following {
     /// It was made of what the backend has just been asked: an id that is not known here is taken
     /// as the backend's to know.
     pub renewed: bool,
+    /// What is kept from the client, or rewritten for it.
+    pub filters: Filters,
     /// Something was published since the next link was followed.
     pub active: bool,
 }

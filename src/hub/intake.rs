@@ -8,7 +8,7 @@ use super::broadcast::Broadcasts;
 use super::fanout::Receipt;
 use super::seats::Seats;
 use super::sequence::Entry;
-use super::waiting::{Load, Nothing, Step, response_bytes};
+use super::waiting::{Load, Nothing, Step, is_for_all, response_bytes};
 use crate::grip::format::Action;
 use crate::grip::item::Item;
 use crate::session::Mode;
@@ -53,13 +53,15 @@ impl Intake<'_> {
                 // Who follows ids is told even of what does nothing.
                 let entry = (specials > 0)
                     .then(|| Rc::clone(shared.get_or_insert_with(|| Rc::new(entry.clone()))));
+                let for_all = is_for_all(item, mode);
                 let step = match step {
+                    Ok(_) if !for_all && entry.is_none() => continue,
                     Ok(step) => step,
                     Err(_) if entry.is_some() => Step::Nothing,
                     Err(_) => continue,
                 };
                 let cost = cost(item, mode, self.block_bytes);
-                let load = Load { step, entry, cost };
+                let load = Load { step, entry, cost, for_all };
                 self.broadcasts.put(self.seats, channel, mode, load);
             }
         }

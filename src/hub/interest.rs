@@ -2,6 +2,7 @@
 //! instructs; read by `seats`.
 
 use crate::grip::channel::ChannelName;
+use crate::grip::filter::Filters;
 
 /// A subscription that is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Interest {
     /// The id of the last item that the client has. From then on the subscription is reliable: it
     /// gets what follows in order and without a hole, or its backend is asked.
     pub prev_id: Option<Box<str>>,
+    /// What is to be kept from the client, or rewritten for it.
+    pub filters: Filters,
     /// Made by a target's `sub=`: neither counted nor removable.
     pub implicit: bool,
 }
@@ -21,6 +24,6 @@ impl Interest {
     /// A plain subscription.
     #[must_use]
     pub fn plain(channel: ChannelName, implicit: bool) -> Interest {
-        Interest { channel, prefix_bytes: 0, prev_id: None, implicit }
+        Interest { channel, prefix_bytes: 0, prev_id: None, filters: Filters::default(), implicit }
     }
 }

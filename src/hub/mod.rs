@@ -12,6 +12,7 @@ mod catching;
 pub mod channels;
 mod due;
 pub mod fanout;
+mod filtering;
 mod following;
 mod intake;
 pub mod interest;
@@ -87,7 +88,7 @@ impl Hub {
             (Some(_), None) => true,
             (None, _) => false,
         };
-        if earlier || registry.has_effects() {
+        if earlier || registry.has_effects() || registry.is_delivering() {
             (self.alarm)();
         }
     }
@@ -138,8 +139,9 @@ impl Hub {
     }
 
     /// Delivers a slice of what waits; see [`Registry::deliver`].
+    /// For the shard, which looks again by itself.
     pub fn deliver(&self, now: Tick) -> Receivers {
-        self.with_outlet(|registry, outlet| registry.deliver(now, outlet))
+        self.registry.borrow_mut().deliver(now, &mut *self.outlet.borrow_mut())
     }
 
     /// Whether anything waits to be delivered.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::fanout::{Effect, Fanout, Then};
+use super::filtering::{self, Verdict};
 use super::following::Stance;
 use super::seats::Seats;
 use super::sequence::{Entry, Position};
@@ -62,7 +63,7 @@ impl<'a, 'b> Offers<'a, 'b> {
         };
         following.active = true;
         let Some(prev_id) = &following.prev_id else {
-            return if busy { self.put_off(nth, load) } else { self.perform(load) };
+            return if busy { self.put_off(nth, load) } else { self.deliver(nth, load) };
         };
         let entry = load.entry.as_deref();
         if matches!(load.step, Step::Hint) && entry.is_none_or(|entry| entry.id.is_none()) {
@@ -88,19 +89,49 @@ impl<'a, 'b> Offers<'a, 'b> {
 
     /// The item that follows on what the client has of the session's `nth` subscription.
     pub fn take(&mut self, nth: usize, load: &Load) -> Flow {
-        let id = load.entry.as_ref().and_then(|entry| entry.id.clone());
         self.reliable = true;
-        let flow = self.perform(load);
-        match id {
-            Some(id) => {
-                if let Some(following) = self.fanout.seats.following(self.id, nth) {
-                    following.prev_id = Some(id);
-                }
+        self.deliver(nth, load)
+    }
+
+    /// An item, if the subscription's filters let it through.
+    fn deliver(&mut self, nth: usize, load: &Load) -> Flow {
+        let verdict = filtering::run(self.fanout.seats, self.id, nth, load);
+        self.act(nth, load, verdict)
+    }
+
+    /// Does what the filters said of an item.
+    pub fn act(&mut self, nth: usize, load: &Load, verdict: Verdict) -> Flow {
+        let flow = match verdict {
+            Verdict::Whole => self.perform(load),
+            Verdict::Changed(load) => self.perform(&load),
+            Verdict::Drop => {
+                self.fanout.seats.ledger.tally.filtered += 1;
+                Flow::On
             }
+            Verdict::Mismatch => return Flow::On,
+            Verdict::Ask(filtering) => {
+                if let Some(upkeep) = self.fanout.seats.upkeep_mut(self.id) {
+                    upkeep.filtering = Some(Box::new(filtering));
+                    self.fanout.effects.push_back(Effect::Filter(self.id));
+                }
+                return Flow::On;
+            }
+        };
+        self.advance(nth, load);
+        flow
+    }
+
+    /// The client has an item now, or has been spared it.
+    fn advance(&mut self, nth: usize, load: &Load) {
+        let Some(following) = self.fanout.seats.following(self.id, nth) else { return };
+        if !following.is_tracked() {
+            return;
+        }
+        match load.entry.as_ref().and_then(|entry| entry.id.clone()) {
+            Some(id) => following.prev_id = Some(id),
             // Without an id there is nothing that the next one could follow on.
             None => self.fanout.seats.untrack(self.id, nth),
         }
-        flow
     }
 
     /// An item that does not follow on what the client has.

@@ -244,6 +244,12 @@ impl Seats {
         self.channels.waiting(channel, mode)
     }
 
+    /// A variable of a session.
+    #[must_use]
+    pub fn meta(&self, id: SessionId, name: &str) -> Option<&str> {
+        self.slab.get(id)?.session.meta(name)
+    }
+
     /// The lists of subscribers, and what waits for them. Not to be used to join or leave.
     pub fn channels(&mut self) -> &mut Channels {
         &mut self.channels

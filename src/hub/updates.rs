@@ -13,7 +13,7 @@ use super::ledger::Tally;
 use super::offers;
 use super::registry::Registry;
 use super::seats::Subscribed;
-use super::sequence::Position;
+use super::sequence::{Counters, Load, Position};
 use super::slab::SessionId;
 use super::upkeep::Update;
 use crate::clock::Tick;
@@ -102,6 +102,7 @@ impl Registry {
             return None;
         }
         let mode = self.seats.session(id)?.mode();
+        self.seats.put_back(id);
         let lasts = self.lasts(id);
         if mode == Mode::Response {
             let reply = self.reply(id)?;
@@ -204,6 +205,13 @@ impl Registry {
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.seats.ledger.tally
+    }
+
+    /// What became of the order of items, and what is kept for it now.
+    #[must_use]
+    pub fn order(&self) -> (Counters, Load) {
+        let sequencer = &self.seats.ledger.sequencer;
+        (sequencer.counters(), sequencer.load())
     }
 }
 

@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use super::channels::ChannelIndex;
 use super::waiting::Load;
 use crate::clock::Tick;
@@ -22,8 +24,24 @@ pub struct Upkeep {
     pub tells_end: bool,
     /// It is in the line of those that catch up.
     pub in_line: bool,
+    /// An item waits for what an HTTP filter says.
+    pub filtering: Option<Box<Filtering>>,
     /// Items of channels without ids that wait until the session is at leisure.
     pub queue: VecDeque<(ChannelIndex, Load)>,
+}
+
+/// An item on its way through the filters of a subscription.
+pub struct Filtering {
+    /// The subscription's channel.
+    pub channel: ChannelIndex,
+    /// The item.
+    pub load: Load,
+    /// Which of the filters is being asked.
+    pub at: usize,
+    /// The content as it is after the filters before.
+    pub content: Bytes,
+    /// It is not the item's own any more.
+    pub changed: bool,
 }
 
 /// Whether a backend is asked on behalf of a session.

@@ -109,7 +109,7 @@ impl Step {
 
     fn stream(action: Option<&Action<StreamContent>>) -> Result<Step, Nothing> {
         match action {
-            Some(Action::Send(content)) if is_for_unfiltered(&content.content_filters) => {
+            Some(Action::Send(content)) => {
                 let raw = content.content.clone();
                 let chunk = match raw.is_empty() {
                     true => Bytes::new(),
@@ -125,7 +125,7 @@ impl Step {
 
     fn socket(action: Option<&Action<MessageContent>>) -> Result<Step, Nothing> {
         match action {
-            Some(Action::Send(content)) if is_for_unfiltered(&content.content_filters) => {
+            Some(Action::Send(content)) => {
                 let Some(frame) = message_frame(&content.message) else {
                     tracing::debug!("a ping or pong of more than 125 bytes is not sent");
                     return Err(Nothing::Unsendable);
@@ -159,9 +159,23 @@ pub fn response_bytes(content: &ResponseContent) -> usize {
     }
 }
 
-/// Whether an item is for subscriptions without content filters, which is what all are until
-/// filters are built.
-fn is_for_unfiltered(content_filters: &Option<Vec<Box<str>>>) -> bool {
+/// Whether an item is for subscriptions without content filters too (specification, GRIP 4.2).
+#[must_use]
+pub fn is_for_all(item: &Item, mode: Mode) -> bool {
+    let content_filters = match mode {
+        Mode::Response => match &item.http_response {
+            Some(Action::Send(content)) => &content.content_filters,
+            _ => &None,
+        },
+        Mode::Stream => match &item.http_stream {
+            Some(Action::Send(content)) => &content.content_filters,
+            _ => &None,
+        },
+        Mode::Socket => match &item.ws_message {
+            Some(Action::Send(content)) => &content.content_filters,
+            _ => &None,
+        },
+    };
     content_filters.as_ref().is_none_or(Vec::is_empty)
 }
 
@@ -174,6 +188,8 @@ pub struct Load {
     pub entry: Option<Rc<Entry>>,
     /// How many deliveries one of it counts as.
     pub cost: u32,
+    /// Whether it is for subscriptions without content filters too.
+    pub for_all: bool,
 }
 
 /// One item that waits.
@@ -254,7 +270,7 @@ impl Waiting {
     /// The first answer for a long-poll that has all up to `upto`, and its number in the shard.
     pub fn answer_after(&self, upto: u32) -> Option<(u64, &Rc<Answering>)> {
         self.parcels.iter().find_map(|parcel| match &parcel.load.step {
-            Step::Answer(answering) if is_after(parcel.nth, upto) => {
+            Step::Answer(answering) if parcel.load.for_all && is_after(parcel.nth, upto) => {
                 Some((parcel.order, answering))
             }
             _ => None,
@@ -322,7 +338,7 @@ mod tests {
         let backlog = Rc::new(Backlog::default());
         let parcel = |nth| {
             let step = Step::Frame(Bytes::from_static(b"12345"));
-            backlog.parcel(Load { step, entry: None, cost: 1 }, nth)
+            backlog.parcel(Load { step, entry: None, cost: 1, for_all: true }, nth)
         };
         let mut waiting = Waiting::new(parcel(u32::MAX), 3);
         waiting.push(parcel(0));

@@ -11,9 +11,8 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 use url::Url;
 
-use super::context::{Context, RouteRef};
+use super::context::RouteRef;
 use crate::clock::Tick;
-use crate::grip::filter::Filters;
 use crate::hub::Hub;
 use crate::hub::slab::SessionId;
 use crate::limits;
@@ -22,25 +21,18 @@ use pace::Pace;
 pub use pace::Turn;
 
 /// On whose behalf a session's filters are asked.
-#[derive(Clone)]
 pub struct Asker {
-    /// The client's request, without its header fields.
-    pub context: Context,
-    /// Its route.
+    /// The route of the client's request.
     pub route: RouteRef,
     /// Who answered it: an index into the route's targets.
     pub target: usize,
-    /// What a relative URL is seen from, if it is not the request's own.
+    /// Its scheme is https (or wss).
+    pub secure: bool,
+    /// Its host and port.
+    pub host: Rc<str>,
+    /// What a relative URL is seen from: the request's own, or the last link's. `None` if it has
+    /// none.
     pub base: Option<Url>,
-}
-
-impl Asker {
-    /// Of a client's request.
-    #[must_use]
-    pub fn new(context: &Context, route: &RouteRef, target: usize) -> Asker {
-        let context = Context { headers: Rc::default(), ..context.clone() };
-        Asker { context, route: route.clone(), target, base: None }
-    }
 }
 
 /// One shard's.
@@ -65,25 +57,15 @@ impl Askers {
         }
     }
 
-    /// A session is about to be subscribed with `filters`: if one of them asks, then on behalf of
-    /// `asker`, from now on.
-    pub fn remember(
-        &self,
-        hub: &Hub,
-        id: SessionId,
-        filters: &Filters,
-        asker: impl FnOnce() -> Asker,
-    ) {
-        if !filters.iter().any(|filter| filter.asks_network()) {
-            return;
-        }
+    /// A session's filters ask on behalf of `asker` from now on.
+    pub fn remember(&self, hub: &Hub, id: SessionId, asker: Asker) {
         let mut known = self.known.borrow_mut();
         if known.len() >= self.sweep_at.get() {
             known.retain(|id, _| hub.with(|registry| registry.is_live(*id)));
             // The next sweep is paid for by at least as many new ones as it will look at.
             self.sweep_at.set((known.len() * 2).max(16));
         }
-        known.insert(id, Rc::new(asker()));
+        known.insert(id, Rc::new(asker));
     }
 
     /// On whose behalf this session's filters are asked.
@@ -134,26 +116,24 @@ impl Askers {
 mod tests {
     use super::*;
     use crate::clock;
-    use crate::proxy::tests::{Company, context, route, run};
+    use crate::proxy::tests::{Company, route, run};
 
-    fn filters(name: &str) -> Filters {
-        Filters::parse([name].into_iter()).unwrap()
+    fn asker() -> Asker {
+        let route = route("* 127.0.0.1:1");
+        Asker { route, target: 0, secure: false, host: "a".into(), base: None }
     }
 
     #[test]
-    fn only_who_asks_is_remembered_and_not_for_ever() {
+    fn who_has_ended_is_not_remembered_for_ever() {
         run(async {
             let company = Company::new();
             let (hub, askers) = (&company.shared.hub, Askers::new(100));
-            let asker = || Asker::new(&context("/", None), &route("* 127.0.0.1:1"), 0);
             let lease = hub.open_socket(clock::now());
-            askers.remember(hub, lease.id(), &filters("skip-self"), asker);
-            assert!(askers.is_empty());
-            askers.remember(hub, lease.id(), &filters("http-check"), asker);
-            assert!(askers.of(lease.id()).is_some_and(|asker| asker.context.headers.is_empty()));
+            assert!(askers.is_empty() && askers.of(lease.id()).is_none());
+            askers.remember(hub, lease.id(), asker());
             for _ in 0..1000 {
                 let gone = hub.open_socket(clock::now());
-                askers.remember(hub, gone.id(), &filters("http-modify"), asker);
+                askers.remember(hub, gone.id(), asker());
             }
             assert!(askers.of(lease.id()).is_some() && askers.len() <= 20, "{}", askers.len());
         });

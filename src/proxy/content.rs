@@ -6,24 +6,35 @@
 
 use bytes::Bytes;
 
+use crate::grip::channel::Channel;
 use crate::grip::filter::{Filters, ResponseRewriter};
 use crate::grip::headers::InstructError;
 use crate::grip::instruction::{Hold, Instruction};
 
-/// The rewriter of what an instruction's backend sends: by the filters of all its channels, with
-/// its variables. `None` when none of them concerns the content of responses.
+/// The filters that an instruction names for a channel.
 #[must_use]
-pub fn rewriter(instruction: &Instruction) -> Option<ResponseRewriter> {
-    let filters = instruction.channels.iter().flat_map(|channel| {
-        let names = channel.filters.iter().map(|name| &**name);
-        // Whoever parsed the instruction has counted them.
-        Filters::parse(names).unwrap_or_default().iter().collect::<Vec<_>>()
-    });
+pub fn filters(channel: &Channel) -> Filters {
+    // Whoever read the instruction has counted them.
+    Filters::parse(channel.filters.iter().map(|name| &**name)).unwrap_or_default()
+}
+
+/// The rewriter of what comes with an instruction: by the filters of all its channels, with its
+/// variables, or those that are `set` already. `None` when none of the filters concerns the content
+/// of responses.
+#[must_use]
+pub fn rewriter(
+    instruction: &Instruction,
+    set: impl Fn(&str) -> Option<Box<str>>,
+) -> Option<ResponseRewriter> {
+    let lists: Vec<_> = instruction.channels.iter().map(filters).collect();
     let value = |name: &str| {
-        let variable = instruction.meta.iter().find(|(known, _)| **known == *name)?;
-        variable.1.as_deref()
+        let mut variables = instruction.meta.iter();
+        match variables.find(|(known, _)| **known == *name) {
+            Some((_, value)) => value.clone(),
+            None => set(name),
+        }
     };
-    ResponseRewriter::new(filters, value)
+    ResponseRewriter::new(lists.iter().flat_map(Filters::iter), value)
 }
 
 /// The instruction with its content rewritten, where it is shown at once: without a hold, or as the
@@ -46,7 +57,7 @@ pub fn filtered(
     if streams && instruction.response.body.is_empty() {
         return Ok((instruction, None));
     }
-    let Some(rewriter) = rewriter(&instruction) else { return Ok((instruction, None)) };
+    let Some(rewriter) = rewriter(&instruction, |_| None) else { return Ok((instruction, None)) };
     let error = match rewriter.whole(&instruction.response.body) {
         Ok(body) => {
             instruction.response.body = body;

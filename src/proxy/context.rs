@@ -71,6 +71,20 @@ impl RouteRef {
     }
 }
 
+impl PartialEq for RouteRef {
+    fn eq(&self, other: &RouteRef) -> bool {
+        Arc::ptr_eq(&self.table, &other.table) && self.index == other.index
+    }
+}
+
+impl Eq for RouteRef {}
+
+impl std::hash::Hash for RouteRef {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (Arc::as_ptr(&self.table), self.index).hash(state);
+    }
+}
+
 impl std::ops::Deref for RouteRef {
     type Target = Route;
 

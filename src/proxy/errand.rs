@@ -28,7 +28,7 @@ use crate::route::target::Target;
 use crate::wire::http1::Version;
 
 /// The request on whose behalf errands are run.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Home {
     /// Its route.
     pub route: RouteRef,

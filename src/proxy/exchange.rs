@@ -10,12 +10,15 @@ use http::{HeaderValue, Response, header};
 use super::access::Access;
 use super::answer::Answer;
 use super::body::Body;
+use super::collected::{self, Collected};
 use super::context::{Context, RouteRef};
 use super::failure::Failure;
 use super::fields;
-use super::hold::{self, Collected, Origin};
+use super::held::Held;
+use super::hold::{Carried, Origin};
 use super::inquiry::{Inquiry, body_failure};
 use super::onward::Onward;
+use super::outgoing::Last;
 use super::shared::Shared;
 use super::upload::{Rest, Upload};
 use crate::grip::headers;
@@ -28,6 +31,8 @@ use crate::wire::names::Spelling;
 pub struct Exchange {
     /// The shard's company.
     pub shared: Rc<Shared>,
+    /// What is kept of holds.
+    pub held: Rc<Held>,
     /// The request without its body.
     pub context: Context,
     /// Its route.
@@ -66,25 +71,38 @@ impl Exchange {
                 .await
                 .map_err(|error| body_failure(&self.shared, &error))?,
         };
+        let (target, answer) = self.ask(&upload, &[], access).await?;
+        if self.is_instruction(&answer) {
+            // Boxed: what is rarer makes the future of every request no larger.
+            return Box::pin(self.instructed(target, answer, upload, access)).await;
+        }
+        Ok(Some(self.relay(answer, access.take())))
+    }
+
+    fn is_instruction<B>(&self, answer: &Response<B>) -> bool {
+        let grip = !self.route.options.no_grip && !self.context.trusted;
+        grip && headers::is_instruction(answer.headers())
+    }
+
+    async fn ask(
+        &self,
+        upload: &Upload<Incoming>,
+        lasts: &[Last],
+        access: &mut Option<Access>,
+    ) -> Result<(usize, Response<Answer>), Failure> {
         let inquiry = Inquiry {
             shared: &self.shared,
             context: &self.context,
             spelling: self.spelling.as_ref(),
             route: &self.route,
-            lasts: &[],
+            lasts,
         };
         let trying = |target: &Target| {
             if let Some(access) = access {
                 access.set_target(target.to_string());
             }
         };
-        let (target, answer) = inquiry.ask(&upload, trying).await?;
-        let grip = !self.route.options.no_grip && !self.context.trusted;
-        if grip && headers::is_instruction(answer.headers()) {
-            // Boxed: what is rarer makes the future of every request no larger.
-            return Box::pin(self.instructed(target, answer, &upload, access)).await;
-        }
-        Ok(Some(self.relay(answer, access.take())))
+        inquiry.ask(upload, trying).await
     }
 
     /// A client must not speak to a WebSocket-over-HTTP backend as if it were us.
@@ -102,11 +120,13 @@ impl Exchange {
         Ok(())
     }
 
+    /// Carries an instruction out; its backend is asked again as long as it gives a long-poll less
+    /// than there is.
     async fn instructed(
         &self,
-        target: usize,
-        answer: Response<Answer>,
-        upload: &Upload<Incoming>,
+        mut target: usize,
+        mut answer: Response<Answer>,
+        upload: Upload<Incoming>,
         access: &mut Option<Access>,
     ) -> Result<Option<Response<Body>>, Failure> {
         match upload.drain().await {
@@ -114,27 +134,54 @@ impl Exchange {
             Ok(Rest::OverLimit) => return Err(Failure::RequestTooLarge),
             Err(_) => return Err(Failure::ClientBody),
         }
+        let Some(body) = upload.collected() else { return Err(Failure::RequestTooLarge) };
+        let mut asked_with = None;
+        for round in 0.. {
+            let origin = Origin {
+                shared: Rc::clone(&self.shared),
+                held: Rc::clone(&self.held),
+                context: self.context.clone(),
+                route: self.route.clone(),
+                target,
+                handoff: self.handoff.clone(),
+                body: body.clone(),
+                round,
+                asked_with: asked_with.take(),
+            };
+            let lasts = match Self::carry_out(origin, answer, access).await? {
+                Carried::Answered(response) => return Ok(Some(response)),
+                Carried::Held => return Ok(None),
+                Carried::Again(lasts) => lasts,
+            };
+            let again = Upload::Whole(body.clone());
+            (target, answer) = self.ask(&again, &lasts, access).await?;
+            if !self.is_instruction(&answer) {
+                break;
+            }
+            asked_with = Some(lasts);
+        }
+        Ok(Some(self.relay(answer, access.take())))
+    }
+
+    async fn carry_out(
+        origin: Origin,
+        answer: Response<Answer>,
+        access: &mut Option<Access>,
+    ) -> Result<Carried, Failure> {
         let reason = crate::http::reason(&answer);
         let (parts, body) = answer.into_parts();
-        let origin = Origin {
-            shared: Rc::clone(&self.shared),
-            context: self.context.clone(),
-            route: self.route.clone(),
-            target,
-            handoff: self.handoff.clone(),
-        };
         let read = |bytes: Bytes| {
             headers::instruction(parts.status.as_u16(), reason.as_deref(), &parts.headers, bytes)
                 .map_err(|error| origin.refuse(&error))
         };
-        match hold::collect(body).await? {
+        match collected::collect(body).await? {
             Collected::Whole(bytes) => {
                 let instruction = read(bytes)?;
-                origin.carry_out(instruction, access)
+                origin.carry_out(instruction, access).await
             }
-            Collected::Larger(first, rest) if hold::may_stream_through(&parts.headers) => {
+            Collected::Larger(first, rest) if collected::may_stream_through(&parts.headers) => {
                 let instruction = read(Bytes::new())?;
-                origin.stream_through(instruction, first, rest, access).map(Some)
+                origin.stream_through(instruction, first, rest, access).map(Carried::Answered)
             }
             Collected::Larger(..) => {
                 let target = origin.route.targets[origin.target].to_string();

@@ -2,7 +2,7 @@
 //! it (specification, GRIP 6.4).
 //!
 //! The roof hands over what the hub says ([`begin`]: an item waits); the answer goes back to the
-//! hub. On whose behalf is asked, and when, `askers` knows.
+//! hub. Whoever subscribes a session says before on whose behalf its filters ask ([`remember`]).
 
 mod asking;
 #[cfg(test)]
@@ -18,10 +18,27 @@ use super::errand;
 use super::errand::Home;
 use super::shared::Shared;
 use crate::clock;
+use crate::grip::filter::Filters;
 use crate::hub::asking::{FilterAnswer, FilterRequest};
 use crate::hub::slab::SessionId;
 use crate::limits;
 use asking::NetworkFilterError;
+
+/// A session is about to be subscribed with `filters`: if one of them asks, then on behalf of a
+/// request from `home`, and seen from `base`.
+pub fn remember(
+    shared: &Shared,
+    id: SessionId,
+    filters: &Filters,
+    home: &Home,
+    base: impl FnOnce() -> Option<Url>,
+) {
+    if filters.iter().any(|filter| filter.asks_network()) {
+        let Home { route, target, secure, host } = home.clone();
+        let asker = Asker { route, target, secure, host, base: base() };
+        shared.askers.remember(&shared.hub, id, asker);
+    }
+}
 
 /// An item for this session waits for a filter's answer.
 pub fn begin(shared: &Rc<Shared>, id: SessionId) {
@@ -41,12 +58,7 @@ pub fn begin(shared: &Rc<Shared>, id: SessionId) {
 
 /// Where the filter is asked.
 fn url(asker: Option<&Asker>, request: &FilterRequest) -> Result<Url, NetworkFilterError> {
-    let base = match asker {
-        Some(Asker { base: Some(base), .. }) => Some(base.clone()),
-        Some(asker) => errand::url(&asker.context).ok(),
-        None => None,
-    };
-    asking::url(base.as_ref(), request)
+    asking::url(asker.and_then(|asker| asker.base.as_ref()), request)
 }
 
 /// Gives out turns until nobody waits.
@@ -74,7 +86,8 @@ async fn ask(shared: Rc<Shared>, id: SessionId, url: Url) {
 }
 
 fn home(asker: &Asker) -> Home {
-    Home::new(&asker.context, &asker.route, asker.target)
+    let (route, host) = (asker.route.clone(), Rc::clone(&asker.host));
+    Home { route, target: asker.target, secure: asker.secure, host }
 }
 
 fn answered(shared: &Shared, id: SessionId, answer: FilterAnswer) {

@@ -2,46 +2,39 @@
 
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::access::Access;
 use super::answer::Answer;
 use super::body::{BeginHold, Body};
 use super::content;
 use super::context::{Context, RouteRef};
+use super::errand::{self, ErrandError, Home};
 use super::failure::Failure;
+use super::gone;
+use super::held::{Held, Link};
 use super::onward::Onward;
+use super::outgoing::Last;
 use super::shared::Shared;
+use super::terms;
 use crate::clock;
-use crate::grip::channel::ChannelName;
 use crate::grip::headers::InstructError;
 use crate::grip::instruction::{Hold, Instruction, Response as HeldResponse};
 use crate::http::park::{Handoff, When};
 use crate::hub::Lease;
-use crate::hub::registry::Subscribed;
-use crate::limits::ACCEPT_RESPONSE_BODY_BYTES_MAX;
+use crate::hub::interest::Interest;
+use crate::limits::CONFLICT_ROUNDS_MAX;
 use crate::route::target::Target;
-use crate::session::http::{ResponseHold, StreamFraming, StreamHold};
+use crate::session::http::{Next, ResponseHold, StreamFraming, StreamHold};
 use crate::wire::http1::Version;
-
-/// Filters of the protocol that are not built yet: a subscription that names one must not deliver
-/// unfiltered.
-const FILTERS_TO_COME: [&str; 7] = [
-    "skip-self",
-    "skip-users",
-    "require-sub",
-    "build-id",
-    "var-subst",
-    "http-check",
-    "http-modify",
-];
 
 /// What a hold is made for.
 pub struct Origin {
     /// The shard's company.
     pub shared: Rc<Shared>,
+    /// What is kept of holds.
+    pub held: Rc<Held>,
     /// The request.
     pub context: Context,
     /// Its route.
@@ -50,46 +43,29 @@ pub struct Origin {
     pub target: usize,
     /// The client's connection.
     pub handoff: Handoff<Onward>,
+    /// The request's body.
+    pub body: Bytes,
+    /// How often its backend has been asked before.
+    pub round: u32,
+    /// What it was asked with, if it was.
+    pub asked_with: Option<Vec<Last>>,
 }
 
-/// The body of a response, collected up to the limit for instructions.
-pub enum Collected {
-    /// All of it.
-    Whole(Bytes),
-    /// The beginning, and the rest of a body that is larger.
-    Larger(Bytes, Answer),
+/// What became of an instruction.
+pub enum Carried {
+    /// The client is answered.
+    Answered(Response<Body>),
+    /// The request is held without an answer: its service waits for ever, the connection leaves.
+    Held,
+    /// The backend has given less than there is: it is to be asked again with these.
+    Again(Vec<Last>),
 }
 
-/// Collects a response's body.
-///
-/// # Errors
-/// When the backend breaks off.
-pub async fn collect(mut body: Answer) -> Result<Collected, Failure> {
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return Err(Failure::Backend) };
-        let Ok(data) = frame.into_data() else { continue };
-        all.extend_from_slice(&data);
-        if all.len() > ACCEPT_RESPONSE_BODY_BYTES_MAX {
-            return Ok(Collected::Larger(all.freeze(), body));
-        }
-    }
-    Ok(Collected::Whole(all.freeze()))
-}
-
-/// Whether an instruction with a body over the limit may stream it through: it is a stream, and no
-/// filter wants the body (specification, GRIP 1.1).
-#[must_use]
-pub fn may_stream_through(headers: &HeaderMap) -> bool {
-    let has = |name: &str, text: &str| {
-        headers.get_all(name).iter().any(|v| v.to_str().is_ok_and(|v| v.contains(text)))
-    };
-    let hold = headers.get("grip-hold").map(HeaderValue::as_bytes);
-    let stream = match hold {
-        Some(hold) => hold == b"stream",
-        None => has("grip-link", "rel=next"),
-    };
-    stream && !has("grip-channel", "build-id")
+/// Where an instruction's links lead.
+#[derive(Default)]
+struct Links {
+    next: Option<(Rc<Link>, Next)>,
+    gone: Option<Rc<str>>,
 }
 
 impl Origin {
@@ -114,56 +90,43 @@ impl Origin {
         Failure::Instruction(error.message.clone())
     }
 
-    fn check(&self, instruction: &Instruction) -> Result<(), Failure> {
-        let filters = instruction.channels.iter().flat_map(|channel| channel.filters.iter());
-        for filter in filters {
-            if FILTERS_TO_COME.contains(&&**filter) {
-                let message = format!("filter '{filter}' is not built yet");
-                return Err(self.refuse(&InstructError { message, field: "Grip-Channel" }));
-            }
-        }
-        if let Some(link) = &instruction.next {
-            tracing::warn!(
-                target = %self.target(),
-                uri = %link.uri,
-                "Grip-Link rel=next is not followed yet"
-            );
-        }
-        if let Some(link) = &instruction.gone {
-            tracing::warn!(
-                target = %self.target(),
-                uri = %link.uri,
-                "Grip-Link rel=gone is not followed yet"
-            );
-        }
-        Ok(())
+    fn home(&self) -> Rc<Home> {
+        self.held.home(&self.context, &self.route, self.target)
     }
 
-    fn subscribe(&self, lease: &Lease, instruction: &Instruction) {
-        for (name, value) in &instruction.meta {
-            let value = value.as_deref();
-            lease.hub().with(|registry| registry.set_meta(lease.id(), name, value));
+    /// Where the instruction's links lead, seen from the request.
+    fn links(&self, instruction: &Instruction) -> Result<Links, Failure> {
+        let mut links = Links::default();
+        if instruction.hold.is_none() && instruction.next.is_none() {
+            return Ok(links);
         }
-        let prefix = &self.route.options.prefix;
-        let named = instruction.channels.iter().map(|channel| (&*channel.name, false));
-        let implicit = self.target().subs.iter().map(|name| (&**name, true));
-        for (name, implicit) in implicit.chain(named) {
-            let name = ChannelName::prefixed(prefix, name);
-            let subscribed =
-                lease.hub().with(|registry| registry.subscribe(lease.id(), &name, implicit));
-            if subscribed == Subscribed::TooMany {
-                self.shared.stats.subscriptions_refused.inc();
-                tracing::debug!(channel = name.as_str(), "too many subscriptions");
-                continue;
-            }
-            tracing::info!(
-                "subscribe {}://{}{} channel={}",
-                if self.context.secure { "https" } else { "http" },
-                self.context.host,
-                self.context.path,
-                name.as_str()
-            );
+        let refused = |error: ErrandError| {
+            tracing::warn!(%error, "a link leads nowhere");
+            let message = "Grip-Link contains invalid link".to_owned();
+            self.refuse(&InstructError { message, field: "Grip-Link" })
+        };
+        if let Some(next) = &instruction.next {
+            let base = errand::url(&self.context).map_err(refused)?;
+            links.next = Some(self.held.next(&base, next).map_err(refused)?);
         }
+        if let Some(gone) = &instruction.gone {
+            let base = errand::url(&self.context).map_err(refused)?;
+            links.gone = Some(self.held.gone(&base, gone).map_err(refused)?);
+        }
+        Ok(links)
+    }
+
+    fn subscribe(&self, lease: &Lease, instruction: &Instruction, interests: &[Interest]) {
+        let Context { secure, host, path, .. } = &self.context;
+        let scheme = if *secure { "https" } else { "http" };
+        let request = format_args!("{scheme}://{host}{path}");
+        if instruction.channels.iter().any(|channel| !channel.filters.is_empty()) {
+            let url = || errand::url(&self.context).ok();
+            terms::remember(&self.shared, lease.id(), instruction, &self.home(), url);
+        }
+        terms::subscribe(&self.shared, lease.id(), instruction, interests, (&request, ""));
+        let now = clock::now();
+        lease.hub().with_outlet(|registry, outlet| registry.settle(lease.id(), now, outlet));
     }
 
     fn persistent(&self) -> bool {
@@ -203,36 +166,61 @@ impl Origin {
         self.context.method == http::Method::HEAD
     }
 
-    /// Carries out an instruction whose body was collected. `None` when the request is held without
-    /// an answer: its service waits for ever, the connection leaves.
+    /// Carries out an instruction whose body was collected.
     ///
     /// # Errors
     /// When it asks for what cannot be done.
-    pub fn carry_out(
+    pub async fn carry_out(
         self,
-        instruction: Instruction,
+        mut instruction: Instruction,
         access: &mut Option<Access>,
-    ) -> Result<Option<Response<Body>>, Failure> {
-        self.check(&instruction)?;
+    ) -> Result<Carried, Failure> {
+        self.settle_ids(&mut instruction);
+        let links = self.links(&instruction)?;
         let (instruction, ended) =
             content::filtered(instruction, self.debug()).map_err(|error| self.refuse(&error))?;
         if let Some(error) = ended {
             self.refuse(&error);
         }
         match instruction.hold {
-            None => self.answer(instruction.response, access).map(Some),
-            Some(Hold::Response) => {
-                if let Some(access) = access {
-                    access.accepted();
-                }
-                self.hold_response(instruction);
-                Ok(None)
+            None if instruction.next.is_none() => {
+                self.answer(instruction.response, access).map(Carried::Answered)
             }
-            Some(Hold::Stream) => self.hold_stream(instruction, access),
+            Some(Hold::Response) => self.hold_response(instruction, links, access).await,
+            None | Some(Hold::Stream) => {
+                self.hold_stream(instruction, links, access).map(Carried::Answered)
+            }
         }
     }
 
-    fn hold_response(self, mut instruction: Instruction) {
+    fn settle_ids(&self, instruction: &mut Instruction) {
+        let header = self.context.headers.get("last-event-id");
+        let header = header.and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+        let asked_with = self.asked_with.as_deref();
+        terms::settle_ids(&mut instruction.channels, header, asked_with);
+    }
+
+    async fn hold_response(
+        self,
+        mut instruction: Instruction,
+        links: Links,
+        access: &mut Option<Access>,
+    ) -> Result<Carried, Failure> {
+        let home = self.home();
+        let interests = terms::interests(&home, &instruction);
+        let hub = &self.shared.hub;
+        let conflict = hub.with(|registry| terms::forget_conflicts(registry, &interests));
+        if conflict && self.round < CONFLICT_ROUNDS_MAX {
+            self.shared.stats.polls_asked_again.inc();
+            if let Some(gone) = &links.gone {
+                // As before every other retry.
+                let _ = gone::tell(&self.shared, &home, gone).await;
+            }
+            return Ok(Carried::Again(terms::lasts(&instruction)));
+        }
+        if let Some(access) = access {
+            access.accepted();
+        }
         let empty = HeldResponse {
             code: 200,
             reason: Bytes::new(),
@@ -246,26 +234,33 @@ impl Origin {
             head_only: self.is_head(),
             timeout_s: instruction.timeout_s,
         };
-        let lease = self.shared.hub.open_response(hold, clock::now());
+        let lease = hub.open_response(hold, clock::now());
         self.shared.stats.holds_response.inc();
-        self.subscribe(&lease, &instruction);
+        self.held.keep_poll(lease.id(), &self.context, home, &self.body, links.gone);
+        self.subscribe(&lease, &instruction, &interests);
+        if conflict {
+            hub.with(|registry| registry.request_update(lease.id(), false));
+        }
         leave(&self.handoff, lease, When::Unanswered);
+        Ok(Carried::Held)
     }
 
+    /// Begins a stream; or only its body, if it goes on with a link.
     fn hold_stream(
         self,
         mut instruction: Instruction,
+        links: Links,
         access: &mut Option<Access>,
-    ) -> Result<Option<Response<Body>>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         // These end with their head, whatever is published: there is nothing to hold.
         let ends = self.is_head() || matches!(instruction.response.code, 204 | 304);
         if ends {
-            return self.answer(instruction.response, access).map(Some);
+            return self.answer(instruction.response, access);
         }
         if let Some(last) = self.missing_link(&instruction) {
             let body = &instruction.response.body;
             instruction.response.body = [&body[..], &last[..]].concat().into();
-            return self.answer(instruction.response, access).map(Some);
+            return self.answer(instruction.response, access);
         }
         let mut head = self.head(&instruction.response)?;
         if let Some(access) = access {
@@ -273,36 +268,48 @@ impl Origin {
         }
         self.mark_chunked(&mut head);
         let first = instruction.response.body.clone();
-        self.open_stream(&instruction);
-        Ok(Some(head.map(|()| Body::held(first, self.handoff.clone()))))
+        self.open_stream(&instruction, links);
+        Ok(head.map(|()| Body::held(first, self.handoff.clone())))
     }
 
     /// A stream that says what its client has needs to say where the rest is; the bytes that end it
     /// otherwise (specification, GRIP 3.1).
     fn missing_link(&self, instruction: &Instruction) -> Option<Bytes> {
-        let channel = instruction.channels.iter().find(|channel| channel.prev_id.is_some())?;
-        if instruction.next.is_some() {
-            return None;
-        }
-        let message =
-            format!("channel '{}' specifies prev-id, but no next link found", channel.name);
+        instruction.hold?;
+        let message = terms::missing_link(instruction)?;
         tracing::error!(target = %self.target(), field = "Grip-Channel", error = %message);
         self.shared.stats.instructions_invalid.inc();
         Some(if self.debug() { format!("\n\n{message}\n").into() } else { Bytes::new() })
     }
 
-    fn open_stream(&self, instruction: &Instruction) {
+    fn open_stream(&self, instruction: &Instruction, links: Links) {
         let chunked = self.context.version == Version::Http11;
+        let (link, next) = links.next.unzip();
+        let holds = instruction.hold.is_some();
         let hold = StreamHold {
             framing: if chunked { StreamFraming::Chunked } else { StreamFraming::Raw },
-            keep_alive: instruction.keep_alive.clone(),
+            keep_alive: instruction.keep_alive.clone().filter(|_| holds),
             persistent: chunked && self.persistent(),
-            next: None,
+            next,
         };
-        let lease = self.shared.hub.open_stream(hold, clock::now());
+        let hub = &self.shared.hub;
+        let lease = hub.open_stream(hold, clock::now());
         self.shared.set_slow(&lease, &self.route);
-        self.shared.stats.holds_stream.inc();
-        self.subscribe(&lease, instruction);
+        let home = self.home();
+        if holds {
+            self.shared.stats.holds_stream.inc();
+            let interests = terms::interests(&home, instruction);
+            let conflict = hub.with(|registry| terms::forget_conflicts(registry, &interests));
+            self.held.keep_stream(lease.id(), home, link, links.gone);
+            self.subscribe(&lease, instruction, &interests);
+            if conflict {
+                hub.with(|registry| registry.request_update(lease.id(), false));
+            }
+        } else {
+            // It goes on with the link's body at once.
+            self.held.keep_stream(lease.id(), home, link, links.gone);
+            hub.with(|registry| registry.request_update(lease.id(), true));
+        }
         leave(&self.handoff, lease, When::Idle);
     }
 
@@ -321,23 +328,24 @@ impl Origin {
     /// When the instruction is invalid.
     pub fn stream_through(
         self,
-        instruction: Instruction,
+        mut instruction: Instruction,
         first: Bytes,
         rest: Answer,
         access: &mut Option<Access>,
     ) -> Result<Response<Body>, Failure> {
-        self.check(&instruction)?;
+        self.settle_ids(&mut instruction);
+        let links = self.links(&instruction)?;
         let mut head = self.head(&instruction.response)?;
         self.mark_chunked(&mut head);
         let (handoff, access) = (self.handoff.clone(), access.take());
         let begin: BeginHold = Box::new(move || {
-            if instruction.hold.is_none() {
+            if instruction.hold.is_none() && links.next.is_none() {
                 return Err(Bytes::new());
             }
             if let Some(last) = self.missing_link(&instruction) {
                 return Err(last);
             }
-            self.open_stream(&instruction);
+            self.open_stream(&instruction, links);
             Ok(())
         });
         Ok(head.map(|()| Body::through(first, rest, begin, handoff, access)))

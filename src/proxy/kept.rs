@@ -1,48 +1,25 @@
-//! A WebSocket client's handshake as it is kept while its backend is asked over HTTP: its fields
-//! are sent again with every request, and there may be very many clients.
+//! A client's request as it is kept while it may be made again: a WebSocket's handshake, whose
+//! fields are sent with every request over HTTP, and a long-poll's request. There may be very many.
 //!
 //! What clients have alike (browser, languages, origin) is kept once for all of them, the rest as
-//! one piece of text; a [`Context`] is made of it for the time of a request. Used by `over_http`;
-//! the [`Alike`] of a shard is in `sockets`.
+//! one piece of text; a [`Context`] is made of it for the time of a request. Used by `over_http`
+//! and `held`.
 
-use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use hashbrown::HashSet;
 use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HeaderName, SEC_WEBSOCKET_KEY};
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::context::Context;
+use super::shelf::Shelf;
 use crate::wire::http1::Version;
 
 /// Texts that more than one client has.
-#[derive(Default)]
-pub struct Alike {
-    texts: RefCell<HashSet<Rc<[u8]>, ahash::RandomState>>,
-    /// How many there may be before those that nobody has any more are looked for.
-    sweep_at: Cell<usize>,
-}
-
-impl Alike {
-    /// The text, shared with whoever has the same.
-    fn share(&self, text: &[u8]) -> Rc<[u8]> {
-        let mut texts = self.texts.borrow_mut();
-        if let Some(known) = texts.get(text) {
-            return Rc::clone(known);
-        }
-        if texts.len() >= self.sweep_at.get() {
-            texts.retain(|text| Rc::strong_count(text) > 1);
-            // The next sweep is paid for by at least as many new texts as it will look at.
-            self.sweep_at.set((texts.len() * 2).max(16));
-        }
-        let text: Rc<[u8]> = text.into();
-        texts.insert(Rc::clone(&text));
-        text
-    }
-}
+pub type Alike = Shelf<[u8]>;
 
 /// See the module.
+#[derive(PartialEq, Eq, Hash)]
 pub struct Kept {
     /// Lines `name:value`; an empty one stands for the next of `own`.
     alike: Rc<[u8]>,
@@ -64,7 +41,7 @@ fn is_own(name: &HeaderName) -> bool {
 }
 
 impl Kept {
-    /// Packs a handshake.
+    /// Packs a request, but for its method and body.
     #[must_use]
     pub fn new(context: &Context, shared: &Alike) -> Kept {
         let (mut alike, mut own) = (Vec::new(), Vec::new());
@@ -90,7 +67,7 @@ impl Kept {
             text.push(b'\n');
         }
         Kept {
-            alike: shared.share(&alike),
+            alike: shared.share(&*alike),
             own: own.into(),
             peer: context.peer,
             secure: context.secure,
@@ -99,7 +76,7 @@ impl Kept {
         }
     }
 
-    /// The handshake as it was.
+    /// The request as it was, as a handshake.
     #[must_use]
     pub fn context(&self) -> Context {
         // Neither URLs nor field values have line ends in them.
@@ -188,18 +165,6 @@ mod tests {
         assert!(Rc::ptr_eq(&a.alike, &b.alike));
         assert_eq!(b.context().headers["cookie"], "x=2");
         assert_eq!(b.context().headers["origin"], "https://a.example");
-    }
-
-    #[test]
-    fn what_nobody_has_any_more_goes() {
-        let alike = Alike::default();
-        let mut last = None;
-        for n in 0..1000 {
-            let value = n.to_string();
-            last = Some(Kept::new(&context(None, &[("x", value.as_bytes())]), &alike));
-        }
-        assert!(alike.texts.borrow().len() <= 17);
-        assert_eq!(last.unwrap().context().headers["x"], "999");
     }
 
     proptest! {

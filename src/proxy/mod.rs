@@ -9,6 +9,7 @@ pub mod access;
 pub mod answer;
 pub mod askers;
 pub mod body;
+pub mod collected;
 pub mod content;
 pub mod context;
 pub mod conversation;
@@ -21,9 +22,14 @@ pub mod exchange;
 pub mod failure;
 pub mod fields;
 pub mod filters;
+pub mod flight;
+pub mod follow;
 pub mod forwarded;
+pub mod gone;
 pub mod heading;
+pub mod held;
 pub mod hold;
+pub mod holds;
 pub mod inquiry;
 pub mod kept;
 pub mod offer;
@@ -31,14 +37,19 @@ pub mod onward;
 pub mod opening;
 pub mod outgoing;
 pub mod over_http;
+pub mod parked;
 pub mod passthrough;
+pub mod queue;
 pub mod recovery;
 mod relay;
+pub mod repeat;
 pub mod request;
 pub mod rules;
 pub mod shared;
+pub mod shelf;
 pub mod signing;
 pub mod sockets;
+pub mod terms;
 pub mod upgrade;
 pub mod upload;
 pub mod upstream;
@@ -65,6 +76,7 @@ use body::Body;
 use context::{Context, RouteRef};
 use exchange::{Exchange, failed};
 use failure::Failure;
+use holds::Holds;
 use onward::Onward;
 use request::{Client, HeadError};
 use shared::Shared;
@@ -91,6 +103,7 @@ impl Begun {
 pub struct Proxy {
     shared: Rc<Shared>,
     sockets: Rc<Sockets>,
+    holds: Rc<Holds>,
     table: RefCell<Arc<Table>>,
 }
 
@@ -99,7 +112,8 @@ impl Proxy {
     #[must_use]
     pub fn new(shared: Rc<Shared>, table: Arc<Table>) -> Proxy {
         let sockets = Sockets::new(shared.clone());
-        Proxy { shared, sockets, table: RefCell::new(table) }
+        let holds = Holds::new(shared.clone());
+        Proxy { shared, sockets, holds, table: RefCell::new(table) }
     }
 
     /// From now on requests go by these routes; those under way keep theirs.
@@ -113,11 +127,17 @@ impl Proxy {
         &self.sockets
     }
 
+    /// The holds of this shard whose backends may be asked again.
+    #[must_use]
+    pub fn holds(&self) -> &Rc<Holds> {
+        &self.holds
+    }
+
     /// The hub wants something.
     pub fn effect(&self, effect: &Effect) {
         match effect {
             Effect::Filter(id) => filters::begin(&self.shared, *id),
-            Effect::Update { .. } | Effect::Ended(_) => {}
+            Effect::Update { .. } | Effect::Ended(_) => self.holds.effect(effect),
             _ => self.sockets.effect(effect),
         }
     }
@@ -125,6 +145,7 @@ impl Proxy {
     /// What was queued for a parked client has been written.
     pub fn drained(&self, id: SessionId) {
         self.sockets.drained(id);
+        self.holds.drained(id);
         self.shared.hub.with(|registry| registry.drained(id));
     }
 
@@ -197,7 +218,8 @@ impl Proxy {
             return Begun::Socket(Box::pin(opening));
         }
         let shared = self.shared.clone();
-        let exchange = Exchange { shared, context, route, handoff, spelling };
+        let held = Rc::clone(self.holds.held());
+        let exchange = Exchange { shared, held, context, route, handoff, spelling };
         Begun::Exchange(Box::new(exchange), access)
     }
 

@@ -11,29 +11,17 @@ use super::context::Context;
 use crate::clock::Tick;
 use crate::grip::channel::{Channel, ChannelName};
 use crate::grip::control::{self, Control};
+use crate::grip::filter::Filters;
 use crate::hub::Hub;
 use crate::hub::interest::Interest;
 use crate::hub::registry::Subscribed;
 use crate::hub::slab::SessionId;
-use crate::limits;
 use crate::route::Route;
 use crate::route::target::Target;
 use crate::ws::extensions::{ExtensionsError, grip_lines, grip_prefix};
 
 /// A TEXT message that begins so is a control message.
 const CONTROL_PREFIX: &[u8] = b"c:";
-/// Filters that GRIP knows. They are not built yet, and a subscription without its filter would
-/// deliver what the backend wanted kept back: so it is refused.
-const FILTERS_NOT_BUILT: [&str; 7] = [
-    "skip-self",
-    "skip-users",
-    "require-sub",
-    "build-id",
-    "var-subst",
-    "http-check",
-    "http-modify",
-];
-
 /// What was agreed on in a backend's handshake answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Negotiated {
@@ -152,15 +140,20 @@ pub fn carry_out(subject: Subject<'_>, text: &[u8], now: Tick) -> Consequence {
 
 fn subscribe(subject: Subject<'_>, channel: Channel, now: Tick) -> Consequence {
     let Subject { hub, id, context, route } = subject;
-    if let Some(reason) = refusal(&channel) {
-        tracing::warn!("subscribe {} channel={}: {reason}", uri(context), channel.name);
-        return Consequence::Close(if route.options.debug { reason } else { String::new() });
-    }
+    let filters = match Filters::parse(channel.filters.iter().map(|name| &**name)) {
+        Ok(filters) => filters,
+        Err(error) => {
+            let reason = error.for_channel(&channel.name);
+            tracing::warn!("subscribe {} channel={}: {reason}", uri(context), channel.name);
+            return Consequence::Close(if route.options.debug { reason } else { String::new() });
+        }
+    };
     let reliable = channel.prev_id.is_some();
     let interest = Interest {
         channel: ChannelName::prefixed(&route.options.prefix, &channel.name),
         prefix_bytes: route.options.prefix.len(),
         prev_id: channel.prev_id,
+        filters,
         implicit: false,
     };
     let name = &interest.channel;
@@ -184,15 +177,6 @@ fn subscribe(subject: Subject<'_>, channel: Channel, now: Tick) -> Consequence {
         Subscribed::Gone => {}
     }
     Consequence::None
-}
-
-/// Why a subscription closes the connection.
-fn refusal(channel: &Channel) -> Option<String> {
-    if channel.filters.len() > limits::FILTERS_PER_SUBSCRIPTION_MAX {
-        return Some(format!("too many filters for channel '{}'", channel.name));
-    }
-    let filter = channel.filters.iter().find(|name| FILTERS_NOT_BUILT.contains(&&***name))?;
-    Some(format!("filter '{filter}' for channel '{}' is not built yet", channel.name))
 }
 
 /// Subscribes a new connection to what its target names with `sub=`: without the route's prefix.
@@ -235,21 +219,5 @@ mod tests {
         assert_eq!(beginning_bytes(None), 0);
         assert_eq!(beginning_bytes(Some(b"")), 2);
         assert_eq!(beginning_bytes(Some(b"long:")), 5);
-    }
-
-    #[test]
-    fn filters_that_are_not_built_are_refused_and_unknown_ones_ignored() {
-        let channel = |filters: &[&str]| Channel {
-            name: "c".into(),
-            prev_id: None,
-            filters: filters.iter().map(|&name| name.into()).collect(),
-        };
-        assert_eq!(refusal(&channel(&[])), None);
-        assert_eq!(refusal(&channel(&["nobody-knows"])), None);
-        let reason = refusal(&channel(&["x", "skip-self"])).unwrap();
-        assert_eq!(reason, "filter 'skip-self' for channel 'c' is not built yet");
-        let reason = refusal(&channel(&["a"; 6])).unwrap();
-        assert_eq!(reason, "too many filters for channel 'c'");
-        assert_eq!(refusal(&channel(&["a"; 5])), None);
     }
 }

@@ -62,6 +62,13 @@ pub struct Settings {
     pub upstream: Option<Upstream>,
     /// Largest request body, in bytes; bodies stream, so this is policy and not memory.
     pub request_body_bytes_max: u64,
+    /// Requests that one shard makes at once about holds whose backends are asked again.
+    pub updates_at_once: usize,
+    /// How long the return of a held request is waited for before its backend is told that it is
+    /// gone, in milliseconds; 0 tells at once.
+    pub gone_delay_ms: u64,
+    /// Bytes that may wait for one client.
+    pub outbox_bytes_max: usize,
     /// Log lines are JSON.
     pub json_log: bool,
     /// Requests that HTTP filters make in a second.

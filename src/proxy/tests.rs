@@ -143,6 +143,9 @@ impl Company {
             sig_key: None,
             upstream: None,
             request_body_bytes_max: u64::MAX,
+            updates_at_once: limits::UPDATES_AT_ONCE,
+            gone_delay_ms: 0,
+            outbox_bytes_max: limits::OUTBOX_BYTES_MAX,
             json_log: false,
             filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S,
         };

@@ -25,6 +25,9 @@ pub enum Upload<B> {
 /// A body of which the beginning has been collected.
 pub struct Partial<B> {
     first: Option<Bytes>,
+    /// All that was read so far, as long as the request may still be held: then it may be made
+    /// again.
+    read: Option<Vec<Bytes>>,
     rest: B,
     length: Option<u64>,
     seen: usize,
@@ -95,9 +98,11 @@ where
             return Ok(Upload::Whole(first));
         }
         let seen = first.len();
+        let read = Some(vec![first.clone()]);
         let first = Some(first);
         Ok(Upload::Partial(Rc::new(RefCell::new(Partial {
             first,
+            read,
             rest: body,
             length,
             seen,
@@ -119,6 +124,19 @@ where
                     return None;
                 }
                 Some(RequestBody::Streamed(Box::pin(Reader(partial.clone()))))
+            }
+        }
+    }
+
+    /// All of a body that has been drained, and is within the limit for held requests.
+    #[must_use]
+    pub fn collected(&self) -> Option<Bytes> {
+        match self {
+            Upload::Whole(bytes) => Some(bytes.clone()),
+            Upload::Partial(partial) => {
+                let partial = partial.borrow();
+                let read = partial.read.as_ref().filter(|_| partial.ended)?;
+                Some(read.concat().into())
             }
         }
     }
@@ -177,6 +195,12 @@ where
             }
             Some(Ok(frame)) => {
                 self.seen += frame.data_ref().map_or(0, Bytes::len);
+                if self.seen > ACCEPT_REQUEST_BODY_BYTES_MAX {
+                    self.read = None;
+                }
+                if let (Some(read), Some(data)) = (&mut self.read, frame.data_ref()) {
+                    read.push(data.clone());
+                }
                 if self.seen as u64 > self.limit {
                     self.too_large = true;
                     return Some(Err(UploadError::TooLarge(self.limit).into()));
@@ -263,9 +287,12 @@ mod tests {
     #[tokio::test]
     async fn what_no_backend_read_is_drained_up_to_the_limit() {
         let within = Upload::gather(pieces(&[50_000, 50_000]), u64::MAX).await.unwrap();
+        assert!(within.collected().is_none());
         assert_eq!(within.drain().await.unwrap(), Rest::WithinLimit);
+        assert_eq!(within.collected().unwrap().len(), 100_000);
         let over = Upload::gather(pieces(&[50_000, 50_001, 50_000]), u64::MAX).await.unwrap();
         assert_eq!(over.drain().await.unwrap(), Rest::OverLimit);
+        assert!(over.collected().is_none());
     }
 
     #[tokio::test]

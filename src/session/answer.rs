@@ -55,6 +55,23 @@ pub fn is_same_base(a: &Response, b: &Response, content: &ResponseContent) -> bo
     a.headers == b.headers && (matches!(content.body, ResponseBody::Whole(_)) || a.body == b.body)
 }
 
+/// The body that a published response has for a hold: its own, or the held one, patched.
+#[must_use]
+pub fn published_body(held: &Response, content: &ResponseContent) -> Bytes {
+    match (&content.body, body(held, &content.body)) {
+        (ResponseBody::Whole(bytes), _) => bytes.clone(),
+        (ResponseBody::Patch(_), body) => Bytes::copy_from_slice(&body),
+    }
+}
+
+/// An error in place of a published response (specification, GRIP 2.4).
+#[must_use]
+pub fn failed(reply: Reply, message: &str) -> Bytes {
+    let body = format!("{message}\n");
+    let fields = [(&b"Content-Type"[..], &b"text/plain"[..])];
+    write(reply, 502, b"Bad Gateway", fields.into_iter(), body.as_bytes())
+}
+
 fn body<'a>(held: &Response, body: &'a ResponseBody) -> Cow<'a, [u8]> {
     match body {
         ResponseBody::Whole(bytes) => Cow::Borrowed(bytes),
@@ -75,22 +92,31 @@ fn is_grip(name: &[u8]) -> bool {
 fn write<'a>(
     reply: Reply,
     code: u16,
-    reason: &[u8],
+    reason: &'a [u8],
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     body: &[u8],
 ) -> Bytes {
-    let reason = if is_field_text(reason) { reason } else { http1::reason(code).as_bytes() };
     let fields = fields.filter(|(name, value)| is_writable(name, value));
     let mut out = BytesMut::with_capacity(512 + body.len());
-    let answer = http1::Answer {
-        version: reply.version,
-        code,
-        reason,
-        head_only: reply.head_only,
-        persistent: reply.persistent,
-    };
-    answer.write(&mut out, fields, body);
+    line(reply, code, reason).write(&mut out, fields, body);
     out.freeze()
+}
+
+/// The head of a response whose body, of this length, comes by itself; and whether it does.
+#[must_use]
+pub fn opening(response: &Response, reply: Reply, length: http1::Length) -> (Bytes, bool) {
+    let fields = response.headers.iter().map(|field| (&field.name[..], &field.value[..]));
+    let fields = fields.filter(|(name, value)| is_writable(name, value));
+    let mut out = BytesMut::with_capacity(512);
+    let line = line(reply, response.code, &response.reason);
+    line.write_head(&mut out, fields, length);
+    (out.freeze(), line.has_body())
+}
+
+fn line(reply: Reply, code: u16, reason: &[u8]) -> http1::Answer<'_> {
+    let Reply { version, persistent, head_only } = reply;
+    let reason = if is_field_text(reason) { reason } else { http1::reason(code).as_bytes() };
+    http1::Answer { version, code, reason, head_only, persistent }
 }
 
 /// A field that would break the framing of the response, or start another one, is left out.

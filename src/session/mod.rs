@@ -214,6 +214,11 @@ impl Session {
         }
     }
 
+    /// All variables, in the order in which they were set.
+    pub fn metas(&self) -> impl Iterator<Item = &(Box<str>, Box<str>)> {
+        self.meta.iter().flat_map(|meta| meta.iter())
+    }
+
     /// A variable's value.
     #[must_use]
     pub fn meta(&self, name: &str) -> Option<&str> {

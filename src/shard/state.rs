@@ -158,6 +158,8 @@ impl Shard {
         }
         self.hub.with_outlet(|registry, outlet| registry.drain(outlet));
         self.proxy.sockets().drain();
+        let bell = self.bell.clone();
+        self.proxy.holds().drain(Rc::new(move || bell.notify_one()));
         clock::now().plus_ms(self.settings.drain_ms)
     }
 
@@ -205,9 +207,9 @@ impl Shard {
         self.gate.notified().await;
     }
 
-    /// Whether nobody is connected.
+    /// Whether nobody is connected, and nobody waits to hear that a client is gone.
     pub(super) fn is_empty(&self) -> bool {
-        self.connections() == 0
+        self.connections() == 0 && self.proxy.holds().is_idle()
     }
 
     /// A connection is being served while the ticket lives.

@@ -31,7 +31,7 @@ pub fn chunk(payload: &[u8]) -> Bytes {
 }
 
 /// Which HTTP/1 version a client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
     /// HTTP/1.0: no chunks; persistent only when asked for.
     Http10,
@@ -54,6 +54,17 @@ pub struct Answer<'a> {
     pub persistent: bool,
 }
 
+/// How a client is told where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// It has so many bytes.
+    Exact(u64),
+    /// It comes in chunks.
+    Chunked,
+    /// It ends with the connection.
+    UntilClose,
+}
+
 impl Answer<'_> {
     /// Appends head, with a computed `Content-Length`, and body to `out`.
     ///
@@ -63,6 +74,29 @@ impl Answer<'_> {
         out: &mut BytesMut,
         fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
         body: &[u8],
+    ) {
+        self.write_head(out, fields, Length::Exact(body.len() as u64));
+        if self.has_body() {
+            out.put_slice(body);
+        }
+    }
+
+    /// Whether a body follows the head.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        !self.is_bodyless() && !self.head_only
+    }
+
+    fn is_bodyless(&self) -> bool {
+        self.code == 204 || self.code == 304 || (100..200).contains(&self.code)
+    }
+
+    /// Appends the head of an answer whose body, of this length, comes by itself.
+    pub fn write_head<'f>(
+        &self,
+        out: &mut BytesMut,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
+        length: Length,
     ) {
         let mut number = itoa::Buffer::new();
         out.put_slice(match self.version {
@@ -79,21 +113,29 @@ impl Answer<'_> {
             out.put_slice(value);
             out.put_slice(b"\r\n");
         }
+        let chunked = length == Length::Chunked && !self.is_bodyless();
         match (self.version, self.persistent) {
+            (Version::Http11, false) if chunked => {
+                out.put_slice(b"Connection: Transfer-Encoding, close\r\n");
+            }
+            (Version::Http11, true) if chunked => {
+                out.put_slice(b"Connection: Transfer-Encoding\r\n");
+            }
             (Version::Http11, false) => out.put_slice(b"Connection: close\r\n"),
             (Version::Http10, true) => out.put_slice(b"Connection: keep-alive\r\n"),
             _ => {}
         }
-        let bodyless = self.code == 204 || self.code == 304 || (100..200).contains(&self.code);
-        if !bodyless {
-            out.put_slice(b"Content-Length: ");
-            out.put_slice(number.format(body.len()).as_bytes());
-            out.put_slice(b"\r\n");
+        match length {
+            _ if self.is_bodyless() => {}
+            Length::Exact(bytes) => {
+                out.put_slice(b"Content-Length: ");
+                out.put_slice(number.format(bytes).as_bytes());
+                out.put_slice(b"\r\n");
+            }
+            Length::Chunked => out.put_slice(b"Transfer-Encoding: chunked\r\n"),
+            Length::UntilClose => {}
         }
         out.put_slice(b"\r\n");
-        if !bodyless && !self.head_only {
-            out.put_slice(body);
-        }
     }
 }
 
@@ -210,6 +252,31 @@ mod tests {
             let answer = Answer { persistent, ..answer(version, 200, b"OK") };
             answer.write(&mut out, std::iter::empty(), b"");
             assert!(out.starts_with(expected.as_bytes()), "{out:?}");
+        }
+    }
+
+    #[test]
+    fn heads_of_bodies_that_come_by_themselves() {
+        for (version, persistent, length, expected) in [
+            (
+                Version::Http11,
+                true,
+                Length::Chunked,
+                "Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n",
+            ),
+            (
+                Version::Http11,
+                false,
+                Length::Chunked,
+                "Connection: Transfer-Encoding, close\r\nTransfer-Encoding: chunked\r\n",
+            ),
+            (Version::Http10, false, Length::UntilClose, ""),
+            (Version::Http11, true, Length::Exact(7), "Content-Length: 7\r\n"),
+        ] {
+            let mut out = BytesMut::new();
+            let answer = Answer { persistent, ..answer(version, 200, b"OK") };
+            answer.write_head(&mut out, std::iter::empty(), length);
+            assert_eq!(out[17..], format!("{expected}\r\n").as_bytes()[..]);
         }
     }
 

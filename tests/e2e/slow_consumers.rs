@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures_util::StreamExt;
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -236,6 +237,39 @@ async fn what_a_backend_over_http_says_arrives() {
     };
     let (numbers, ()) = join!(reading, answering);
     check(&mut server, &numbers, "messages_dropped", None);
+}
+
+#[tokio::test]
+async fn who_follows_ids_is_closed_rather_than_left_with_a_hole() {
+    let subscribe = r#"c:{"type":"subscribe","channel":"c","prev-id":"0"}"#;
+    let mut backend = Backend::manual();
+    let route = backend.route("*,slow=drop-oldest", ",over_http");
+    let (mut server, publisher) = start(&route, &[]);
+    let stream = narrow(server.http).await;
+    let opening = async {
+        let event = format!("TEXT {:x}\r\n{subscribe}\r\n", subscribe.len());
+        backend.next().await.answer(Answer::open(event)).await;
+    };
+    let (client, ()) = join!(WebSocket::over(stream, "/ws", &[]), opening);
+    let mut client = client.expect("accepted");
+    for first in (1..=MESSAGES).step_by(AT_ONCE) {
+        let item = |number: usize| {
+            let id = json!({ "channel": "c", "id": number.to_string(),
+                "prev-id": (number - 1).to_string() });
+            let mut item = id.as_object().expect("an object").clone();
+            item.insert("formats".into(), json!({ "ws-message": { "content": content(number) } }));
+            Value::Object(item)
+        };
+        publisher.items((first..first + AT_ONCE).map(item).collect::<Vec<Value>>().into()).await;
+    }
+    server.wait_for_line(CLOSING);
+    let mut next = 1;
+    while let Some(Ok(Message::Text(text))) = within("the end", client.inner.next()).await {
+        assert_eq!(number(&text), next);
+        next += 1;
+    }
+    assert!(next < MESSAGES);
+    assert_eq!(server.counted("messages_dropped"), 0);
 }
 
 #[tokio::test]

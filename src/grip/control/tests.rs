@@ -25,6 +25,7 @@ fn subscriptions() {
     let channel = |name: &str, filters: &[&str]| Channel {
         name: name.into(),
         prev_id: None,
+        last_event_id: false,
         filters: filters.iter().map(|f| Box::from(*f)).collect(),
     };
     let reliable = |name: &str, prev_id: &str| {

@@ -42,6 +42,7 @@ fn a_whole_document() {
     let channel = Channel {
         name: "a".into(),
         prev_id: Some("".into()),
+        last_event_id: false,
         filters: vec!["f".into(), "g".into()],
     };
     assert_eq!(read.channels[0], channel);
@@ -155,6 +156,10 @@ fn errors_of_hold() {
         (
             r#""channels":[{"name":"a","prev-id":null}]"#,
             "channel contains 'prev-id' with wrong type",
+        ),
+        (
+            r#""channels":[{"name":"a","last-event-id":"yes"}]"#,
+            "channel contains 'last-event-id' with wrong type",
         ),
         (r#""channels":[{"name":"a","filters":1}]"#, "channel contains 'filters' with wrong type"),
         (

@@ -88,15 +88,15 @@ impl ResponseRewriter {
     /// A rewriter for the filters of all channels that an instruction names; `None` when none of
     /// them concerns responses. `meta` gives the variables of the subscription.
     #[must_use]
-    pub fn new<'a>(
+    pub fn new<T: AsRef<str>>(
         filters: impl IntoIterator<Item = Filter>,
-        meta: impl Fn(&str) -> Option<&'a str>,
+        meta: impl Fn(&str) -> Option<T>,
     ) -> Option<ResponseRewriter> {
         if !filters.into_iter().any(|filter| filter == Filter::BuildId) {
             return None;
         }
         let encoding = match meta("id_format") {
-            Some(_) => Encoding::of(meta("id_encoding")),
+            Some(_) => Encoding::of(meta("id_encoding").as_ref().map(AsRef::as_ref)),
             None => Err(Fault::NoFormat),
         };
         Some(ResponseRewriter { encoding, reader: Reader::default() })

@@ -238,7 +238,7 @@ fn bodies_of_responses_are_rewritten_without_an_id() {
 
 #[test]
 fn only_build_id_concerns_responses() {
-    let none = |_: &str| None;
+    let none = |_: &str| None::<&str>;
     let others = Filter::ALL.into_iter().filter(|filter| *filter != Filter::BuildId);
     assert!(ResponseRewriter::new(others, none).is_none());
     assert!(ResponseRewriter::new(Filter::ALL, none).is_some());

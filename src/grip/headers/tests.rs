@@ -352,3 +352,22 @@ proptest::proptest! {
         let _ = instruction(200, None, &fields, Bytes::from(body));
     }
 }
+
+#[test]
+fn a_channel_may_leave_its_id_to_the_client() {
+    let said = |value: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("grip-channel", value.parse().unwrap());
+        let read = instruction(200, None, &headers, Bytes::new()).unwrap();
+        read.channels.iter().map(|channel| channel.last_event_id).collect::<Vec<_>>()
+    };
+    assert_eq!(said("a; last-event-id, b; Last-Event-Id=true; prev-id=1"), [true, true]);
+    assert_eq!(said("a; last-event-id=\"true\", b; last-event-id=false, c"), [true, false, false]);
+    let document = Bytes::from_static(
+        br#"{"hold":{"channels":[{"name":"a","last-event-id":true},{"name":"b"}]}}"#,
+    );
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", "application/grip-instruct".parse().unwrap());
+    let read = instruction(200, None, &headers, document).unwrap();
+    assert!(read.channels[0].last_event_id && !read.channels[1].last_event_id);
+}

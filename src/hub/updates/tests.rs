@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
+use crate::grip::filter::Filters;
 use crate::grip::format::{Action, MessageContent, ResponseBody, ResponseContent, StreamContent};
 use crate::grip::instruction::Response;
 use crate::grip::item::Item;
@@ -51,7 +52,13 @@ fn item(id: &str, prev: &str) -> Arc<Item> {
 
 fn interest(prev_id: Option<&str>) -> Interest {
     let channel = ChannelName::new("p-c");
-    Interest { channel, prefix_bytes: 2, prev_id: prev_id.map(Box::from), implicit: false }
+    Interest {
+        channel,
+        prefix_bytes: 2,
+        prev_id: prev_id.map(Box::from),
+        filters: Filters::default(),
+        implicit: false,
+    }
 }
 
 fn publish(registry: &mut Registry, items: &[(&str, &str)], out: &mut Recorder) {

@@ -14,6 +14,9 @@ fn settings() -> Settings {
         sig_key: None,
         upstream: None,
         request_body_bytes_max: u64::MAX,
+        updates_at_once: crate::limits::UPDATES_AT_ONCE,
+        gone_delay_ms: 0,
+        outbox_bytes_max: crate::limits::OUTBOX_BYTES_MAX,
         json_log: false,
         filter_requests_per_s: 100,
     }

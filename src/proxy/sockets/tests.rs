@@ -430,10 +430,11 @@ fn a_slow_client_makes_its_backend_wait() {
 }
 
 #[test]
-fn a_filter_that_is_not_built_closes_the_connection() {
+fn too_many_filters_close_the_connection() {
     run(async {
         let mut w = World::new().await;
-        let subscribe = "c:{\"type\":\"subscribe\",\"channel\":\"t\",\"filters\":[\"skip-self\"]}";
+        let subscribe = "c:{\"type\":\"subscribe\",\"channel\":\"t\",\"filters\":\
+             [\"a\",\"b\",\"c\",\"d\",\"e\",\"f\"]}";
         let body =
             format!("OPEN\r\nTEXT {:x}\r\n{subscribe}\r\nTEXT 3\r\nm:x\r\n", subscribe.len());
         let line = w.line("");

@@ -182,6 +182,8 @@ impl Backend {
     ) -> Backend {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket");
+        // The standard library's backlog is too short for a crowd.
+        rustix::net::listen(&listener, 4096).expect("a longer backlog");
         let address = listener.local_addr().expect("a bound socket");
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&connections);
@@ -222,6 +224,11 @@ impl Backend {
     /// The next request that the function has answered.
     pub async fn seen(&mut self) -> Request {
         within("a request at the backend", self.requests.recv()).await.expect("it runs")
+    }
+
+    /// All requests that the function has answered and that were not seen yet.
+    pub fn all_seen(&mut self) -> Vec<Request> {
+        std::iter::from_fn(|| self.requests.try_recv().ok()).collect()
     }
 
     /// Whether any request waits to be seen.

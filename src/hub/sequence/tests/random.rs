@@ -38,17 +38,19 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     let id = || prop::option::weighted(0.9, 0..IDS);
     let arrive = (0..CHANNELS, id(), id(), prop::bool::weighted(0.05), 0..200_usize);
+    let join = (0..CHANNELS, any::<bool>());
+    let join = join.prop_map(|(channel, tracked)| Op::Join { channel, tracked });
     let leave = (0..CHANNELS, 0..4_usize, any::<bool>());
     prop_oneof![
         8 => arrive.prop_map(|(channel, id, prev, no_seq, size)| Op::Arrive {
             channel, id, prev, no_seq, size,
         }),
         8 => (0..CHANNELS).prop_map(|channel| Op::Next { channel }),
-        3 => (0..CHANNELS, any::<bool>()).prop_map(|(channel, tracked)| Op::Join { channel, tracked }),
+        3 => join,
         2 => leave.prop_map(|(channel, which, linger)| Op::Leave { channel, which, linger }),
         1 => (0..CHANNELS).prop_map(Op::Forget),
         1 => Just(Op::ForgetAll),
-        3 => (0..40_u32, 0..4_u32).prop_map(|(ms, power)| Op::Advance(u64::from(ms * 10_u32.pow(power)))),
+        3 => (0..40_u64, 0..4_u32).prop_map(|(ms, power)| Op::Advance(ms * 10_u64.pow(power))),
     ]
 }
 

@@ -1,0 +1,292 @@
+//! A long-poll's request made once more, and what its backend says to it (specification, GRIP 5.5).
+//!
+//! Called by `holds` with a flight of long-polls whose requests are equal, or of one. The answer
+//! takes the place of the hold: a new hold, a stream, or a response.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::Response;
+use http::header::SET_COOKIE;
+
+use super::answer::Answer;
+use super::collected::{self, Collected};
+use super::content;
+use super::context::Context;
+use super::errand::{self, Home};
+use super::failure::Failure;
+use super::flight::Flight;
+use super::follow::{Outcome, take_turns};
+use super::gone;
+use super::held::{Held, Kind, Link, Repeat};
+use super::inquiry::Inquiry;
+use super::outgoing::Last;
+use super::parked;
+use super::terms;
+use super::upload::Upload;
+use crate::clock;
+use crate::grip::headers::{self, InstructError};
+use crate::grip::instruction::{Hold, Instruction};
+use crate::http::Incoming;
+use crate::hub::slab::SessionId;
+use crate::limits::CONFLICT_ROUNDS_MAX;
+use crate::session::http::{Next, Reply, ResponseHold};
+
+/// What became of an answer.
+enum Concluded {
+    Done,
+    /// It is less than there is: the backend is to be asked again with these.
+    Again(Vec<Last>),
+}
+
+/// Where an instruction's links lead.
+#[derive(Default)]
+struct Links {
+    next: Option<(Rc<Link>, Next)>,
+    gone: Option<Rc<str>>,
+}
+
+/// One round of asking.
+struct Round<'a> {
+    held: &'a Held,
+    flight: &'a Flight,
+    request: &'a Rc<Repeat>,
+    context: &'a Context,
+    asked_with: &'a [Last],
+    /// It is held now, whatever else is known.
+    last: bool,
+}
+
+/// Makes a request once more. Those are left for whom it is to be made by itself.
+pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<SessionId> {
+    let context = request.context();
+    let upload: Upload<Incoming> = Upload::Whole(request.body.clone());
+    let debug = request.home.debug(&held.shared);
+    let mut lasts = flight.wish.lasts.clone();
+    let mut others = Vec::new();
+    for round in 0.. {
+        tell_gone(held, flight, request).await;
+        let inquiry = Inquiry {
+            shared: &held.shared,
+            context: &context,
+            spelling: None,
+            route: &request.home.route,
+            lasts: &lasts,
+        };
+        let asked = inquiry.ask(&upload, |_| {}).await;
+        flight.close();
+        flight.keep(|id| parked::reply(held, id).is_some());
+        if flight.is_empty() {
+            break;
+        }
+        if asked.as_ref().is_ok_and(|(_, answer)| answer.headers().contains_key(SET_COOKIE)) {
+            // Meant for one client.
+            others.extend(flight.leave_first());
+        }
+        let round = Round {
+            held,
+            flight,
+            request,
+            context: &context,
+            asked_with: &lasts,
+            last: round >= CONFLICT_ROUNDS_MAX,
+        };
+        let concluded = match asked {
+            Ok((target, answer)) => round.conclude(target, answer).await,
+            Err(failure) => Err(failure),
+        };
+        match concluded {
+            Ok(Concluded::Done) => break,
+            Ok(Concluded::Again(more)) => lasts = more,
+            Err(failure) => {
+                parked::refuse(held, flight, &failure, debug).await;
+                break;
+            }
+        }
+    }
+    others
+}
+
+/// The hold that was has ended: its gone link is told, and the request waits for that.
+async fn tell_gone(held: &Held, flight: &Flight, request: &Rc<Repeat>) {
+    for id in flight.ids() {
+        let Some(url) = held.entry(id).and_then(|entry| entry.gone) else { continue };
+        held.change(id, Kind::Poll(Rc::clone(request)), None);
+        let _ = gone::tell(&held.shared, &request.home, &url).await;
+    }
+}
+
+impl Round<'_> {
+    async fn conclude(
+        &self,
+        target: usize,
+        answer: Response<Answer>,
+    ) -> Result<Concluded, Failure> {
+        let home = self.held.home(self.context, &self.request.home.route, target);
+        if home.route.options.no_grip || !headers::is_instruction(answer.headers()) {
+            parked::relay(self.held, self.flight, answer).await;
+            return Ok(Concluded::Done);
+        }
+        let reason = crate::http::reason(&answer);
+        let (parts, body) = answer.into_parts();
+        let code = parts.status.as_u16();
+        let read = |bytes| headers::instruction(code, reason.as_deref(), &parts.headers, bytes);
+        let (read, rest) = match collected::collect(body).await? {
+            Collected::Whole(bytes) => (read(bytes), None),
+            Collected::Larger(first, rest) if collected::may_stream_through(&parts.headers) => {
+                (read(Bytes::new()), Some((first, rest)))
+            }
+            Collected::Larger(..) => {
+                let target = home.target().map(ToString::to_string).unwrap_or_default();
+                return Err(Failure::InstructionTooLarge(target));
+            }
+        };
+        let mut instruction = read.map_err(|error| self.refused(error.message, error.field))?;
+        let header = self.context.headers.get("last-event-id");
+        let header = header.and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+        terms::settle_ids(&mut instruction.channels, header, Some(self.asked_with));
+        let links = self.links(&instruction)?;
+        if rest.is_none() {
+            let debug = home.debug(&self.held.shared);
+            let refused = |error: InstructError| self.refused(error.message, error.field);
+            let (filtered, ended) = content::filtered(instruction, debug).map_err(refused)?;
+            ended.map(refused);
+            instruction = filtered;
+        }
+        match instruction.hold {
+            None if instruction.next.is_none() => {
+                parked::whole(self.held, self.flight, &instruction.response).await;
+                Ok(Concluded::Done)
+            }
+            Some(Hold::Response) => Ok(self.hold(&home, instruction, links.gone).await),
+            None | Some(Hold::Stream) => {
+                self.begin_stream(&home, instruction, links, rest).await;
+                Ok(Concluded::Done)
+            }
+        }
+    }
+
+    fn refused(&self, message: String, field: &str) -> Failure {
+        self.held.shared.stats.instructions_invalid.inc();
+        tracing::error!(
+            path = %self.context.path,
+            field,
+            error = %message,
+            "invalid instruction from the backend"
+        );
+        Failure::Instruction(message)
+    }
+
+    fn links(&self, instruction: &Instruction) -> Result<Links, Failure> {
+        let refused = |_| self.refused("Grip-Link contains invalid link".to_owned(), "Grip-Link");
+        let mut links = Links::default();
+        if instruction.next.is_some() || instruction.gone.is_some() {
+            let base = errand::url(self.context).map_err(refused)?;
+            let (next, gone) = (&instruction.next, &instruction.gone);
+            links.next =
+                next.as_ref().map(|l| self.held.next(&base, l)).transpose().map_err(refused)?;
+            links.gone =
+                gone.as_ref().map(|l| self.held.gone(&base, l)).transpose().map_err(refused)?;
+        }
+        Ok(links)
+    }
+
+    /// Holds the long-polls anew.
+    async fn hold(
+        &self,
+        home: &Rc<Home>,
+        mut instruction: Instruction,
+        gone: Option<Rc<str>>,
+    ) -> Concluded {
+        let Round { held, flight, request, .. } = *self;
+        let hub = &held.shared.hub;
+        let interests = terms::interests(home, &instruction);
+        let conflict = hub.with(|registry| terms::forget_conflicts(registry, &interests));
+        if conflict && !self.last {
+            held.shared.stats.polls_asked_again.inc();
+            return Concluded::Again(terms::lasts(&instruction));
+        }
+        let response = Rc::new(std::mem::replace(
+            &mut instruction.response,
+            crate::grip::instruction::Response {
+                code: 200,
+                reason: Bytes::new(),
+                headers: Vec::new(),
+                body: Bytes::new(),
+            },
+        ));
+        let Context { host, path, .. } = self.context;
+        let shown = format_args!("{host}{path}").to_string();
+        for (number, id) in flight.ids().into_iter().enumerate() {
+            let Some(reply) = parked::reply(held, id) else { continue };
+            let Reply { version, persistent, head_only } = reply;
+            let timeout_s = instruction.timeout_s;
+            let hold = ResponseHold {
+                held: Rc::clone(&response),
+                version,
+                persistent,
+                head_only,
+                timeout_s,
+            };
+            let now = clock::now();
+            held.change(id, Kind::Poll(Rc::clone(request)), gone.clone());
+            hub.with(|registry| registry.resume_response(id, hold, now));
+            let url = || errand::url(self.context).ok();
+            terms::remember(&held.shared, id, &instruction, home, url);
+            terms::subscribe(&held.shared, id, &instruction, &interests, (&shown, " retry"));
+            hub.with_outlet(|registry, outlet| registry.settle(id, now, outlet));
+            if conflict {
+                hub.with(|registry| registry.request_update(id, false));
+            }
+            take_turns(number).await;
+        }
+        Concluded::Done
+    }
+
+    /// The long-polls become streams.
+    async fn begin_stream(
+        &self,
+        home: &Rc<Home>,
+        instruction: Instruction,
+        links: Links,
+        rest: Option<(Bytes, Answer)>,
+    ) {
+        let Round { held, flight, request, .. } = *self;
+        if matches!(instruction.response.code, 204 | 304) {
+            return parked::whole(held, flight, &instruction.response).await;
+        }
+        parked::open(held, flight, &instruction.response, None).await;
+        let first = match &rest {
+            Some((first, _)) => first.clone(),
+            None => instruction.response.body.clone(),
+        };
+        if !flight.send(held, first).await && flight.is_empty() {
+            return;
+        }
+        if let Some((_, rest)) = rest
+            && !parked::stream(held, flight, rest).await
+        {
+            return;
+        }
+        let missing = instruction.hold.and_then(|_| terms::missing_link(&instruction));
+        if let Some(message) = missing {
+            let Failure::Instruction(message) = self.refused(message, "Grip-Channel") else {
+                return;
+            };
+            if home.debug(&held.shared) {
+                flight.send(held, format!("\n\n{message}\n").into()).await;
+            }
+            return parked::end(held, flight, None).await;
+        }
+        let url = errand::url(self.context).ok();
+        let outcome = Outcome { home, url, instruction: &instruction, next: links.next };
+        let interests = outcome.interests();
+        for (number, id) in flight.ids().into_iter().enumerate() {
+            if parked::reply(held, id).is_some() {
+                held.change(id, Kind::Poll(Rc::clone(request)), links.gone.clone());
+                outcome.resume(held, id, &interests);
+            }
+            take_turns(number).await;
+        }
+    }
+}
