@@ -3,6 +3,7 @@
 
 mod clients;
 mod messages;
+mod publishing;
 mod recovery;
 
 use std::io;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::clients::{AtCapacity, ClientArgs, SlowConsumer};
 use self::messages::MessageArgs;
+use self::publishing::PublishingArgs;
 use self::recovery::RecoveryArgs;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::config::{logging, routes};
@@ -133,24 +135,6 @@ pub struct RunArgs {
     #[command(flatten)]
     clients: ClientArgs,
 
-    /// Published items that may wait in one worker for their deliveries; past it publishers wait.
-    #[arg(
-        long,
-        env = "LINCHPIN_WAITING_ITEMS",
-        default_value_t = limits::WAITING_ITEMS_MAX,
-        value_name = "N"
-    )]
-    waiting_items: usize,
-
-    /// Bytes that these may keep; past it publishers wait.
-    #[arg(
-        long,
-        env = "LINCHPIN_WAITING_BYTES",
-        default_value_t = limits::WAITING_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    waiting_bytes: usize,
-
     /// Channels that one connection may be subscribed to.
     #[arg(
         long,
@@ -166,23 +150,8 @@ pub struct RunArgs {
     #[command(flatten)]
     messages: MessageArgs,
 
-    /// Largest head of a request to the control API, in bytes.
-    #[arg(
-        long,
-        env = "LINCHPIN_CONTROL_HEAD_BYTES",
-        default_value_t = limits::CONTROL_HEAD_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    control_head_bytes: usize,
-
-    /// Largest body of a publish, in bytes.
-    #[arg(
-        long,
-        env = "LINCHPIN_CONTROL_BODY_BYTES",
-        default_value_t = limits::CONTROL_BODY_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    control_body_bytes: usize,
+    #[command(flatten)]
+    publishing: PublishingArgs,
 
     /// Stopping: what is in flight gets this many milliseconds.
     #[arg(
@@ -237,6 +206,8 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
     let http = address("--port", &args.port);
     let https = args.https_port.as_deref().map(|text| address("--https-port", text));
     for (flag, value, least) in [
+        updates_at_once: args.recovery.updates_at_once,
+        gone_delay_ms: args.recovery.gone_delay,
         ("--client-maxconn", args.clients.client_maxconn, 1),
         ("--handshakes-max", args.clients.handshakes_max, 1),
         ("--client-buffer-size", args.clients.client_buffer_size, 256),
@@ -244,7 +215,6 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--outbox-messages", args.clients.outbox_messages, 1),
         ("--waiting-items", args.waiting_items, 1),
         ("--waiting-bytes", args.waiting_bytes, 1),
-        ("--updates-at-once", args.recovery.updates_at_once, 1),
         ("--control-head-bytes", args.control_head_bytes, 64),
         ("--control-body-bytes", args.control_body_bytes, 1),
     ] {
@@ -295,12 +265,12 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
             SlowConsumer::DropOldest => Slow::DropOldest,
             SlowConsumer::Conflate => Slow::Conflate,
         },
-        waiting_items_max: args.waiting_items,
-        waiting_bytes_max: args.waiting_bytes,
+        waiting_items_max: args.publishing.waiting_items,
+        waiting_bytes_max: args.publishing.waiting_bytes,
         subscriptions_max: args.connection_subscription_max,
         messages: args.messages.messages(),
-        control_head_bytes_max: args.control_head_bytes,
-        control_body_bytes_max: args.control_body_bytes,
+        control_head_bytes_max: args.publishing.control_head_bytes,
+        control_body_bytes_max: args.publishing.control_body_bytes,
         drain_ms: args.drain_timeout,
     })
 }

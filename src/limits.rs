@@ -87,8 +87,6 @@ pub const GATHER_MS: u64 = 20;
 pub const GATHER_SOON_MS: u64 = 4;
 /// The same, as long as a broadcast is under way that may bring more.
 pub const GATHER_MS_MAX: u64 = 100;
-/// A next link that is to be polled without a pause is polled so often (specification, GRIP 3.4).
-pub const NEXT_LINK_POLL_MS_MIN: u64 = 100;
 /// Times that a long-poll's backend is asked at once for what it has not given; then it is held.
 pub const CONFLICT_ROUNDS_MAX: u32 = 3;
 /// Bytes of an answer for several sessions that are kept for those who come late.

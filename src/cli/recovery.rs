@@ -17,8 +17,8 @@ pub struct RecoveryArgs {
     )]
     pub updates_at_once: usize,
 
-    /// How many milliseconds a client has to come back before its backend is told, by the gone link,
-    /// that it is gone; 0 tells at once.
+    /// How many milliseconds a client has to come back before its backend is told, by the gone
+    /// link, that it is gone; 0 tells at once.
     #[arg(
         long,
         env = "LINCHPIN_GONE_DELAY",

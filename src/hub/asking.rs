@@ -7,21 +7,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::catching;
-use super::fanout::{Fanout, Outlet, Then};
+use super::failing;
+use super::fanout::Outlet;
 use super::filtering::{self, Verdict};
 use super::offers::{Flow, Offers};
 use super::registry::Registry;
 use super::slab::SessionId;
 use crate::clock::Tick;
 use crate::grip::filter::Filter;
-use crate::grip::format::CloseReason;
 use crate::grip::item::Item;
-use crate::session::frames::close_frame;
-use crate::session::http::stream_bytes;
-use crate::session::{Hold, answer};
-
-/// "Internal error" (RFC 6455, 7.4.1).
-const INTERNAL_ERROR: u16 = 1011;
 
 /// What an HTTP filter is to be asked.
 #[derive(Clone, Debug)]
@@ -82,7 +76,7 @@ impl Registry {
         let Some(mut filtering) = upkeep.and_then(|upkeep| upkeep.filtering.take()) else { return };
         let (load, channel) = (filtering.load.clone(), filtering.channel);
         let verdict = match answer {
-            FilterAnswer::Failed(Some(message)) => return fail(&mut fanout, id, &message),
+            FilterAnswer::Failed(Some(message)) => return failing::fail(&mut fanout, id, &message),
             // The client has not got it, and its next item says so.
             FilterAnswer::Failed(None) => Verdict::Mismatch,
             FilterAnswer::Drop => Verdict::Drop,
@@ -105,28 +99,5 @@ impl Registry {
             }
         }
         catching::go_on(&mut fanout, replays, id, now);
-    }
-}
-
-/// A session ends with an error that its client may read (specification, GRIP 2.4, 3.1).
-fn fail(fanout: &mut Fanout<'_>, id: SessionId, message: &str) {
-    match fanout.seats.session(id).map(|session| &session.hold) {
-        Some(Hold::Response { reply, .. }) => {
-            let reply = *reply;
-            let bytes = answer::failed(reply, message);
-            fanout.finish(id, &bytes, Then::after(reply.persistent));
-        }
-        Some(Hold::Stream { framing, .. }) => {
-            let text = Bytes::from(format!("\n\n{message}\n"));
-            let bytes = stream_bytes(*framing, &text);
-            if bytes.is_empty() || fanout.send(id, &bytes) {
-                fanout.end_stream(id, true);
-            }
-        }
-        Some(Hold::Socket(_)) => {
-            let reason = CloseReason { code: Some(INTERNAL_ERROR), reason: message.into() };
-            fanout.close_socket(id, &close_frame(&reason));
-        }
-        Some(Hold::Asking { .. } | Hold::Muted { .. }) | None => {}
     }
 }

@@ -25,7 +25,8 @@ impl Seats {
         let prev_id = interest.prev_id.as_deref().map(Rc::from);
         let tracked = prev_id.is_some();
         let filters = interest.filters;
-        let special = tracked || links || !filters.is_empty();
+        let debug = interest.debug;
+        let special = tracked || links || debug || !filters.is_empty();
         if special {
             let stance = if tracked { Stance::Behind } else { Stance::Current };
             let prefix_bytes = interest.prefix_bytes;
@@ -36,6 +37,7 @@ impl Seats {
                 fresh: true,
                 renewed,
                 filters,
+                debug,
                 ..Following::default()
             };
             subscription.following = Some(Box::new(following));

@@ -31,6 +31,8 @@ pub enum Verdict {
     Drop,
     /// It was written for other filters: the session does not even have it.
     Mismatch,
+    /// The session ends with this error.
+    Fail(String),
     /// A filter has to be asked over HTTP.
     Ask(Filtering),
 }
@@ -74,9 +76,14 @@ pub fn run(seats: &Seats, id: SessionId, nth: usize, load: &Load) -> Verdict {
     let (Some(entry), Some(hold)) = (&load.entry, seats.session(id).map(|s| &s.hold)) else {
         return Verdict::Whole;
     };
-    let filters = subscription.following.as_deref().map(|f| f.filters).unwrap_or_default();
-    if !filters.takes(content_filters(entry, hold)) {
-        return Verdict::Mismatch;
+    let following = subscription.following.as_deref();
+    let filters = following.map(|following| following.filters).unwrap_or_default();
+    let written_for = content_filters(entry, hold);
+    if !filters.takes(written_for) {
+        return match following.is_some_and(|following| following.debug) {
+            true => Verdict::Fail(filters.mismatch(written_for.unwrap_or_default())),
+            false => Verdict::Mismatch,
+        };
     }
     if filters.is_empty() {
         return Verdict::Whole;

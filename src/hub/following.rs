@@ -26,6 +26,8 @@ pub struct Following {
     pub renewed: bool,
     /// What is kept from the client, or rewritten for it.
     pub filters: Filters,
+    /// The client is told of items that were written for other filters.
+    pub debug: bool,
     /// Something was published since the next link was followed.
     pub active: bool,
 }

@@ -16,6 +16,8 @@ pub struct Interest {
     pub prev_id: Option<Box<str>>,
     /// What is to be kept from the client, or rewritten for it.
     pub filters: Filters,
+    /// The client is told of items that were written for other filters.
+    pub debug: bool,
     /// Made by a target's `sub=`: neither counted nor removable.
     pub implicit: bool,
 }
@@ -24,6 +26,7 @@ impl Interest {
     /// A plain subscription.
     #[must_use]
     pub fn plain(channel: ChannelName, implicit: bool) -> Interest {
-        Interest { channel, prefix_bytes: 0, prev_id: None, filters: Filters::default(), implicit }
+        let filters = Filters::default();
+        Interest { channel, prefix_bytes: 0, prev_id: None, filters, debug: false, implicit }
     }
 }

@@ -11,6 +11,7 @@ mod care;
 mod catching;
 pub mod channels;
 mod due;
+mod failing;
 pub mod fanout;
 mod filtering;
 mod following;

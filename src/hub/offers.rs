@@ -10,6 +10,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::failing;
 use super::fanout::{Effect, Fanout, Then};
 use super::filtering::{self, Verdict};
 use super::following::Stance;
@@ -109,6 +110,12 @@ impl<'a, 'b> Offers<'a, 'b> {
                 Flow::On
             }
             Verdict::Mismatch => return Flow::On,
+            Verdict::Fail(message) => {
+                if self.flush() {
+                    failing::fail(self.fanout, self.id, &message);
+                }
+                return Flow::Stop;
+            }
             Verdict::Ask(filtering) => {
                 if let Some(upkeep) = self.fanout.seats.upkeep_mut(self.id) {
                     upkeep.filtering = Some(Box::new(filtering));
@@ -165,8 +172,8 @@ impl<'a, 'b> Offers<'a, 'b> {
             // Whatever is being asked may have been answered before.
             if let Some(upkeep) = seats.upkeep_mut(self.id) {
                 upkeep.again = true;
-                upkeep.queue.clear();
             }
+            drop_queue(seats, self.id);
             return Flow::On;
         }
         let Some(upkeep) = seats.upkeep_mut(self.id) else { return Flow::Stop };
@@ -272,15 +279,21 @@ pub fn miss(fanout: &mut Fanout<'_>, id: SessionId, nth: usize) -> Flow {
         return Flow::On;
     }
     fanout.seats.ledger.sequencer.forget(&name);
-    if let Some(upkeep) = fanout.seats.upkeep_mut(id) {
-        upkeep.queue.clear();
-    }
+    drop_queue(fanout.seats, id);
     if want(fanout.seats, fanout.effects, id, false) {
         return Flow::On;
     }
     // Nobody can be asked: its client comes back, and says what it has.
     fanout.end_stream(id, false);
     Flow::Stop
+}
+
+/// What waits for a session whose backend is to be asked anew is dropped (specification, GRIP 3.3
+/// and 5.4).
+fn drop_queue(seats: &mut Seats, id: SessionId) {
+    let Some(upkeep) = seats.upkeep_mut(id) else { return };
+    let dropped = std::mem::take(&mut upkeep.queue).len();
+    seats.ledger.tally.dropped_queue += dropped as u64;
 }
 
 /// Has the backend of a long-poll or of a stream with a next link asked. Whether it has one.

@@ -150,7 +150,15 @@ impl Registry {
             },
             _ => return false,
         };
-        let keep_alive = self.stream_pacer(keep_alive, framing, now);
+        let mut keep_alive = self.stream_pacer(keep_alive, framing, now);
+        // Asking is no activity: the time of a keep-alive that stays the same runs on.
+        if let Some(Hold::Stream { keep_alive: Some(before), .. }) =
+            self.seats.session(id).map(|session| &session.hold)
+            && let Some(pacer) = &mut keep_alive
+            && pacer.pulse == before.pulse
+        {
+            pacer.due = before.due;
+        }
         self.seats.set_hold(id, Hold::Stream { framing, persistent, keep_alive });
         self.seats.set_next(id, next);
         true

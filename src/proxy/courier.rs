@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::conversation::{Close, Conversation, Reply, Request, Then};
-use super::over_http::{Origin, collect, is_events};
+use super::over_http::{self, Origin, collect, is_events};
 use super::rules::{self, Consequence, Subject, Verdict};
 use super::shared::Shared;
 use crate::backend::body::AnswerBody;
@@ -102,7 +102,7 @@ async fn exchange(shared: &Shared, link: &Link, request: &Request) -> Option<Rep
     let target = link.origin.target()?;
     loop {
         let error = match link.origin.post(shared, target, request).await {
-            Ok(response) => return receive(link, response).await,
+            Ok(response) => return receive(shared, link, response).await,
             Err(error) => error,
         };
         if !error.backend().is_some_and(may_retry) || retries == limits::EVENTS_RETRIES_MAX {
@@ -129,7 +129,11 @@ fn may_retry(error: &Error) -> bool {
     }
 }
 
-async fn receive(link: &Link, response: http::Response<AnswerBody>) -> Option<Reply> {
+async fn receive(
+    shared: &Shared,
+    link: &Link,
+    response: http::Response<AnswerBody>,
+) -> Option<Reply> {
     if !is_events(&response) {
         return fail(link, &format_args!("status {} or another content type", response.status()));
     }
@@ -139,7 +143,12 @@ async fn receive(link: &Link, response: http::Response<AnswerBody>) -> Option<Re
         Err(error) => return fail(link, &error),
     };
     match link.origin.read(&head.headers, &body) {
-        Ok(answer) => Some(link.conversation.borrow_mut().answered(answer)),
+        Ok(answer) => {
+            for (name, value) in over_http::variables(&head.headers) {
+                shared.hub.with(|registry| registry.set_meta(link.id, name, value.as_deref()));
+            }
+            Some(link.conversation.borrow_mut().answered(answer))
+        }
         Err(error) => fail(link, &error),
     }
 }
@@ -202,8 +211,14 @@ async fn message(shared: &Shared, link: &Link, opcode: Opcode, content: Bytes) -
         Verdict::Drop => None,
         Verdict::Control(skip) => {
             let context = &link.origin.context();
-            let subject =
-                Subject { hub: &shared.hub, id: link.id, context, route: &link.origin.route };
+            let subject = Subject {
+                hub: &shared.hub,
+                id: link.id,
+                context,
+                route: &link.origin.route,
+                target: link.origin.target_index(),
+                askers: &shared.askers,
+            };
             match rules::carry_out(subject, content.get(skip..)?, clock::now()) {
                 Consequence::None => {}
                 Consequence::Settled { channel, .. } => {

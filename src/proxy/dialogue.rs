@@ -9,6 +9,7 @@ use std::task::{Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 
+use super::askers::Askers;
 use super::context::{Context, RouteRef};
 use super::recovery::{CANNOT_RECOVER, Ear, Ears};
 use super::rules::{self, Consequence, Subject, Verdict};
@@ -36,8 +37,12 @@ pub struct Parties {
     pub route: RouteRef,
     /// The prefix of ordinary messages, when GRIP is spoken.
     pub prefix: Option<Box<[u8]>>,
+    /// Which of the route's targets.
+    pub target: usize,
     /// Where an ear is had from.
     pub ears: Rc<Ears>,
+    /// Who asks HTTP filters.
+    pub askers: Rc<Askers>,
 }
 
 /// What becomes of the backend's message that is being read.
@@ -179,8 +184,9 @@ impl Dialogue {
     }
 
     fn control(&mut self, text: &[u8]) {
-        let Parties { lease, context, route, .. } = &self.parties;
-        let subject = Subject { hub: lease.hub(), id: lease.id(), context, route };
+        let Parties { lease, context, route, target, askers, .. } = &self.parties;
+        let (hub, id, target) = (lease.hub(), lease.id(), *target);
+        let subject = Subject { hub, id, context, route, target, askers };
         match rules::carry_out(subject, text, clock::now()) {
             Consequence::None => {}
             Consequence::Settled { channel, reliable } => self.settled(&channel, reliable),

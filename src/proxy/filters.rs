@@ -13,12 +13,13 @@ use std::rc::Rc;
 use url::Url;
 
 use super::answer::Answer;
-use super::askers::{Asker, Turn};
+use super::askers::{Asker, Askers, Turn};
 use super::errand;
 use super::errand::Home;
 use super::shared::Shared;
 use crate::clock;
 use crate::grip::filter::Filters;
+use crate::hub::Hub;
 use crate::hub::asking::{FilterAnswer, FilterRequest};
 use crate::hub::slab::SessionId;
 use crate::limits;
@@ -27,7 +28,7 @@ use asking::NetworkFilterError;
 /// A session is about to be subscribed with `filters`: if one of them asks, then on behalf of a
 /// request from `home`, and seen from `base`.
 pub fn remember(
-    shared: &Shared,
+    (askers, hub): (&Askers, &Hub),
     id: SessionId,
     filters: &Filters,
     home: &Home,
@@ -36,7 +37,7 @@ pub fn remember(
     if filters.iter().any(|filter| filter.asks_network()) {
         let Home { route, target, secure, host } = home.clone();
         let asker = Asker { route, target, secure, host, base: base() };
-        shared.askers.remember(&shared.hub, id, asker);
+        askers.remember(hub, id, asker);
     }
 }
 

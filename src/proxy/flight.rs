@@ -1,9 +1,9 @@
 //! Sessions that one request to a backend is made for, and how what it answers reaches them all:
 //! the same bytes, as far as each client takes them.
 //!
-//! Made by `holds`; `follow` and `repeat` send through it. Sessions may still come aboard while what
-//! was sent is kept. A client that does not read holds up the others up to a bound, then it is left
-//! behind.
+//! Made by `holds`; `follow` and `repeat` send through it. Sessions may still come aboard while
+//! what was sent is kept. A client that does not read holds up the others up to a bound, then it is
+//! left behind.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -81,6 +81,12 @@ impl Flight {
     /// It does not count any more.
     pub fn rest(&self) {
         self.permit.borrow_mut().take();
+    }
+
+    /// Whether it does not count now.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        self.permit.borrow().is_none()
     }
 
     /// Takes a session aboard.

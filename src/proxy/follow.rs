@@ -1,7 +1,8 @@
 //! Next links: what a stream goes on with (specification, GRIP 3.4).
 //!
-//! Called by `holds` with a flight of streams whose link is the same. The head of the answer carries
-//! the instruction, its body goes to the clients as it comes; then they are held anew, or end.
+//! Called by `holds` with a flight of streams whose link is the same. The head of the answer
+//! carries the instruction, its body goes to the clients as it comes; then they are held anew, or
+//! end.
 
 use std::rc::Rc;
 
@@ -203,11 +204,11 @@ pub struct Outcome<'a> {
 impl Outcome<'_> {
     /// Has all of a flight's streams go on, or end.
     async fn apply(&self, held: &Held, flight: &Flight) {
-        let interests = self.interests();
+        let interests = self.interests(held);
         for (number, id) in flight.ids().into_iter().enumerate() {
             let hub = &held.shared.hub;
             if hub.with(|registry| registry.framing(id)).is_some() {
-                if self.goes_on() {
+                if self.goes_on() && !held.is_stopping() {
                     self.resume(held, id, &interests);
                 } else {
                     hub.with_outlet(|registry, outlet| registry.end_stream(id, outlet));
@@ -219,9 +220,9 @@ impl Outcome<'_> {
 
     /// What the streams are subscribed to: nothing, if they are not held.
     #[must_use]
-    pub fn interests(&self) -> Vec<Interest> {
+    pub fn interests(&self, held: &Held) -> Vec<Interest> {
         match self.instruction.hold {
-            Some(_) => terms::interests(self.home, self.instruction),
+            Some(_) => terms::interests(&held.shared, self.home, self.instruction),
             None => Vec::new(),
         }
     }

@@ -199,3 +199,32 @@ impl Gone {
         self.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::tests::{Company, context, route, run};
+
+    #[test]
+    fn waits_grow() {
+        for (failures, least) in [(0, 1000), (1, 2000), (4, 16_000), (u32::MAX, 65_536_000)] {
+            let ms = back_off_ms(failures);
+            assert!((least..least + 1000).contains(&ms), "{failures}: {ms}");
+        }
+    }
+
+    #[test]
+    fn beyond_the_bound_they_are_left_out_and_counted() {
+        run(async {
+            let company = Company::with(|settings| settings.gone_delay_ms = 60_000);
+            let held = Rc::new(Held::new(company.shared.clone()));
+            let home = held.home(&context("/", None), &route("* 127.0.0.1:1"), 0);
+            let gone = Gone::new(held);
+            for _ in 0..GONE_WAITING_MAX + 2 {
+                gone.ended(Rc::clone(&home), "http://127.0.0.1:1/gone".into());
+            }
+            assert_eq!(company.shared.stats.gone_dropped.get(), 2);
+            assert!(!gone.is_idle());
+        });
+    }
+}

@@ -4,7 +4,7 @@
 //! One a shard. Filled by `hold` and by those who ask (`follow`, `repeat`), read by `holds`. A hold
 //! of which nothing is to be asked is not here, and what holds have alike is here once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -21,7 +21,6 @@ use super::shared::Shared;
 use super::shelf::Shelf;
 use crate::grip::instruction;
 use crate::hub::slab::SessionId;
-use crate::limits::NEXT_LINK_POLL_MS_MIN;
 use crate::session::http::Next;
 
 /// A long-poll's request, to be made again.
@@ -118,6 +117,7 @@ pub struct Held {
     texts: Shelf<str>,
     /// How many holds have each gone link; kept only if their return is waited for.
     holders: RefCell<HashMap<Rc<str>, usize, ahash::RandomState>>,
+    stopping: Cell<bool>,
     /// What is to be done when a request does not count any more among those made at once.
     slot_is_free: RefCell<Option<Rc<dyn Fn()>>>,
     /// Who waits until a client has read.
@@ -137,6 +137,7 @@ impl Held {
             links: Shelf::default(),
             texts: Shelf::default(),
             holders: RefCell::default(),
+            stopping: Cell::new(false),
             slot_is_free: RefCell::default(),
             waits: RefCell::default(),
         }
@@ -161,8 +162,7 @@ impl Held {
         let text = url.as_str().into();
         url.set_query(None);
         let group = self.texts.share(url.as_str());
-        // A backend that says 0 is polled as often as can be; but not more often than this.
-        let timeout_ms = (u64::from(link.timeout_s) * 1000).max(NEXT_LINK_POLL_MS_MIN);
+        let timeout_ms = u64::from(link.timeout_s) * 1000;
         let next = Next { timeout_ms, group: Rc::clone(&group) };
         Ok((self.links.share(Link { url: text, group }), next))
     }
@@ -264,6 +264,17 @@ impl Held {
         self.holders.borrow().contains_key(gone)
     }
 
+    /// The shard stops: nothing is held any more.
+    pub fn stop(&self) {
+        self.stopping.set(true);
+    }
+
+    /// Whether the shard stops.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
     /// From now on this is done when there is room for another request.
     pub fn when_slot_is_free(&self, act: Rc<dyn Fn()>) {
         *self.slot_is_free.borrow_mut() = Some(act);
@@ -345,7 +356,7 @@ mod tests {
         let base = Url::parse("http://a/b/c?d").unwrap();
         let (next, told) = held.next(&base, &link("e?after=5#x")).unwrap();
         assert_eq!((&*next.url, &*next.group), ("http://a/b/e?after=5", "http://a/b/e"));
-        assert_eq!(told.timeout_ms, NEXT_LINK_POLL_MS_MIN);
+        assert_eq!((told.timeout_ms, &*told.group), (0, "http://a/b/e"));
         let (other, _) = held.next(&base, &link("e?after=6")).unwrap();
         assert!(Rc::ptr_eq(&next.group, &other.group) && !Rc::ptr_eq(&next, &other));
         assert!(held.next(&base, &link("ftp://a/")).is_err());

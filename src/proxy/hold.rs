@@ -207,7 +207,7 @@ impl Origin {
         access: &mut Option<Access>,
     ) -> Result<Carried, Failure> {
         let home = self.home();
-        let interests = terms::interests(&home, &instruction);
+        let interests = terms::interests(&self.shared, &home, &instruction);
         let hub = &self.shared.hub;
         let conflict = hub.with(|registry| terms::forget_conflicts(registry, &interests));
         if conflict && self.round < CONFLICT_ROUNDS_MAX {
@@ -298,7 +298,7 @@ impl Origin {
         let home = self.home();
         if holds {
             self.shared.stats.holds_stream.inc();
-            let interests = terms::interests(&home, instruction);
+            let interests = terms::interests(&self.shared, &home, instruction);
             let conflict = hub.with(|registry| terms::forget_conflicts(registry, &interests));
             self.held.keep_stream(lease.id(), home, link, links.gone);
             self.subscribe(&lease, instruction, &interests);

@@ -42,7 +42,6 @@ pub struct Holds {
     soon: Gathering,
     later: Gathering,
     groups: ahash::RandomState,
-    stopping: Cell<bool>,
 }
 
 impl Holds {
@@ -60,7 +59,6 @@ impl Holds {
             soon: Gathering::default(),
             later: Gathering::default(),
             groups: ahash::RandomState::new(),
-            stopping: Cell::new(false),
         });
         let weak = Rc::downgrade(&holds);
         holds.held.when_slot_is_free(Rc::new(move || {
@@ -94,7 +92,7 @@ impl Holds {
     /// Stopping: nothing more is asked; whom to tell that requests are gone is told. `idle` is
     /// called when all have been.
     pub fn drain(&self, idle: Rc<dyn Fn()>) {
-        self.stopping.set(true);
+        self.held.stop();
         self.gone.flush(idle);
     }
 
@@ -114,7 +112,7 @@ impl Holds {
 
     fn wanted(self: &Rc<Holds>, id: SessionId, soon: bool) {
         self.held.shared.stats.updates_wanted.inc();
-        if self.stopping.get() {
+        if self.held.is_stopping() {
             return;
         }
         let gathering = if soon { &self.soon } else { &self.later };
@@ -124,8 +122,8 @@ impl Holds {
         }
     }
 
-    /// Waits for more of the same, then has them asked about. Jittered: shards that hear of the same
-    /// at the same time need not ask at the same time.
+    /// Waits for more of the same, then has them asked about. Jittered: shards that hear of the
+    /// same at the same time need not ask at the same time.
     async fn gather(self: Rc<Holds>, soon: bool) {
         let window_ms = if soon { GATHER_SOON_MS } else { GATHER_MS };
         let mut waited_ms = 0;
@@ -152,7 +150,8 @@ impl Holds {
     fn sort(&self, id: SessionId, soon: bool) {
         let lasts = self.held.shared.hub.with(|registry| registry.lasts(id));
         let Some((wish, via, group)) = self.wish(id, lasts) else { return };
-        let flight = self.flights.borrow().get(&wish).filter(|f| f.is_open() && !soon).cloned();
+        let joinable = |flight: &&Rc<Flight>| !soon && flight.is_open() && !flight.is_resting();
+        let flight = self.flights.borrow().get(&wish).filter(joinable).cloned();
         match flight {
             // What was asked for before a hint may be older than what the hint is about.
             Some(flight) => self.board(&flight, Member { id, begun: false }),
@@ -211,7 +210,7 @@ impl Holds {
 
     /// Starts what waits, as far as there is room.
     fn launch(self: &Rc<Holds>) {
-        while !self.stopping.get() {
+        loop {
             let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() else { return };
             let Some(batch) = self.queue.borrow_mut().next() else { return };
             let Batch { wish, via, members, .. } = batch;

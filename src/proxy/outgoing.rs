@@ -26,10 +26,10 @@ use crate::clock;
 use crate::route::Route;
 use crate::route::target::{Address, Target};
 
-/// What this version does of GRIP's optional features (specification, routing 3.6, has the words
-/// for all of them: `session, link:next, link:gone, filter:...`). A word is added with what it
-/// promises.
-pub const FEATURES: &str = "status";
+/// What this version does of GRIP's optional features (specification, GRIP 1.7; `session` is not
+/// among it). A word is added with what it promises.
+pub const FEATURES: &str = "status, link:next, link:gone, filter:skip-self, filter:skip-users, \
+    filter:require-sub, filter:build-id, filter:var-subst, filter:http-check, filter:http-modify";
 
 /// Marks a copy of a client's header field (route option `orig_headers`).
 const ORIGINAL: &str = "eb9bf0f5-";

@@ -110,6 +110,12 @@ impl Origin {
         self.route.targets.get(self.target)
     }
 
+    /// Which of the route's targets it is.
+    #[must_use]
+    pub fn target_index(&self) -> usize {
+        self.target
+    }
+
     /// Makes one request; its signature is fresh.
     pub async fn post(
         &self,
@@ -153,6 +159,14 @@ impl Origin {
         }
         for (name, value) in self.meta.borrow().iter().flat_map(|meta| meta.iter()) {
             headers.insert(name.clone(), value.clone());
+        }
+    }
+
+    /// Tells what the backend's `Set-Meta-*` have come to so far: names in lower case, and values.
+    pub fn each_variable(&self, mut tell: impl FnMut(&str, &str)) {
+        for (name, value) in self.meta.borrow().iter().flat_map(|meta| meta.iter()) {
+            let name = name.as_str().strip_prefix("meta-").unwrap_or_default();
+            tell(name, &String::from_utf8_lossy(value.as_bytes()));
         }
     }
 
@@ -206,6 +220,16 @@ fn remember(all: &mut Option<Box<Meta>>, headers: &HeaderMap) {
             *all = None;
         }
     }
+}
+
+/// What an answer's `Set-Meta-*` say to the filters of the client's subscriptions: names in lower
+/// case, and their new values.
+pub fn variables(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<Cow<'_, str>>)> {
+    headers.iter().filter_map(|(name, value)| {
+        let name = name.as_str().strip_prefix("set-meta-").filter(|name| !name.is_empty())?;
+        let value = Some(value.as_bytes()).filter(|value| !value.is_empty());
+        Some((name, value.map(String::from_utf8_lossy)))
+    })
 }
 
 /// Takes from the first answer's headers what the client is not to see.
@@ -299,6 +323,19 @@ mod tests {
         assert_eq!(set(&[("set-meta-a", "1"), ("set-meta-b", "2")]), ["meta-a=1", "meta-b=2"]);
         assert_eq!(set(&[("Set-Meta-A", "3"), ("other", "x")]), ["meta-b=2", "meta-a=3"]);
         assert_eq!(set(&[("set-meta-b", ""), ("set-meta-", "x")]), ["meta-a=3"]);
+    }
+
+    #[test]
+    fn metadata_is_for_filters_too() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in
+            [("set-meta-User", "alice"), ("set-meta-gone", ""), ("set-meta-", "x"), ("meta-x", "y")]
+        {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let all: Vec<_> = variables(&headers).collect();
+        assert_eq!(all, [("user", Some("alice".into())), ("gone", None)]);
     }
 
     #[test]

@@ -64,7 +64,9 @@ pub async fn open(
         context: context.clone(),
         route: route.clone(),
         prefix: negotiated.prefix,
+        target: route.targets.iter().position(|one| std::ptr::eq(one, target)).unwrap_or(0),
         ears: Rc::clone(&shared.ears),
+        askers: Rc::clone(&shared.askers),
     };
     let stats = Rc::clone(&shared.stats);
     let task = move |stream: Stream, early: Bytes| {

@@ -158,6 +158,11 @@ impl Round<'_> {
                 parked::whole(self.held, self.flight, &instruction.response).await;
                 Ok(Concluded::Done)
             }
+            // What its client gets when nothing comes, comes now.
+            Some(Hold::Response) if self.held.is_stopping() => {
+                parked::whole(self.held, self.flight, &instruction.response).await;
+                Ok(Concluded::Done)
+            }
             Some(Hold::Response) => Ok(self.hold(&home, instruction, links.gone).await),
             None | Some(Hold::Stream) => {
                 self.begin_stream(&home, instruction, links, rest).await;
@@ -200,7 +205,7 @@ impl Round<'_> {
     ) -> Concluded {
         let Round { held, flight, request, .. } = *self;
         let hub = &held.shared.hub;
-        let interests = terms::interests(home, &instruction);
+        let interests = terms::interests(&held.shared, home, &instruction);
         let conflict = hub.with(|registry| terms::forget_conflicts(registry, &interests));
         if conflict && !self.last {
             held.shared.stats.polls_asked_again.inc();
@@ -278,9 +283,12 @@ impl Round<'_> {
             }
             return parked::end(held, flight, None).await;
         }
+        if held.is_stopping() {
+            return parked::end(held, flight, None).await;
+        }
         let url = errand::url(self.context).ok();
         let outcome = Outcome { home, url, instruction: &instruction, next: links.next };
-        let interests = outcome.interests();
+        let interests = outcome.interests(held);
         for (number, id) in flight.ids().into_iter().enumerate() {
             if parked::reply(held, id).is_some() {
                 held.change(id, Kind::Poll(Rc::clone(request)), links.gone.clone());

@@ -7,7 +7,10 @@
 
 use http::{HeaderMap, HeaderValue};
 
-use super::context::Context;
+use super::askers::Askers;
+use super::context::{Context, RouteRef};
+use super::errand::{self, Home};
+use super::filters;
 use crate::clock::Tick;
 use crate::grip::channel::{Channel, ChannelName};
 use crate::grip::control::{self, Control};
@@ -105,7 +108,11 @@ pub struct Subject<'a> {
     /// The client's handshake.
     pub context: &'a Context,
     /// Its route.
-    pub route: &'a Route,
+    pub route: &'a RouteRef,
+    /// Who accepted it: an index into the route's targets.
+    pub target: usize,
+    /// Who asks HTTP filters.
+    pub askers: &'a Askers,
 }
 
 /// Carries out one control message (what follows `c:`). What is not valid is logged and ignored.
@@ -139,7 +146,7 @@ pub fn carry_out(subject: Subject<'_>, text: &[u8], now: Tick) -> Consequence {
 }
 
 fn subscribe(subject: Subject<'_>, channel: Channel, now: Tick) -> Consequence {
-    let Subject { hub, id, context, route } = subject;
+    let Subject { hub, id, context, route, target, askers } = subject;
     let filters = match Filters::parse(channel.filters.iter().map(|name| &**name)) {
         Ok(filters) => filters,
         Err(error) => {
@@ -148,12 +155,15 @@ fn subscribe(subject: Subject<'_>, channel: Channel, now: Tick) -> Consequence {
             return Consequence::Close(if route.options.debug { reason } else { String::new() });
         }
     };
+    let home = Home::new(context, route, target);
+    filters::remember((askers, hub), id, &filters, &home, || errand::url(context).ok());
     let reliable = channel.prev_id.is_some();
     let interest = Interest {
         channel: ChannelName::prefixed(&route.options.prefix, &channel.name),
         prefix_bytes: route.options.prefix.len(),
         prev_id: channel.prev_id,
         filters,
+        debug: route.options.debug,
         implicit: false,
     };
     let name = &interest.channel;

@@ -23,7 +23,7 @@ pub struct Shared {
     /// The keys that sign requests.
     pub keys: Keys,
     /// Sessions with filters that ask, and what waits to be asked.
-    pub askers: Askers,
+    pub askers: Rc<Askers>,
     /// The relays that may have to ask their backends for what a client has missed.
     pub ears: Rc<Ears>,
     /// What the operator has set.

@@ -169,6 +169,9 @@ impl Sockets {
         let one_event = origin.target().is_some_and(|target| target.one_event);
         let mut conversation = Conversation::new(one_event, accepted.interval_s);
         let first = opening_reply(&mut conversation, accepted.events);
+        origin.each_variable(|name, value| {
+            self.shared.hub.with(|registry| registry.set_meta(id, name, Some(value)));
+        });
         let link = Rc::new(Link {
             id,
             origin: origin.keep(&self.alike),

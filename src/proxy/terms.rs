@@ -1,7 +1,8 @@
 //! What an instruction says of channels, made the hub's: which a session is subscribed to, what its
 //! client has of them, and whether that can be right.
 //!
-//! Called by `hold` for new holds, by `follow` and `repeat` for those whose backend was asked again.
+//! Called by `hold` for new holds, by `follow` and `repeat` for those whose backend was asked
+//! again.
 
 use std::fmt::Display;
 
@@ -56,12 +57,14 @@ pub fn missing_link(instruction: &Instruction) -> Option<String> {
 
 /// The subscriptions that a hold is to have: its target's and those of its instruction.
 #[must_use]
-pub fn interests(home: &Home, instruction: &Instruction) -> Vec<Interest> {
+pub fn interests(shared: &Shared, home: &Home, instruction: &Instruction) -> Vec<Interest> {
     let prefix = &*home.route.options.prefix;
+    let debug = home.debug(shared);
     let subs = home.target().map_or(&[][..], |target| &target.subs);
     let prefix_bytes = prefix.len();
     let implicit = subs.iter().map(|name| Interest {
         prefix_bytes,
+        debug,
         ..Interest::plain(ChannelName::prefixed(prefix, name), true)
     });
     let named = instruction.channels.iter().map(|channel| Interest {
@@ -69,6 +72,7 @@ pub fn interests(home: &Home, instruction: &Instruction) -> Vec<Interest> {
         prefix_bytes,
         prev_id: channel.prev_id.clone(),
         filters: content::filters(channel),
+        debug,
         implicit: false,
     });
     implicit.chain(named).collect()
@@ -105,7 +109,8 @@ pub fn remember(
     url: impl Fn() -> Option<Url>,
 ) {
     for channel in &instruction.channels {
-        filters::remember(shared, id, &content::filters(channel), home, &url);
+        let wanted = content::filters(channel);
+        filters::remember((&shared.askers, &shared.hub), id, &wanted, home, &url);
     }
 }
 

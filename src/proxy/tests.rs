@@ -134,10 +134,15 @@ pub struct Company {
 impl Company {
     /// A shard without sessions.
     pub fn new() -> Company {
+        Company::with(|_| {})
+    }
+
+    /// A shard without sessions, and with other settings.
+    pub fn with(change: impl FnOnce(&mut Settings)) -> Company {
         let clients = Rc::new(RefCell::new(Clients::default()));
         let hub = Hub::new(registry::Settings::default(), Rc::clone(&clients) as _, Rc::new(|| {}));
         let tls = ClientTls::with_roots(rustls::RootCertStore::empty()).unwrap();
-        let settings = Settings {
+        let mut settings = Settings {
             debug: false,
             sig_iss: String::new(),
             sig_key: None,
@@ -149,13 +154,14 @@ impl Company {
             json_log: false,
             filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S,
         };
+        change(&mut settings);
         let shared = Rc::new(Shared {
             hub,
             backend: Backend::new(crate::backend::Settings::default(), tls),
             stats: Rc::default(),
             ears: Rc::default(),
             keys: Keys::new(PathBuf::new()),
-            askers: Askers::new(settings.filter_requests_per_s),
+            askers: Rc::new(Askers::new(settings.filter_requests_per_s)),
             settings,
         });
         Company { shared, clients }

@@ -94,7 +94,7 @@ impl Shard {
             hub: hub.clone(),
             backend,
             stats: stats.clone(),
-            askers: Askers::new(settings.proxy.filter_requests_per_s),
+            askers: Rc::new(Askers::new(settings.proxy.filter_requests_per_s)),
             settings: settings.proxy.clone(),
             ears: Rc::default(),
             keys: signing::Keys::new(PathBuf::new()),

@@ -33,7 +33,8 @@ fn stream_at(prev_id: &str, body: &str) -> Answer {
     Answer::hold("stream", &format!("c; prev-id={prev_id}"), body).next_link("/next")
 }
 
-/// Opens a stream whose channel has been refreshed: from here on, what is asked is the test's doing.
+/// Opens a stream whose channel has been refreshed: from here on, what is asked is the test's
+/// doing.
 async fn open_stream(backend: &mut Backend, server: &Server, answer: Answer) -> Client {
     let mut client = Client::get(server.http, "/").await;
     backend.answer("/", answer.clone().body("init\n")).await;

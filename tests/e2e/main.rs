@@ -9,6 +9,7 @@ mod binary;
 mod chain;
 mod control;
 mod duplicates;
+mod filters;
 mod headers;
 mod http_response;
 mod http_stream;

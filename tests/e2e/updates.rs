@@ -349,11 +349,11 @@ async fn equal_long_polls_share_one_request() {
         let mut client = Client::connect(server.http).await;
         let own = if number == 4 { "Cookie: own=1\r\n" } else { "" };
         client.send(format!("GET /poll HTTP/1.1\r\nHost: a.example\r\n{own}\r\n")).await;
-        backend.next().await.answer(Answer::hold("response", "c", "nothing\n")).await;
+        let channels = format!("c, own-{number}");
+        backend.next().await.answer(Answer::hold("response", &channels, "nothing\n")).await;
+        server.wait_for_line(&format!("channel=own-{number}"));
         clients.push(client);
     }
-    // The line of the last hold.
-    server.wait_for_line("GET http://a.example/poll");
     hint(&publisher, "c").await;
     let mut shared = 0;
     for _ in 0..2 {
@@ -376,12 +376,12 @@ async fn an_answer_that_sets_a_cookie_is_for_one_client() {
     let mut server = serve(backend.route("*", ""), &[]);
     let publisher = Publisher::new(&server);
     let mut clients = Vec::new();
-    for _ in 0..3 {
+    for number in 0..3 {
         clients.push(Client::get(server.http, "/poll").await);
-        backend.next().await.answer(Answer::hold("response", "c", "nothing\n")).await;
+        let channels = format!("c, own-{number}");
+        backend.next().await.answer(Answer::hold("response", &channels, "nothing\n")).await;
+        server.wait_for_line(&format!("channel=own-{number}"));
     }
-    server.wait_for_line("channel=c");
-    // All are there when their access lines are.
     hint(&publisher, "c").await;
     let mut bodies = Vec::new();
     for number in 0..3 {
@@ -471,10 +471,11 @@ async fn backends_are_told_when_the_server_stops() {
     for number in 0..3 {
         clients.push(Client::get(server.http, "/").await);
         let link = format!("</gone/{number}>; rel=gone");
-        let held = Answer::hold("response", "c", "no\n").header("Grip-Link", &link);
+        let channels = format!("c, own-{number}");
+        let held = Answer::hold("response", &channels, "no\n").header("Grip-Link", &link);
         backend.next().await.answer(held).await;
+        server.wait_for_line(&format!("channel=own-{number}"));
     }
-    server.wait_for_line("channel=c");
     server.terminate();
     let mut told = Vec::new();
     for _ in 0..3 {
@@ -509,4 +510,80 @@ async fn a_client_that_comes_back_in_time_is_not_gone() {
     assert_eq!(asked.request.target, "/gone");
     asked.answer(Answer::new("200 OK")).await;
     assert_eq!(server.counted("gone_withdrawn"), 1);
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_left_behind_by_the_others() {
+    const SIZE: usize = 20_000_000;
+    let mut backend = Backend::manual();
+    let mut server = serve(backend.route("*", ""), &[]);
+    let publisher = Publisher::new(&server);
+    let mut clients = Vec::new();
+    let link = "</next>; rel=next; timeout=60";
+    for _ in 0..2 {
+        let mut client = Client::get(server.http, "/").await;
+        backend.next().await.answer(stream("c", link, "init\n")).await;
+        client.head().await;
+        client.chunk().await;
+        clients.push(client);
+    }
+    server.wait_for_line("channel=c");
+    hint(&publisher, "c").await;
+    let asked = backend.next().await;
+    let writing = tokio::spawn(asked.answer(Answer::ok(vec![b'x'; SIZE])));
+    let mut reader = clients.pop().unwrap();
+    let mut got = 0;
+    while got < SIZE {
+        got += reader.chunk().await.iter().filter(|byte| **byte == b'x').count();
+    }
+    assert_eq!(reader.chunk().await, b"0\r\n\r\n");
+    writing.await.unwrap();
+    assert_eq!(server.counted("clients_left_behind"), 1);
+}
+
+#[tokio::test]
+async fn so_many_requests_at_once_and_no_more() {
+    let mut backend = Backend::manual();
+    let mut server = serve(backend.route("*", ""), &["--updates-at-once", "2"]);
+    let publisher = Publisher::new(&server);
+    let mut clients = Vec::new();
+    for number in 0..4 {
+        let mut client = Client::get(server.http, "/").await;
+        let link = format!("</next/{number}>; rel=next; timeout=60");
+        backend.next().await.answer(stream("c", &link, "init\n")).await;
+        client.head().await;
+        client.chunk().await;
+        clients.push(client);
+    }
+    server.wait_for_line("channel=c");
+    hint(&publisher, "c").await;
+    let (first, second) = (backend.next().await, backend.next().await);
+    assert!(!backend.has_seen_more());
+    first.answer(Answer::ok("end\n")).await;
+    let third = backend.next().await;
+    assert!(!backend.has_seen_more());
+    for exchange in [second, third] {
+        exchange.answer(Answer::ok("end\n")).await;
+    }
+    backend.next().await.answer(Answer::ok("end\n")).await;
+    for client in &mut clients {
+        assert_eq!(client.chunk().await, chunk("end\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_polled() {
+    let mut backend = Backend::manual();
+    let server = serve(backend.route("*", ""), &[]);
+    let mut client = Client::get(server.http, "/").await;
+    let link = "</next>; rel=next; timeout=0";
+    backend.next().await.answer(stream("c", link, "init\n")).await;
+    client.head().await;
+    assert_eq!(client.chunk().await, chunk("init\n"));
+    let begun = tokio::time::Instant::now();
+    for number in 0..3 {
+        backend.next().await.answer(stream("c", link, &format!("{number}\n"))).await;
+        assert_eq!(client.chunk().await, chunk(format!("{number}\n")));
+    }
+    assert!(begun.elapsed() > Duration::from_millis(250), "not more than ten times a second");
 }

@@ -57,6 +57,7 @@ fn interest(prev_id: Option<&str>) -> Interest {
         prefix_bytes: 2,
         prev_id: prev_id.map(Box::from),
         filters: Filters::default(),
+        debug: false,
         implicit: false,
     }
 }
@@ -388,4 +389,33 @@ fn who_cannot_be_written_to_is_out() {
     registry.settle(id, NOW, &mut out);
     assert_eq!(registry.subscribers(&ChannelName::new("p-c")), 0);
     registry.verify();
+}
+
+#[test]
+fn asking_does_not_put_a_keep_alive_off() {
+    let (mut registry, mut out) = (registry(0), Recorder::default());
+    let keep_alive = |data: &'static [u8]| KeepAlive {
+        data: Bytes::from_static(data),
+        mode: crate::grip::instruction::KeepAliveMode::Idle,
+        timeout_s: 20,
+    };
+    let hold = StreamHold {
+        framing: StreamFraming::Raw,
+        keep_alive: Some(keep_alive(b".")),
+        persistent: true,
+        next: Some(next()),
+    };
+    let id = registry.open_stream(hold, NOW);
+    registry.settle(id, NOW, &mut out);
+    for (second, data, text) in [(15, b".", ""), (30, b".", "."), (31, b"!", "."), (52, b"!", ".!")]
+    {
+        let now = NOW.plus_ms(second * 1000);
+        registry.tick(now, &mut out);
+        assert_eq!(out.text(id), text, "{second}");
+        registry.request_update(id, false);
+        assert!(registry.begin_update(id).is_some());
+        let resumed = Resumed { keep_alive: Some(keep_alive(data)), next: Some(next()) };
+        assert!(registry.resume_stream(id, resumed, now));
+        registry.settle(id, now, &mut out);
+    }
 }

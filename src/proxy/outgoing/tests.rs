@@ -110,7 +110,7 @@ fn the_combined_request_by_default() {
             "cdn-loop: one",
             "cdn-loop: two",
             "te: trailers",
-            "grip-feature: status",
+            "grip-feature: status, link:next, link:gone",
             "x-forwarded-for: 1.1.1.1, 2.2.2.2, 3.3.3.3",
         ]
     );
@@ -141,7 +141,7 @@ fn the_combined_request_with_original_headers() {
             "eb9bf0f5-connection: keep-alive, X-Mine",
             "eb9bf0f5-x-mine: 1",
             "eb9bf0f5-te: trailers",
-            "grip-feature: status",
+            "grip-feature: status, link:next, link:gone",
             "x-forwarded-for: 1.1.1.1, 2.2.2.2, 3.3.3.3",
         ]
     );
@@ -185,7 +185,7 @@ fn route_headers_are_set_first_and_last_to_first() {
     let client = context(&[("X-Gone", "1"), ("X-B", "theirs"), ("X-C", "d")]);
     assert_eq!(
         sent(&client, options, Kind::Http),
-        ["host: site.test", "x-c: d", "x-b: c", "x-a: b", "grip-feature: status"]
+        ["host: site.test", "x-c: d", "x-b: c", "x-a: b", "grip-feature: status, link:next, link:gone"]
     );
 }
 
@@ -217,7 +217,7 @@ fn websocket_handshakes() {
             "content-type: y",
             "connection-id: z",
             "meta-user: z",
-            "grip-feature: status",
+            "grip-feature: status, link:next, link:gone",
             "sec-websocket-extensions: grip",
         ]
     );

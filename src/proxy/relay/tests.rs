@@ -33,7 +33,9 @@ impl World {
             context: context("/ws", None),
             route: route("*,prefix=p- localhost:1"),
             prefix: prefix.map(Into::into),
+            target: 0,
             ears: Rc::clone(&company.shared.ears),
+            askers: Rc::clone(&company.shared.askers),
         };
         let stats = Rc::clone(&company.shared.stats);
         let relay = Relay::new(parties, stats, (one, Bytes::new()), (two, Bytes::new()));

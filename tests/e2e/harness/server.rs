@@ -63,6 +63,10 @@ impl Server {
         if !arguments.contains(&"--workers") {
             command.args(["--workers", "2"]);
         }
+        // Most tests script each request that the backend sees.
+        if !arguments.contains(&"--update-on-first-subscription") {
+            command.args(["--update-on-first-subscription", "false"]);
+        }
         for route in routes {
             command.args(["--route", route]);
         }

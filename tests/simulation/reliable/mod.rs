@@ -7,6 +7,7 @@
 mod asking;
 mod people;
 mod pipes;
+mod reached;
 mod traffic;
 mod wire;
 
@@ -22,18 +23,20 @@ use linchpin::session::http::{StreamFraming, StreamHold};
 use asking::{Request, What};
 use people::{Client, Kind, Seen};
 use pipes::Pipes;
+pub use reached::REACHED;
 use wire::{Form, Mark, id, name};
 
 /// Channels; the last has a publisher that makes mistakes, and nobody follows its ids.
 const CHANNELS: usize = 3;
 const WILD: u8 = 2;
-const OPERATIONS: usize = 80;
+pub const OPERATIONS: usize = 80;
 const CLIENTS_MAX: usize = 6;
 
 struct World {
     rng: Rng,
     now: Tick,
-    slice_all: bool,
+    /// Items are lost on their way, or come twice.
+    lossy: bool,
     registry: Registry,
     pipes: Pipes,
     clients: Vec<Client>,
@@ -70,23 +73,26 @@ impl World {
     fn new(seed: u64) -> World {
         let mut rng = Rng::with_seed(seed);
         let pick = |rng: &mut Rng, from: &[usize]| from[rng.usize(0..from.len())];
-        let settings = Settings {
+        let mut settings = Settings {
             slice: rng.usize(1..6),
             seed: Some(seed),
             message_wait_ms: pick(&mut rng, &[500, 5000]) as u64,
-            ring_items_max: pick(&mut rng, &[0, 1, 3, 8, 256]),
-            ring_bytes_max: pick(&mut rng, &[1500, 5000, 1_000_000]),
-            ring_age_ms: pick(&mut rng, &[2000, 10_000, 60_000]) as u64,
-            ring_total_bytes_max: pick(&mut rng, &[2000, 8000, 1_000_000]),
             linger_ms: pick(&mut rng, &[0, 3000, 60_000]) as u64,
             update_on_first_subscription: rng.u8(0..4) == 0,
             ..Settings::default()
         };
+        if rng.bool() {
+            settings.ring_items_max = pick(&mut rng, &[0, 1, 3, 8]);
+            settings.ring_bytes_max = pick(&mut rng, &[1500, 5000, 1_000_000]);
+            settings.ring_age_ms = pick(&mut rng, &[2000, 10_000, 60_000]) as u64;
+            settings.ring_total_bytes_max = pick(&mut rng, &[2000, 8000, 1_000_000]);
+        }
         let mut pipes = Pipes::default();
         pipes.room = pick(&mut rng, &[100, 300, 3000]);
+        let lossy = rng.bool();
         let mut world = World {
             now: Tick(0),
-            slice_all: false,
+            lossy,
             registry: Registry::new(settings),
             pipes,
             clients: Vec::new(),
@@ -108,7 +114,6 @@ impl World {
     }
 
     fn observe(&mut self) {
-        self.slice_all = true;
         for channel in 0..CHANNELS as u8 {
             let framing = StreamFraming::Raw;
             let hold = StreamHold { framing, keep_alive: None, persistent: false, next: None };
@@ -124,8 +129,9 @@ impl World {
             0..=4 => self.somebody_comes(),
             5..=9 => self.publish(),
             10..=15 => self.arrive(),
-            16 => self.lose(),
-            17 => self.arrive_again(),
+            16 if self.lossy => self.lose(),
+            17 if self.lossy => self.arrive_again(),
+            16 | 17 => self.arrive(),
             18 => self.wild(),
             19..=23 => self.deliver(),
             24 | 25 => self.deliver_all(),
@@ -137,7 +143,7 @@ impl World {
             38 => self.hang_up_the_gone(),
             _ => match self.rng.u8(0..4) {
                 0 => self.registry.recover(),
-                1 => self.hint(),
+                1 | 2 => self.hint(),
                 _ => self.time_moves(),
             },
         }

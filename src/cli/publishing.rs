@@ -1,0 +1,45 @@
+//! The options that bound what publishers may send and have waiting; part of the command line.
+
+use clap::Args;
+
+use crate::limits;
+
+/// See the module.
+#[derive(Args, Clone, Debug)]
+pub struct PublishingArgs {
+    /// Published items that may wait in one worker for their deliveries; past it publishers wait.
+    #[arg(
+        long,
+        env = "LINCHPIN_WAITING_ITEMS",
+        default_value_t = limits::WAITING_ITEMS_MAX,
+        value_name = "N"
+    )]
+    pub waiting_items: usize,
+
+    /// Bytes that these may keep; past it publishers wait.
+    #[arg(
+        long,
+        env = "LINCHPIN_WAITING_BYTES",
+        default_value_t = limits::WAITING_BYTES_MAX,
+        value_name = "BYTES"
+    )]
+    pub waiting_bytes: usize,
+
+    /// Largest head of a request to the control API, in bytes.
+    #[arg(
+        long,
+        env = "LINCHPIN_CONTROL_HEAD_BYTES",
+        default_value_t = limits::CONTROL_HEAD_BYTES_MAX,
+        value_name = "BYTES"
+    )]
+    pub control_head_bytes: usize,
+
+    /// Largest body of a publish, in bytes.
+    #[arg(
+        long,
+        env = "LINCHPIN_CONTROL_BODY_BYTES",
+        default_value_t = limits::CONTROL_BODY_BYTES_MAX,
+        value_name = "BYTES"
+    )]
+    pub control_body_bytes: usize,
+}
