@@ -206,8 +206,6 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
     let http = address("--port", &args.port);
     let https = args.https_port.as_deref().map(|text| address("--https-port", text));
     for (flag, value, least) in [
-        updates_at_once: args.recovery.updates_at_once,
-        gone_delay_ms: args.recovery.gone_delay,
         ("--client-maxconn", args.clients.client_maxconn, 1),
         ("--handshakes-max", args.clients.handshakes_max, 1),
         ("--client-buffer-size", args.clients.client_buffer_size, 256),
@@ -215,6 +213,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--outbox-messages", args.clients.outbox_messages, 1),
         ("--waiting-items", args.waiting_items, 1),
         ("--waiting-bytes", args.waiting_bytes, 1),
+        ("--updates-at-once", args.recovery.updates_at_once, 1),
         ("--control-head-bytes", args.control_head_bytes, 64),
         ("--control-body-bytes", args.control_body_bytes, 1),
     ] {

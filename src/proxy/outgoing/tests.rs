@@ -185,7 +185,13 @@ fn route_headers_are_set_first_and_last_to_first() {
     let client = context(&[("X-Gone", "1"), ("X-B", "theirs"), ("X-C", "d")]);
     assert_eq!(
         sent(&client, options, Kind::Http),
-        ["host: site.test", "x-c: d", "x-b: c", "x-a: b", "grip-feature: status, link:next, link:gone"]
+        [
+            "host: site.test",
+            "x-c: d",
+            "x-b: c",
+            "x-a: b",
+            "grip-feature: status, link:next, link:gone"
+        ]
     );
 }
 
