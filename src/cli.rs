@@ -211,11 +211,11 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--client-buffer-size", args.clients.client_buffer_size, 256),
         ("--outbox-bytes", args.clients.outbox_bytes, 1024),
         ("--outbox-messages", args.clients.outbox_messages, 1),
-        ("--waiting-items", args.waiting_items, 1),
-        ("--waiting-bytes", args.waiting_bytes, 1),
+        ("--waiting-items", args.publishing.waiting_items, 1),
+        ("--waiting-bytes", args.publishing.waiting_bytes, 1),
         ("--updates-at-once", args.recovery.updates_at_once, 1),
-        ("--control-head-bytes", args.control_head_bytes, 64),
-        ("--control-body-bytes", args.control_body_bytes, 1),
+        ("--control-head-bytes", args.publishing.control_head_bytes, 64),
+        ("--control-body-bytes", args.publishing.control_body_bytes, 1),
     ] {
         if value < least {
             problems.push(Problem::of(flag, format!("{value} is less than {least}")));

@@ -1,6 +1,7 @@
 //! What was typed, and what is made of it.
 
 use super::*;
+use crate::route::condition::Slow;
 
 fn parse(args: &[&str]) -> Result<Settings, Vec<Problem>> {
     let cli = Cli::try_parse_from(std::iter::once(&"linchpin").chain(args)).unwrap();

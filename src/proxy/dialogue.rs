@@ -87,7 +87,7 @@ pub struct Dialogue {
     /// The backend waits for the rest of a message of the client.
     within_client_message: bool,
     /// Since the backend has subscribed the client with a `prev-id`.
-    ear: Option<Ear>,
+    ear: Option<Box<Ear>>,
 }
 
 impl Dialogue {
@@ -203,7 +203,7 @@ impl Dialogue {
             Some(ear) => ear.forget(channel),
             None if reliable => {
                 let Parties { lease, ears, .. } = &self.parties;
-                self.ear = Some(ears.open(lease.id()));
+                self.ear = Some(Box::new(ears.open(lease.id())));
             }
             None => {}
         }

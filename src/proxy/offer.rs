@@ -75,8 +75,9 @@ impl Queue {
         self.push_told(Told::Message(message));
     }
 
-    /// Asks for what the client has missed of a channel.
+    /// Asks for what the client has missed of a channel; once.
     pub fn push_recover(&mut self, channel: Box<str>, content: Bytes) {
+        self.forget_recover(&channel);
         self.push_told(Told::Recover { channel, content });
     }
 
@@ -196,6 +197,7 @@ mod tests {
             queue.push(Message { kind: MessageKind::Text, content });
         };
         say(&mut queue, b"a");
+        queue.push_recover("c".into(), Bytes::from_static(b"{0}"));
         queue.push_recover("c".into(), Bytes::from_static(b"{1}"));
         say(&mut queue, b"b");
         queue.push_recover("d".into(), Bytes::from_static(b"{2}"));

@@ -311,6 +311,13 @@ impl Sockets {
 
     /// A client has missed what only its backend can bring: that is asked for.
     fn missed(&self, id: SessionId, entry: Option<&Entry>, missed: Missed) {
+        let is_last = |(channel, last): &(Box<str>, Rc<str>)| {
+            *channel == missed.channel && *last == missed.prev_id
+        };
+        if !self.shared.hub.with(|registry| registry.lasts(id)).iter().any(is_last) {
+            // The backend has spoken of the channel since.
+            return;
+        }
         self.shared.stats.socket_recoveries.inc();
         tracing::debug!(session = %id, channel = &*missed.channel, "the backend is to recover");
         let link = match entry {

@@ -487,9 +487,15 @@ fn a_backend_is_asked_for_what_was_missed_in_its_turn() {
     run(async {
         let mut w = World::new().await;
         let line = w.line(",prefix=p-");
-        let id = w.open(&line, GRIP, OPEN).await;
+        let subscribe = |channel: &str| {
+            let members = format!(r#""channel":"{channel}","prev-id":"5""#);
+            control_event(&format!(r#"{{"type":"subscribe",{members}}}"#))
+        };
+        let opened = format!("{OPEN}{}{}{}", subscribe("c"), subscribe("d"), subscribe("e"));
+        let id = w.open(&line, GRIP, &opened).await;
         w.client_sends(id, Opcode::Text, b"one");
         let asked = w.backend.next().await;
+        w.sockets.effect(&missed(id, "unknown"));
         w.sockets.effect(&missed(id, "c"));
         w.sockets.effect(&missed(id, "d"));
         w.sockets.effect(&missed(id, "e"));
@@ -518,7 +524,8 @@ fn a_detached_client_that_has_missed_something_is_closed() {
     run(async {
         let mut w = World::new().await;
         let detach = control_event(r#"{"type":"detach"}"#);
-        let opened = format!("{OPEN}{detach}");
+        let subscribe = r#"{"type":"subscribe","channel":"c","prev-id":"5"}"#;
+        let opened = format!("{OPEN}{}{detach}", control_event(subscribe));
         let line = w.line("");
         let opening = open(&w.sockets, context("/ws", Some("q=1")), route(&line));
         let answer = async { w.backend.next().await.events(GRIP, &opened) };
