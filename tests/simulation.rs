@@ -33,7 +33,7 @@ use sends::check;
 
 const SEEDS: u64 = 2000;
 const OPERATIONS: usize = 150;
-const RELIABLE_SEEDS: u64 = 10_000;
+const RELIABLE_SEEDS: u64 = 100_000;
 const CHANNELS: u8 = 5;
 const SUBSCRIPTIONS_MAX: usize = 3;
 

@@ -12,6 +12,7 @@ use linchpin::grip::channel::ChannelName;
 use linchpin::grip::instruction::{KeepAlive, KeepAliveMode, Response};
 use linchpin::grip::item::{Item, parse_items};
 use linchpin::hub::fanout::{Delivery, Outlet, Then};
+use linchpin::hub::interest::Interest;
 use linchpin::hub::registry::{Registry, Settings};
 use linchpin::hub::slab::SessionId;
 use linchpin::session::http::{ResponseHold, StreamFraming, StreamHold};
@@ -29,25 +30,32 @@ pub enum Kind {
     Stream,
     /// WebSockets.
     Socket,
+    /// Streams whose channel has ids, and a ring.
+    Ids,
+    /// The same, with clients that follow the ids.
+    Following,
 }
 
 /// All kinds, and what they are called.
-pub const KINDS: [(&str, Kind); 3] = [
+pub const KINDS: [(&str, Kind); 5] = [
     ("fan-out, long-poll", Kind::Response),
     ("fan-out, stream", Kind::Stream),
     ("fan-out, WebSocket", Kind::Socket),
+    ("fan-out, stream, ids", Kind::Ids),
+    ("fan-out, stream, ids followed", Kind::Following),
 ];
 
 /// Publishes an item to a full channel each time.
 pub fn publishing(kind: Kind) -> Box<dyn FnMut()> {
-    let items = [Arc::new(item())];
+    // Each item follows on the one before it; the registries take turns.
+    let items: Vec<_> = (0..4_u64).map(|at| [Arc::new(item(kind, at / 2))]).collect();
     // Whoever is answered is gone: a channel for the first time, and one for the counted time.
     let mut registries = [subscribed(kind), subscribed(kind)];
     let mut outlet = Counting::default();
     let mut next = 0;
     Box::new(move || {
         let registry = &mut registries[next % 2];
-        registry.publish(black_box(&items), Tick(1), None);
+        registry.publish(black_box(&items[next % 4]), Tick(1), None);
         while registry.is_delivering() {
             registry.deliver(Tick(1), &mut outlet);
         }
@@ -62,10 +70,12 @@ fn subscribed(kind: Kind) -> Registry {
     for _ in 0..SUBSCRIBERS {
         let id = match kind {
             Kind::Response => registry.open_response(response_hold(), Tick(0)),
-            Kind::Stream => registry.open_stream(stream_hold(), Tick(0)),
             Kind::Socket => registry.open_socket(Tick(0)),
+            _ => registry.open_stream(stream_hold(), Tick(0)),
         };
-        registry.subscribe(id, &channel, false);
+        let prev_id = matches!(kind, Kind::Following).then(|| "0".into());
+        registry.subscribe_to(id, &Interest { prev_id, ..Interest::plain(channel.clone(), false) });
+        registry.settle(id, Tick(0), &mut Counting::default());
     }
     registry
 }
@@ -88,10 +98,14 @@ fn stream_hold() -> StreamHold {
     StreamHold { framing: StreamFraming::Chunked, keep_alive, persistent: true, next: None }
 }
 
-fn item() -> Item {
+fn item(kind: Kind, at: u64) -> Item {
     let content = "x".repeat(100);
+    let ids = match kind {
+        Kind::Ids | Kind::Following => format!("\"id\":\"{}\",\"prev-id\":\"{at}\",", at + 1),
+        _ => String::new(),
+    };
     let body = format!(
-        "{{\"items\":[{{\"channel\":\"room\",\"formats\":{{\
+        "{{\"items\":[{{\"channel\":\"room\",{ids}\"formats\":{{\
          \"http-response\":{{\"body\":\"{content}\"}},\
          \"http-stream\":{{\"content\":\"{content}\"}},\
          \"ws-message\":{{\"content\":\"{content}\"}}}}}}]}}"

@@ -55,6 +55,8 @@ pub enum Case {
     Publish,
     /// The same, several requests under way on each connection.
     PublishPipelined,
+    /// As the one before, to a channel that has ids, and a ring of what was delivered lately.
+    PublishIds,
     /// Publishing many items a request.
     PublishBatches,
     /// Small bodies to few clients.
@@ -71,10 +73,11 @@ pub enum Case {
 
 impl Case {
     /// All of them, in the order in which they are measured and reported.
-    pub const ALL: [Case; 9] = [
+    pub const ALL: [Case; 10] = [
         Case::Hold,
         Case::Publish,
         Case::PublishPipelined,
+        Case::PublishIds,
         Case::PublishBatches,
         Case::Proxy,
         Case::ProxyMany,
@@ -87,7 +90,9 @@ impl Case {
     pub fn measure(self) -> Measure {
         match self {
             Case::Hold => Measure::Hold,
-            Case::Publish | Case::PublishPipelined | Case::PublishBatches => Measure::Publish,
+            Case::Publish | Case::PublishPipelined | Case::PublishIds | Case::PublishBatches => {
+                Measure::Publish
+            }
             Case::Proxy | Case::ProxyMany | Case::ProxyLarge => Measure::Proxy,
             Case::TlsHandshakes | Case::TlsMemory => Measure::Tls,
         }
@@ -101,6 +106,7 @@ impl Case {
             Case::Hold | Case::PublishBatches => &[Peer::Linchpin, Peer::Pushpin],
             Case::Publish => &[Peer::Linchpin, Peer::Pushpin, Peer::Nchan],
             Case::PublishPipelined => &[Peer::Linchpin, Peer::Nchan],
+            Case::PublishIds => &[Peer::Linchpin],
             Case::Proxy | Case::ProxyLarge => &[Peer::Linchpin, Peer::Nginx, Peer::Pushpin],
             Case::ProxyMany | Case::TlsHandshakes | Case::TlsMemory => {
                 &[Peer::Linchpin, Peer::Nginx]
@@ -119,6 +125,7 @@ impl Case {
             Case::Hold => "hold",
             Case::Publish => "publish",
             Case::PublishPipelined => "publish, pipelined",
+            Case::PublishIds => "publish with ids, pipelined",
             Case::PublishBatches => "publish, in batches",
             Case::Proxy => "proxy",
             Case::ProxyMany => "proxy, many clients",

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::case::{Case, Figures, Measurement, Peer, Run};
 use crate::failure::{Failure, Fault};
+use crate::item::Shape;
 use crate::meter::Meter;
 use crate::options::Options;
 use crate::publisher::Publisher;
@@ -37,7 +38,7 @@ struct Published {
 /// Measures it.
 pub fn measure(run: Run, server: &Server, options: &Options) -> Result<Measurement, Failure> {
     let (depth, batch) = match run.case {
-        Case::PublishPipelined => (options.depth, 1),
+        Case::PublishPipelined | Case::PublishIds => (options.depth, 1),
         Case::PublishBatches => (1, options.batch),
         _ => (1, 1),
     };
@@ -52,7 +53,8 @@ pub fn measure(run: Run, server: &Server, options: &Options) -> Result<Measureme
     traffic.subscribe(server, options)?;
     for number in 0..options.publishers {
         let token = options.subscribers + number;
-        traffic.publishers.push(Publisher::new(server, number, token, depth, batch));
+        let shape = Shape { batch, ids: run.case == Case::PublishIds };
+        traffic.publishers.push(Publisher::new(server, number, token, depth, shape));
     }
     server.rest()?;
     traffic.publish(WARM_UP)?;

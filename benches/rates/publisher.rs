@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use crate::case::Peer;
 use crate::failure::{Context, Failure, Fault, excerpt};
-use crate::item::Template;
+use crate::item::{Shape, Template};
 use crate::readiness::{Readiness, connect};
 use crate::responses::{Part, Responses};
 use crate::server::Server;
@@ -33,20 +33,20 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Publisher `number`, told to be readable by `token`: `depth` requests at once, of `batch`
-    /// messages each. Connects when it goes on.
+    /// Publisher `number`, told to be readable by `token`: `depth` requests at once, of this shape.
+    /// Connects when it goes on.
     pub fn new(
         server: &Server,
         number: usize,
         token: usize,
         depth: usize,
-        batch: usize,
+        shape: Shape,
     ) -> Publisher {
         Publisher {
             address: server.control,
             token,
             socket: None,
-            template: Template::new(server, number, batch),
+            template: Template::new(server, number, shape),
             responses: Responses::default(),
             nchan: server.peer == Peer::Nchan,
             depth,

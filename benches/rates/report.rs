@@ -23,7 +23,7 @@ type Column = (&'static str, Figure, bool);
 fn columns(case: Case) -> &'static [Column] {
     match case {
         Case::Hold => &[("held/s", RATE, true), ("CPU us each", CPU, true)],
-        Case::Publish | Case::PublishPipelined | Case::PublishBatches => &[
+        Case::Publish | Case::PublishPipelined | Case::PublishIds | Case::PublishBatches => &[
             ("accepted/s", RATE, true),
             ("delivered/s", DELIVERED, true),
             ("CPU us each", CPU, true),
@@ -99,6 +99,9 @@ fn heading(case: Case, options: &Options) -> String {
         Case::PublishPipelined => {
             format!("Published: {publish}, {} at a time on each", options.depth)
         }
+        Case::PublishIds => {
+            format!("Published with ids, kept in rings: {publish}, {} at a time", options.depth)
+        }
         Case::PublishBatches => {
             format!("Published: {publish}, {} items a request", options.batch)
         }
@@ -135,6 +138,12 @@ pub fn goals(all: &[Measurement]) -> String {
     say("CPU to hold one by Pushpin's", by(Case::Hold, pushpin, CPU), false, 1.0 / 15.0);
     say("publishes/s by Pushpin's", by(Case::Publish, pushpin, RATE), true, 6.0);
     say("publishes/s by nchan's", by(Case::Publish, nchan, RATE), true, 0.7);
+    let middle = |case: Case| {
+        let rows = all.iter().filter(|row| row.case == case && row.peer == Peer::Linchpin);
+        median(rows.filter_map(CPU).collect())
+    };
+    let ids = middle(Case::PublishIds).zip(middle(Case::PublishPipelined));
+    say("CPU of a publish with ids by one without", ids.map(|(a, b)| a / b), false, 1.15);
     say("items/s in batches by Pushpin's", by(Case::PublishBatches, pushpin, RATE), true, 4.0);
     say("proxied/s by nginx's", by(Case::Proxy, nginx, RATE), true, 0.9);
     say("proxied/s by Pushpin's", by(Case::Proxy, pushpin, RATE), true, 20.0);

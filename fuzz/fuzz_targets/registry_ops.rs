@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use arbitrary::Arbitrary;
@@ -133,7 +134,8 @@ fn stream_hold(timeout_s: u8, persistent: bool) -> StreamHold {
     let timeout_s = u32::from(timeout_s);
     let mode = if persistent { KeepAliveMode::Idle } else { KeepAliveMode::Interval };
     let keep_alive = KeepAlive { data: Bytes::from_static(b"k"), mode, timeout_s };
-    StreamHold { framing: StreamFraming::Chunked, keep_alive: Some(keep_alive), persistent }
+    let framing = StreamFraming::Chunked;
+    StreamHold { framing, keep_alive: Some(keep_alive), persistent, next: None }
 }
 
 fuzz_target!(|ops: Vec<Op>| {
@@ -141,6 +143,9 @@ fuzz_target!(|ops: Vec<Op>| {
         subscriptions_max: 3,
         slice: 2,
         seed: Some(1),
+        ring_items_max: 0,
+        linger_ms: 0,
+        update_on_first_subscription: false,
         ..Settings::default()
     });
     let mut outlet = Fickle { sends: 0, last: HashSet::new() };

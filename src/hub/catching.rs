@@ -87,7 +87,7 @@ pub fn serve(fanout: &mut Fanout<'_>, replays: &mut Replays, mut items: usize, n
 
 /// A session has all its subscriptions, and its backend is not asked any more.
 pub fn settle(fanout: &mut Fanout<'_>, replays: &mut Replays, id: SessionId, now: Tick) {
-    if !fanout.seats.is_special(id) {
+    if !fanout.seats.is_special(id) && !fanout.seats.is_busy(id) {
         return;
     }
     let again = match fanout.seats.upkeep_mut(id) {

@@ -338,20 +338,26 @@ impl Seats {
             self.channels.renumber(moved.channel, mode, moved.place(), nth as u32);
         }
         let tracked = left.following.as_ref().is_some_and(|following| following.is_tracked());
-        if let Some(name) = self.channels.name_of(left.channel) {
-            let last = self.channels.subscribers_of(left.channel) == 1;
-            let lingers =
-                mode == Mode::Response && self.channels.list(left.channel, mode).len() == 1;
-            if tracked || last || lingers {
-                let now = self.ledger.now;
-                self.ledger.sequencer.left(name, tracked, last, lingers, now);
-            }
+        let alone = self.channels.list(left.channel, mode).len() == 1;
+        if tracked || alone {
+            self.note_leaving(left.channel, mode, tracked, alone);
         }
         let Some(moved) = self.channels.leave(left.channel, mode, left.place()) else { return };
         let other = self.slab.get_mut(moved.id);
         if let Some(other) = other.and_then(|seat| seat.subscriptions.get_mut(moved.nth() as usize))
         {
             other.set_place(left.place());
+        }
+    }
+
+    /// A subscription ends that followed ids, or that is the last of its mode.
+    fn note_leaving(&mut self, channel: ChannelIndex, mode: Mode, tracked: bool, alone: bool) {
+        let last = alone && self.channels.subscribers_of(channel) == 1;
+        let lingers = alone && mode == Mode::Response;
+        let Some(name) = self.channels.name_of(channel) else { return };
+        if tracked || last || lingers {
+            let now = self.ledger.now;
+            self.ledger.sequencer.left(name, tracked, last, lingers, now);
         }
     }
 

@@ -39,6 +39,8 @@ const POSITIONS: usize = 20;
 /// Clients that stay connected, so that their channel is never without a subscriber.
 const WITNESSES: usize = 16;
 const DEADLINE_S: u64 = 60;
+/// Nothing that is published takes longer than this.
+const SILENCE_S: u64 = 20;
 /// What a debug build on two cores is held to; see the figures for what it is.
 const DELAY_MAX: Duration = Duration::from_millis(100);
 
@@ -158,7 +160,10 @@ impl Listener {
             if self.last == goal {
                 return;
             }
-            let count = self.stream.read_buf(&mut self.kept).await.expect("the stream goes on");
+            let read = self.stream.read_buf(&mut self.kept);
+            let read = tokio::time::timeout(Duration::from_secs(SILENCE_S), read).await;
+            let Ok(count) = read else { panic!("nothing came after {}", self.last) };
+            let count = count.expect("the stream goes on");
             assert_ne!(count, 0, "the stream ended after {}", self.last);
         }
     }

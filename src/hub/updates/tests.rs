@@ -419,3 +419,20 @@ fn asking_does_not_put_a_keep_alive_off() {
         registry.settle(id, now, &mut out);
     }
 }
+
+#[test]
+fn a_long_poll_that_was_asked_about_again_times_out() {
+    let (mut registry, mut out) = (registry(0), Recorder::default());
+    let id = open_response(&mut registry, None, &mut out);
+    registry.request_update(id, false);
+    assert!(registry.begin_update(id).is_some());
+    registry.tick(NOW.plus_ms(60_000), &mut out);
+    assert_eq!(out.text(id), "");
+    assert!(registry.resume_response(id, response_hold(), NOW.plus_ms(60_000)));
+    registry.subscribe_to(id, &interest(None));
+    registry.settle(id, NOW.plus_ms(60_000), &mut out);
+    registry.tick(NOW.plus_ms(114_000), &mut out);
+    assert_eq!(out.text(id), "");
+    registry.tick(NOW.plus_ms(116_000), &mut out);
+    assert!(out.text(id).ends_with("late"));
+}

@@ -36,6 +36,8 @@ pub struct Request {
     what: What,
     begun: bool,
     again: u8,
+    /// What its client had when it was made: the answer is about what comes after.
+    has: [Option<u32>; CHANNELS],
     /// What the backend knew when it made its answer; `None` until then.
     view: Option<[u32; CHANNELS]>,
 }
@@ -70,7 +72,16 @@ impl World {
     }
 
     pub fn ask(&mut self, client: usize, what: What) {
-        self.requests.push(Request { client, what, begun: false, again: 0, view: None });
+        let has = match what {
+            What::Come => self.clients[client].got,
+            _ => self.clients[client].sent,
+        };
+        self.requests.push(Request { client, what, begun: false, again: 0, has, view: None });
+    }
+
+    /// Nobody waits for this any more.
+    pub fn withdraw(&mut self, what: What) {
+        self.requests.retain(|request| request.what != what);
     }
 
     /// One request gets on: it is made, its answer is made, its answer arrives.
@@ -102,7 +113,7 @@ impl World {
             What::Come if failed => self.clients[request.client].asking = false,
             What::Come => self.come(request, view),
             What::Update(id) => self.update(request, id, view, failed),
-            What::Missed(id, channel) => self.make_good(request.client, id, channel, view, failed),
+            What::Missed(id, channel) => self.make_good(&request, id, channel, view, failed),
         }
     }
 
@@ -121,6 +132,7 @@ impl World {
             Some((channel, client.sent[usize::from(channel)].filter(|_| client.reliable)?))
         });
         assert_eq!(lasts, known.collect::<Vec<_>>(), "what the backend is told");
+        request.has = client.sent;
         if client.kind == Kind::Poll {
             // It is subscribed to nothing while it is asked about.
             self.end_seen(request.client);
@@ -168,7 +180,7 @@ impl World {
         let at = request.client;
         let client = &self.clients[at];
         let (kind, reliable) = (client.kind, client.reliable);
-        let got = client.got;
+        let got = request.has;
         let lacks = if reliable { self.lacks(at, &got, &view) } else { Vec::new() };
         if kind == Kind::Poll && !lacks.is_empty() {
             self.clients[at].asking = false;
@@ -286,8 +298,8 @@ impl World {
             }
             return;
         }
-        let (sent, reliable) = (self.clients[at].sent, self.clients[at].reliable);
-        let lacks = if reliable { self.lacks(at, &sent, &view) } else { Vec::new() };
+        let reliable = self.clients[at].reliable;
+        let lacks = if reliable { self.lacks(at, &request.has, &view) } else { Vec::new() };
         if kind == Kind::Poll {
             if !lacks.is_empty() {
                 if self.send(id, &encoded(kind.form(), &lacks)) {
@@ -327,12 +339,13 @@ impl World {
     /// The backend of a WebSocket sends what its client has missed of a channel.
     fn make_good(
         &mut self,
-        at: usize,
+        request: &Request,
         id: SessionId,
         channel: u8,
         view: [u32; CHANNELS],
         failed: bool,
     ) {
+        let at = request.client;
         let waits = self.clients[at].missed.contains(&channel);
         if !self.is_there(at, id) || !waits {
             return;
@@ -341,8 +354,7 @@ impl World {
             return self.hang_up(at);
         }
         self.clients[at].missed.retain(|&known| known != channel);
-        let sent = self.clients[at].sent;
-        let mut lacks = self.lacks(at, &sent, &view);
+        let mut lacks = self.lacks(at, &request.has, &view);
         lacks.retain(|&(known, _)| known == channel);
         if self.send(id, &encoded(Kind::Socket.form(), &lacks)) {
             let mut interests = self.interests(at, &view);

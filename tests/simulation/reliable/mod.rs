@@ -277,6 +277,7 @@ impl World {
                 client.channels.remove(nth);
                 client.missed.retain(|&known| known != channel);
                 self.registry.unsubscribe(session, &name(channel));
+                self.withdraw(What::Missed(session, channel));
             }
             return;
         }
