@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::harness::backend::{Exchange, refusing};
+use super::harness::publisher::KNOCK;
 use super::harness::{Answer, Backend, Client, Publisher, Server};
 
 /// New subscriptions are refreshed, as they are unless a test wants it otherwise.
@@ -232,7 +233,14 @@ async fn whoever_comes_back_behind_is_asked_for() {
     let mut backend = Backend::manual();
     let server = alone(backend.route("*", ""));
     let publisher = Publisher::new(&server);
-    let mut stays = open_stream(&mut backend, &server, stream_at("1", "")).await;
+    // Somebody listens without a position, so that it is known what came last, and nothing more.
+    let mut stays = Client::get(server.http, "/plain").await;
+    backend.answer("/plain", Answer::hold("stream", "c", "init\n")).await;
+    stays.head().await;
+    stays.expect_content("init\n").await;
+    let shared = tokio::sync::Mutex::new(&mut stays);
+    let heard = || async { shared.lock().await.hears().await };
+    publisher.until("c", stream_content(KNOCK), heard).await;
     for id in 2..=5_u32 {
         let prev_id = (id - 1).to_string();
         publisher.step("c", &id.to_string(), Some(&prev_id), stream_content("news\n")).await;
@@ -572,9 +580,7 @@ async fn a_connection_is_subscribed_to_its_first_channels_only() {
     client.expect_content("init\n").await;
     let shared = tokio::sync::Mutex::new(&mut client);
     publisher
-        .until("n20", stream_content(super::harness::publisher::KNOCK), || async {
-            shared.lock().await.hears().await
-        })
+        .until("n20", stream_content(KNOCK), || async { shared.lock().await.hears().await })
         .await;
     publisher.stream("n21", "too many\n").await;
     publisher.stream("n20", "twentieth\n").await;
@@ -653,8 +659,6 @@ async fn a_link_to_nowhere_does_no_harm() {
     client.expect_content("init\n").await;
     let shared = tokio::sync::Mutex::new(&mut client);
     publisher
-        .until("c", stream_content(super::harness::publisher::KNOCK), || async {
-            shared.lock().await.hears().await
-        })
+        .until("c", stream_content(KNOCK), || async { shared.lock().await.hears().await })
         .await;
 }
