@@ -209,7 +209,11 @@ impl Origin {
         let home = self.home();
         let interests = terms::interests(&self.shared, &home, &instruction);
         let hub = &self.shared.hub;
-        let conflict = hub.with(|registry| terms::forget_conflicts(registry, &interests));
+        // A backend that was asked, and insists, is believed.
+        let conflict = hub.with(|registry| match self.round {
+            0 => terms::is_behind(registry, &interests),
+            _ => terms::forget_conflicts(registry, &interests),
+        });
         if conflict && self.round < CONFLICT_ROUNDS_MAX {
             self.shared.stats.polls_asked_again.inc();
             if let Some(gone) = &links.gone {
@@ -299,7 +303,7 @@ impl Origin {
         if holds {
             self.shared.stats.holds_stream.inc();
             let interests = terms::interests(&self.shared, &home, instruction);
-            let conflict = hub.with(|registry| terms::forget_conflicts(registry, &interests));
+            let conflict = hub.with(|registry| terms::is_behind(registry, &interests));
             self.held.keep_stream(lease.id(), home, link, links.gone);
             self.subscribe(&lease, instruction, &interests);
             if conflict {

@@ -78,8 +78,18 @@ pub fn interests(shared: &Shared, home: &Home, instruction: &Instruction) -> Vec
     implicit.chain(named).collect()
 }
 
-/// The channels of which the client has something that is not what came last: their last ids are
-/// forgotten (specification, GRIP 5.4). Whether there are any.
+/// Whether the client has something of a channel that is not what came last: its backend is to be
+/// asked. The last id is not forgotten for that, as who comes next may be behind as well.
+#[must_use]
+pub fn is_behind(registry: &Registry, interests: &[Interest]) -> bool {
+    interests.iter().any(|interest| {
+        let standing = |prev_id| registry.standing(&interest.channel, prev_id);
+        interest.prev_id.as_deref().map(standing) == Some(Standing::Conflict)
+    })
+}
+
+/// The channels of which the client, by what its backend insists on, has something that is not what
+/// came last: their last ids are forgotten (specification, GRIP 5.4). Whether there are any.
 pub fn forget_conflicts(registry: &mut Registry, interests: &[Interest]) -> bool {
     let mut any = false;
     for interest in interests {

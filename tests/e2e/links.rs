@@ -7,13 +7,25 @@
 use serde_json::{Value, json};
 
 use super::harness::backend::{Exchange, refusing};
+use super::harness::publisher::KNOCK;
 use super::harness::{Answer, Backend, Client, Publisher, Server};
 
-/// No ring: what does not follow is always asked of the backend, as Pushpin does.
-const FORGETFUL: [&str; 2] = ["--ring-items", "0"];
+/// New subscriptions are refreshed, as they are unless a test wants it otherwise.
+const REFRESHING: [&str; 2] = ["--update-on-first-subscription", "true"];
 
+fn refreshing(route: String) -> Server {
+    Server::start_with(&[route], &REFRESHING)
+}
+
+/// No ring: what does not follow is always asked of the backend, as Pushpin does.
 fn forgetful(route: String) -> Server {
-    Server::start_with(&[route], &FORGETFUL)
+    Server::start_with(&[route], &[&REFRESHING[..], &["--ring-items", "0"]].concat())
+}
+
+/// The same with one worker.
+fn alone(route: String) -> Server {
+    let options = ["--ring-items", "0", "--workers", "1"];
+    Server::start_with(&[route], &[&REFRESHING[..], &options].concat())
 }
 
 fn stream_content(content: &str) -> Value {
@@ -52,7 +64,7 @@ fn last_ids(request: &super::harness::Request) -> Vec<&str> {
 #[tokio::test]
 async fn without_a_hold_a_next_link_is_followed_until_there_is_none() {
     let mut backend = Backend::manual();
-    let server = Server::route(backend.route("*", ""));
+    let server = refreshing(backend.route("*", ""));
     let mut client = Client::connect(server.http).await;
     client
         .send("GET /a/b?x=1 HTTP/1.1\r\nHost: a.example\r\nCookie: mine\r\nX-Mine: 1\r\n\r\n")
@@ -87,7 +99,7 @@ async fn without_a_hold_a_next_link_is_followed_until_there_is_none() {
 #[tokio::test]
 async fn the_last_of_several_next_links_counts() {
     let mut backend = Backend::manual();
-    let server = Server::route(backend.route("*", ""));
+    let server = refreshing(backend.route("*", ""));
     let mut client = Client::get(server.http, "/").await;
     let links = "</wrong>; rel=next, </ignored>, </other>; rel=prev, </right>; rel=next";
     backend.answer("/", Answer::ok("one\n").header("Grip-Link", links)).await;
@@ -101,7 +113,7 @@ async fn the_last_of_several_next_links_counts() {
 async fn a_link_may_lead_to_another_host() {
     let mut backend = Backend::manual();
     let mut other = Backend::manual();
-    let server = Server::route(backend.route("*", ""));
+    let server = refreshing(backend.route("*", ""));
     let mut client = Client::get(server.http, "/").await;
     let link = format!("http://{}/elsewhere", other.address);
     backend.answer("/", Answer::ok("here\n").next_link(&link)).await;
@@ -132,7 +144,7 @@ async fn a_link_that_leads_to_a_stream_goes_on_as_that_stream() {
 #[tokio::test]
 async fn a_large_page_is_streamed_whole() {
     let mut backend = Backend::manual();
-    let server = Server::route(backend.route("*", ""));
+    let server = refreshing(backend.route("*", ""));
     let mut client = Client::get(server.http, "/").await;
     let page = "0123456789".repeat(100_000);
     backend.answer("/", Answer::ok(&page).next_link("/2")).await;
@@ -215,11 +227,45 @@ async fn what_comes_while_a_link_is_followed_and_does_not_follow_is_asked_for() 
     client.expect_content("four\nfive\nsix\n").await;
 }
 
+/// Pushpin asks for the first one only: the others wait for the next publish.
+#[tokio::test]
+async fn whoever_comes_back_behind_is_asked_for() {
+    let mut backend = Backend::manual();
+    let server = alone(backend.route("*", ""));
+    let publisher = Publisher::new(&server);
+    // Somebody listens without a position, so that it is known what came last, and nothing more.
+    let mut stays = Client::get(server.http, "/plain").await;
+    backend.answer("/plain", Answer::hold("stream", "c", "init\n")).await;
+    stays.head().await;
+    stays.expect_content("init\n").await;
+    let shared = tokio::sync::Mutex::new(&mut stays);
+    let heard = || async { shared.lock().await.hears().await };
+    publisher.until("c", stream_content(KNOCK), heard).await;
+    for id in 2..=5_u32 {
+        let prev_id = (id - 1).to_string();
+        publisher.step("c", &id.to_string(), Some(&prev_id), stream_content("news\n")).await;
+        stays.expect_content("news\n").await;
+    }
+    for position in ["3", "3", "4"] {
+        let mut client = Client::get(server.http, "/").await;
+        backend.answer("/", stream_at(position, "init\n")).await;
+        client.head().await;
+        client.expect_content("init\n").await;
+        let asked = backend.answer("/next", stream_at("5", "the rest\n")).await;
+        assert_eq!(last_ids(&asked), [format!("c; last-id={position}")]);
+        client.expect_content("the rest\n").await;
+    }
+    let mut client = Client::get(server.http, "/").await;
+    backend.answer("/", stream_at("5", "init\n")).await;
+    client.head().await;
+    client.expect_content("init\n").await;
+    assert!(!backend.has_seen_more(), "who has all is not asked for");
+}
+
 /// Ten streams of one worker, each with its own link, miss the same item.
 async fn ten_streams_ask_once(link_of: impl Fn(usize) -> String) {
     let mut backend = Backend::manual();
-    let options = ["--ring-items", "0", "--workers", "1"];
-    let server = Server::start_with(&[backend.route("*", "")], &options);
+    let server = alone(backend.route("*", ""));
     let publisher = Publisher::new(&server);
     let mut clients = Vec::new();
     for n in 0..10 {
@@ -294,7 +340,7 @@ async fn a_followed_link_without_a_hold_ends_the_stream() {
 #[tokio::test]
 async fn a_stream_is_polled_when_its_link_says_how_often() {
     let mut backend = Backend::manual();
-    let server = Server::route(backend.route("*", ""));
+    let server = refreshing(backend.route("*", ""));
     let mut client = Client::get(server.http, "/").await;
     let answer = |body: &str| {
         let link = "</next>; rel=next; timeout=1";
@@ -313,7 +359,7 @@ async fn a_stream_is_polled_when_its_link_says_how_often() {
 #[tokio::test]
 async fn a_link_that_fails_is_asked_again() {
     let mut backend = Backend::manual();
-    let server = Server::route(backend.route("*", ""));
+    let server = refreshing(backend.route("*", ""));
     let mut client = Client::get(server.http, "/").await;
     backend.answer("/", Answer::ok("one\n").next_link("/next")).await;
     backend.answer("/next", Answer::new("500 Oh").body("not this")).await;
@@ -326,7 +372,7 @@ async fn a_link_that_fails_is_asked_again() {
 #[tokio::test]
 async fn a_link_that_leads_to_a_long_poll_is_an_error() {
     let mut backend = Backend::manual();
-    let server = Server::route(backend.route("*,debug", ""));
+    let server = refreshing(backend.route("*,debug", ""));
     let mut client = Client::get(server.http, "/").await;
     backend.answer("/", Answer::ok("one\n").next_link("/next")).await;
     backend.answer("/next", Answer::hold("response", "c", "")).await;
@@ -342,7 +388,7 @@ async fn a_position_without_a_link_is_an_error() {
         ("*,debug", "init\n\n\nchannel 'c' specifies prev-id, but no next link found\n"),
     ] {
         let mut backend = Backend::manual();
-        let server = Server::route(backend.route(condition, ""));
+        let server = refreshing(backend.route(condition, ""));
         let mut client = Client::get(server.http, "/").await;
         backend.answer("/", Answer::hold("stream", "c; prev-id=1", "init\n")).await;
         // Pushpin knows the whole body before it writes the head, and so its length.
@@ -453,8 +499,7 @@ async fn an_item_that_does_not_follow_makes_a_long_poll_ask_again() {
 #[tokio::test]
 async fn a_long_poll_that_is_behind_asks_again_instead_of_waiting() {
     let mut backend = Backend::manual();
-    let server =
-        Server::start_with(&[backend.route("*", "")], &["--ring-items", "0", "--workers", "1"]);
+    let server = alone(backend.route("*", ""));
     let publisher = Publisher::new(&server);
     let mut first = open_poll(&mut backend, &server, &Answer::hold("response", "c", "")).await;
     // It is held again a moment after the refresh is answered: until then nothing comes through.
@@ -476,7 +521,7 @@ async fn a_long_poll_that_is_behind_asks_again_instead_of_waiting() {
 #[tokio::test]
 async fn a_long_poll_ignores_a_next_link() {
     let mut backend = Backend::manual();
-    let server = Server::route(backend.route("*", ""));
+    let server = refreshing(backend.route("*", ""));
     let mut client = Client::get(server.http, "/").await;
     let hold = || {
         let link = "</next>; rel=next; timeout=1";
@@ -528,16 +573,14 @@ async fn a_connection_is_subscribed_to_its_first_channels_only() {
         let channels: Vec<String> = (1..=21).map(|n| format!("n{n}")).collect();
         Answer::hold("stream", &channels.join(", "), "init\n")
     });
-    let server = Server::route(backend.route("*", ""));
+    let server = refreshing(backend.route("*", ""));
     let publisher = Publisher::new(&server);
     let mut client = Client::get(server.http, "/").await;
     client.head().await;
     client.expect_content("init\n").await;
     let shared = tokio::sync::Mutex::new(&mut client);
     publisher
-        .until("n20", stream_content(super::harness::publisher::KNOCK), || async {
-            shared.lock().await.hears().await
-        })
+        .until("n20", stream_content(KNOCK), || async { shared.lock().await.hears().await })
         .await;
     publisher.stream("n21", "too many\n").await;
     publisher.stream("n20", "twentieth\n").await;
@@ -559,7 +602,7 @@ fn expect_gone(request: &super::harness::Request) {
 #[tokio::test]
 async fn who_leaves_a_stream_is_told_gone_once() {
     let mut backend = Backend::manual();
-    let server = Server::route(backend.route("*", ""));
+    let server = refreshing(backend.route("*", ""));
     let mut client = Client::get(server.http, "/").await;
     backend.answer("/", going(Answer::hold("stream", "c", "init\n"))).await;
     client.head().await;
@@ -573,7 +616,7 @@ async fn who_leaves_a_stream_is_told_gone_once() {
 #[tokio::test]
 async fn a_long_poll_that_was_answered_is_told_gone() {
     let mut backend = Backend::manual();
-    let server = Server::route(backend.route("*", ""));
+    let server = refreshing(backend.route("*", ""));
     let publisher = Publisher::new(&server);
     let mut client = Client::get(server.http, "/").await;
     let hold = going(Answer::hold("response", "c", "nothing\n"));
@@ -592,7 +635,7 @@ async fn a_long_poll_that_was_answered_is_told_gone() {
 #[tokio::test]
 async fn a_gone_link_that_cannot_be_reached_is_tried_again() {
     let mut backend = Backend::manual();
-    let server = Server::route(backend.route("*", ""));
+    let server = refreshing(backend.route("*", ""));
     let mut client = Client::get(server.http, "/").await;
     backend.answer("/", going(Answer::hold("stream", "c", "init\n"))).await;
     client.head().await;
@@ -606,7 +649,7 @@ async fn a_gone_link_that_cannot_be_reached_is_tried_again() {
 #[tokio::test]
 async fn a_link_to_nowhere_does_no_harm() {
     let mut backend = Backend::manual();
-    let server = Server::route(backend.route("*", ""));
+    let server = refreshing(backend.route("*", ""));
     let publisher = Publisher::new(&server);
     let mut client = Client::get(server.http, "/").await;
     let links = format!("<http://{}/>; rel=next; timeout=1", refusing());
@@ -616,8 +659,6 @@ async fn a_link_to_nowhere_does_no_harm() {
     client.expect_content("init\n").await;
     let shared = tokio::sync::Mutex::new(&mut client);
     publisher
-        .until("c", stream_content(super::harness::publisher::KNOCK), || async {
-            shared.lock().await.hears().await
-        })
+        .until("c", stream_content(KNOCK), || async { shared.lock().await.hears().await })
         .await;
 }
