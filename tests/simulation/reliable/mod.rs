@@ -29,7 +29,7 @@ use wire::{Form, Mark, id, name};
 /// Channels; the last has a publisher that makes mistakes, and nobody follows its ids.
 const CHANNELS: usize = 3;
 const WILD: u8 = 2;
-pub const OPERATIONS: usize = 80;
+pub const OPERATIONS: usize = 60;
 const CLIENTS_MAX: usize = 6;
 
 struct World {
@@ -62,7 +62,7 @@ pub fn run(seed: u64) {
     let mut world = World::new(seed);
     for step in 0..OPERATIONS {
         world.operate();
-        if step % 16 == 0 {
+        if step % 32 == 0 {
             world.registry.verify();
         }
     }

@@ -13,7 +13,7 @@ use super::{CHANNELS, WILD, What, World};
 /// In so many rounds all must have come right.
 const ROUNDS_MAX: usize = 40;
 /// In so many of them there still is something new.
-const ROUNDS_NEW: usize = 3;
+const ROUNDS_NEW: usize = 2;
 
 impl World {
     pub fn publish(&mut self) {
