@@ -278,7 +278,6 @@ pub fn miss(fanout: &mut Fanout<'_>, id: SessionId, nth: usize) -> Flow {
         }
         return Flow::On;
     }
-    fanout.seats.ledger.sequencer.forget(&name);
     drop_queue(fanout.seats, id);
     if want(fanout.seats, fanout.effects, id, false) {
         return Flow::On;
