@@ -42,6 +42,8 @@ struct Viewed<'a> {
     seats: &'a Seats,
     id: SessionId,
     prefix_bytes: usize,
+    /// The channel of the item, and its id, for a stream.
+    arriving: Option<(ChannelIndex, Rc<str>)>,
 }
 
 impl Viewed<'_> {
@@ -66,7 +68,13 @@ impl Subject for Viewed<'_> {
 
     fn prev_id(&self, channel: &str) -> Option<&str> {
         let subscription = self.seats.subscriptions(self.id).get(self.nth(channel)?)?;
-        subscription.following.as_deref()?.prev_id.as_deref()
+        let prev_id = subscription.following.as_deref()?.prev_id.as_deref()?;
+        // A stream has had the item when its client reads the id: django-eventstream's ids, seen
+        // on Pushpin 1.36.
+        match &self.arriving {
+            Some((arriving, id)) if *arriving == subscription.channel => Some(id),
+            _ => Some(prev_id),
+        }
     }
 }
 
@@ -99,8 +107,10 @@ pub fn go_on(seats: &Seats, id: SessionId, mut filtering: Filtering) -> Verdict 
     let Some((filters, prefix_bytes)) = filters_of(seats, id, filtering.channel) else {
         return Verdict::Drop;
     };
-    let viewed = Viewed { seats, id, prefix_bytes };
     let Some(entry) = filtering.load.entry.clone() else { return Verdict::Whole };
+    let streams = seats.session(id).is_some_and(|session| session.mode() == Mode::Stream);
+    let arriving = entry.id.clone().filter(|_| streams).map(|id| (filtering.channel, id));
+    let viewed = Viewed { seats, id, prefix_bytes, arriving };
     for filter in filters.iter().skip(filtering.at) {
         let applied = filter::try_apply(filter, &viewed, &entry.item.meta, &filtering.content);
         let outcome = applied.unwrap_or_else(|error| {

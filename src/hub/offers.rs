@@ -278,6 +278,8 @@ pub fn miss(fanout: &mut Fanout<'_>, id: SessionId, nth: usize) -> Flow {
         }
         return Flow::On;
     }
+    // What came last is not forgotten for that: others who come may be behind as well, and whoever
+    // was asked about is believed (see `catching::next`).
     drop_queue(fanout.seats, id);
     if want(fanout.seats, fanout.effects, id, false) {
         return Flow::On;
