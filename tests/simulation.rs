@@ -3,8 +3,8 @@
 //!
 //! One compares, after each operation, the registry with a plain model, byte by byte. The other
 //! (`simulation/reliable`) has clients that follow ids, publishers that lose items and backends
-//! that are late: 100,000 seeds of 60 operations each, all processors together. A seed that fails is
-//! printed; `SEED=n cargo test --test simulation nothing_is_lost` replays it.
+//! that are late: 100,000 seeds of 60 operations each, all processors together. A seed that fails
+//! is printed; `SEED=n cargo test --test simulation nothing_is_lost` replays it.
 
 #[path = "simulation/model.rs"]
 mod model;
