@@ -1,7 +1,10 @@
-//! A deterministic simulation of the hub: operations drawn from a seed, a virtual clock, an outlet
-//! that takes bytes in parts, refuses or is gone; after each operation the registry is compared
-//! with a plain model. A seed that fails is printed; `SEED=n cargo test --test simulation` replays
-//! it.
+//! Deterministic simulations of the hub: operations drawn from a seed, a virtual clock, clients
+//! that take bytes in parts, refuse or are gone.
+//!
+//! One compares, after each operation, the registry with a plain model, byte by byte. The other
+//! (`simulation/reliable`) has clients that follow ids, publishers that lose items and backends
+//! that are late: 100,000 seeds of 60 operations each, all processors together. A seed that fails
+//! is printed; `SEED=n cargo test --test simulation nothing_is_lost` replays it.
 
 #[path = "simulation/model.rs"]
 mod model;
