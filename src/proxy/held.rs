@@ -71,6 +71,9 @@ pub struct Link {
     pub group: Rc<str>,
 }
 
+/// A stream's next link, and what the hub is told of it.
+pub type NextLink = (Rc<Link>, Next);
+
 /// What is kept of one hold.
 #[derive(Clone)]
 pub struct Entry {
@@ -153,11 +156,7 @@ impl Held {
     ///
     /// # Errors
     /// When it leads nowhere.
-    pub fn next(
-        &self,
-        base: &Url,
-        link: &instruction::Link,
-    ) -> Result<(Rc<Link>, Next), ErrandError> {
+    pub fn next(&self, base: &Url, link: &instruction::Link) -> Result<NextLink, ErrandError> {
         let mut url = errand::resolve(base, &link.uri)?;
         let text = url.as_str().into();
         url.set_query(None);
