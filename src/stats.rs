@@ -107,6 +107,8 @@ counters! {
     ring_misses,
     /// Items that a client lost because too many waited for it while its backend was asked.
     items_lost_asking,
+    /// Variables of connections that were not set because there were too many.
+    variables_refused,
     /// Deliveries that a filter prevented.
     deliveries_filtered,
     /// Items that came before the one they follow on, and waited for it.

@@ -155,6 +155,7 @@ impl Shard {
             ring_deliveries: tally.from_ring,
             ring_misses: tally.missed,
             items_lost_asking: tally.dropped_queue,
+            variables_refused: tally.variables_refused,
             deliveries_filtered: tally.filtered,
             items_held_back: order.held_back,
             items_released_late: order.released_late,
