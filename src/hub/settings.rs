@@ -8,7 +8,7 @@ use crate::limits;
 pub struct Settings {
     /// Channels that one connection may be subscribed to.
     pub subscriptions_max: usize,
-    /// Subscribers that one call of [`Registry::deliver`] sends to.
+    /// Subscribers that one call of `Registry::deliver` sends to.
     pub slice: usize,
     /// Items that may wait to be delivered; past it publishers are kept waiting.
     pub waiting_items_max: usize,

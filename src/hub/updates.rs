@@ -1,6 +1,6 @@
 //! Holds whose backend is asked about them again: what is asked with, and what becomes of them.
 //!
-//! The proxy hears of it by [`Effect::Update`], calls `begin_update` when it is about to ask, and
+//! The proxy hears of it by `Effect::Update`, calls `begin_update` when it is about to ask, and
 //! with the answer either holds the session anew (`resume_response`, `resume_stream`, then
 //! `subscribe_to` for each channel, then `settle`) or ends it.
 
