@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::askers::Askers;
+use super::order::Peers;
 use super::recovery::Ears;
 use super::signing::Keys;
 use super::upstream::Upstream;
@@ -26,6 +27,8 @@ pub struct Shared {
     pub askers: Rc<Askers>,
     /// The relays that may have to ask their backends for what a client has missed.
     pub ears: Rc<Ears>,
+    /// The other shards, if there are any.
+    pub peers: Option<Rc<dyn Peers>>,
     /// What the operator has set.
     pub settings: Settings,
 }
