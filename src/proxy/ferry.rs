@@ -24,7 +24,8 @@ use super::outgoing::Last;
 use super::shared::Shared;
 use crate::clock::{self, Tick};
 use crate::limits::{
-    FERRY_LAG_MS, FERRY_LINGER_MS, FERRY_PIECES_MAX, FLIGHT_KEPT_BYTES_MAX, FLIGHT_PIECE_BYTES_MAX,
+    FERRY_LAG_MS, FERRY_LINGER_BYTES_MAX, FERRY_LINGER_MS, FERRY_PIECES_MAX, FLIGHT_KEPT_BYTES_MAX,
+    FLIGHT_PIECE_BYTES_MAX,
 };
 
 /// While a rider does not take what it is sent, the others are looked after so often.
@@ -55,6 +56,8 @@ struct Ferry {
     url: String,
     begun: Tick,
     riders: RefCell<Vec<Rider>>,
+    /// All workers that came aboard.
+    boarded: RefCell<Vec<usize>>,
     kept: RefCell<Vec<Reply>>,
     kept_bytes: Cell<usize>,
     open: Cell<bool>,
@@ -67,6 +70,8 @@ struct Ferry {
 /// See the module.
 pub struct Ferries {
     shared: Rc<Shared>,
+    /// Bytes that are kept of what is over.
+    lingering: Cell<usize>,
     under_way: RefCell<HashMap<Key, Rc<Ferry>, ahash::RandomState>>,
 }
 
@@ -74,7 +79,7 @@ impl Ferries {
     /// None yet.
     #[must_use]
     pub fn new(shared: Rc<Shared>) -> Rc<Ferries> {
-        Rc::new(Ferries { shared, under_way: RefCell::default() })
+        Rc::new(Ferries { shared, lingering: Cell::new(0), under_way: RefCell::default() })
     }
 
     /// Asks for a link, whose `group` is its URL without the query: here, or where it is asked for
@@ -103,7 +108,7 @@ impl Ferries {
         };
         let owner = peers.owner(key.hash());
         let (reply, replies) = mpsc::channel(FERRY_PIECES_MAX);
-        let order = Box::new(Order { key, url: url.to_string(), fresh, reply });
+        let order = Box::new(Order { key, url: url.to_string(), fresh, from: peers.own(), reply });
         let refused = match owner {
             Some(owner) => peers.order(owner, order).err(),
             None => Some(order),
@@ -125,7 +130,7 @@ impl Ferries {
         match under_way {
             Some(ferry) if ferry.takes(&order) => {
                 self.shared.stats.updates_shared.inc();
-                ferry.board(order.reply);
+                ferry.board(order);
             }
             Some(ferry) => ferry.wait(order),
             None => self.start(vec![order]),
@@ -138,7 +143,7 @@ impl Ferries {
         let ferry = Rc::new(Ferry::new(key.clone(), url.clone()));
         self.shared.stats.updates_shared.add(orders.len() as u64 - 1);
         for order in orders {
-            ferry.board(order.reply);
+            ferry.board(order);
         }
         self.under_way.borrow_mut().insert(ferry.key.clone(), Rc::clone(&ferry));
         tokio::task::spawn_local(Rc::clone(self).run(ferry));
@@ -146,18 +151,42 @@ impl Ferries {
 
     async fn run(self: Rc<Ferries>, ferry: Rc<Ferry>) {
         match ferry.ask(&self.shared).await {
-            Ok(answer) => ferry.carry(answer).await,
+            Ok(answer) => {
+                ferry.carry(answer).await;
+                self.linger(&ferry).await;
+            }
             Err(error) => {
                 // Whoever comes now has it tried again.
                 ferry.open.set(false);
                 ferry.send(Reply::Failed(error.to_string().into()), 0).await;
             }
         }
+        ferry.open.set(false);
         self.under_way.borrow_mut().remove(&ferry.key);
         let waiting = ferry.waiting.take();
         if !waiting.is_empty() {
             self.start(waiting);
         }
+    }
+
+    /// Workers come to miss the same within moments, not at once: one that comes a little after the
+    /// end still gets all of it.
+    async fn linger(&self, ferry: &Ferry) {
+        let kept = self.lingering.get().saturating_add(ferry.kept_bytes.get());
+        let useful = self.shared.remembers && !ferry.key.lasts.is_empty();
+        if !ferry.ended.get() || !useful || kept > FERRY_LINGER_BYTES_MAX {
+            return;
+        }
+        self.lingering.set(kept);
+        let end = clock::now().plus_ms(FERRY_LINGER_MS);
+        while ferry.open.get() && ferry.waiting.borrow().is_empty() && clock::now() < end {
+            tokio::select! {
+                () = ferry.changed.notified() => {}
+                () = clock::sleep_until(end) => {}
+            }
+            ferry.settle().await;
+        }
+        self.lingering.set(self.lingering.get().saturating_sub(ferry.kept_bytes.get()));
     }
 }
 
@@ -181,6 +210,7 @@ impl Ferry {
             url,
             begun: clock::now(),
             riders: RefCell::default(),
+            boarded: RefCell::default(),
             kept: RefCell::default(),
             kept_bytes: Cell::new(0),
             open: Cell::new(true),
@@ -192,13 +222,21 @@ impl Ferry {
 
     /// Whether this does for an order.
     fn takes(&self, order: &Order) -> bool {
-        // What is over was the answer to just this link.
-        let same = !self.ended.get() || self.url == order.url;
-        self.open.get() && same && order.fresh.is_none_or(|fresh| self.begun > fresh)
+        let fresh = order.fresh.is_none_or(|fresh| self.begun > fresh);
+        self.open.get() && fresh && (!self.ended.get() || self.still_does(order))
     }
 
-    fn board(&self, reply: mpsc::Sender<Reply>) {
-        self.riders.borrow_mut().push(Rider { reply, at: 0, full_since: None });
+    /// Whether what is over does for an order: for one of just this link and of a worker that has
+    /// not had it. With a position it does no harm that it may have become old: what it lacks
+    /// is missed again from where it ends, and is in the ring.
+    fn still_does(&self, order: &Order) -> bool {
+        let known = !self.key.lasts.is_empty() && self.url == order.url;
+        known && !self.boarded.borrow().contains(&order.from)
+    }
+
+    fn board(&self, order: Order) {
+        self.boarded.borrow_mut().push(order.from);
+        self.riders.borrow_mut().push(Rider { reply: order.reply, at: 0, full_since: None });
         self.changed.notify_one();
     }
 
@@ -250,24 +288,9 @@ impl Ferry {
                 None => {
                     self.ended.set(true);
                     self.send(Reply::End, 0).await;
-                    self.linger().await;
                     return;
                 }
             }
-        }
-        self.open.set(false);
-    }
-
-    /// Workers come to miss the same within moments, not at once: one that comes a little after the
-    /// end still gets all of it.
-    async fn linger(&self) {
-        let end = clock::now().plus_ms(FERRY_LINGER_MS);
-        while self.open.get() && self.waiting.borrow().is_empty() && clock::now() < end {
-            tokio::select! {
-                () = self.changed.notified() => {}
-                () = clock::sleep_until(end) => {}
-            }
-            self.settle().await;
         }
         self.open.set(false);
     }

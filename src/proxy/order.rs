@@ -44,6 +44,8 @@ pub struct Order {
     pub url: String,
     /// What was asked for before this moment, or at it, may be older than what is wanted.
     pub fresh: Option<Tick>,
+    /// Which worker orders.
+    pub from: usize,
     /// Where the answer goes.
     pub reply: mpsc::Sender<Reply>,
 }
@@ -56,6 +58,9 @@ impl fmt::Debug for Order {
 
 /// The workers of the process, seen from one of them.
 pub trait Peers {
+    /// The number of the worker that wants to know.
+    fn own(&self) -> usize;
+
     /// Who asks for what has this hash; `None` is the one that wants to know.
     fn owner(&self, hash: u64) -> Option<usize>;
 

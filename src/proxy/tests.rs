@@ -166,6 +166,7 @@ impl Company {
             backend: Backend::new(crate::backend::Settings::default(), tls),
             stats: Rc::default(),
             ears: Rc::default(),
+            remembers: true,
             peers,
             keys: Keys::new(PathBuf::new()),
             askers: Rc::new(Askers::new(settings.filter_requests_per_s)),

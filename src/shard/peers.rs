@@ -24,6 +24,10 @@ impl Peers {
 }
 
 impl proxy::order::Peers for Peers {
+    fn own(&self) -> usize {
+        self.own
+    }
+
     fn owner(&self, hash: u64) -> Option<usize> {
         let owner = hash.checked_rem(self.mailboxes.len() as u64)? as usize;
         (owner != self.own).then_some(owner)

@@ -99,6 +99,7 @@ impl Shard {
             askers: Rc::new(Askers::new(settings.proxy.filter_requests_per_s)),
             settings: settings.proxy.clone(),
             ears: Rc::default(),
+            remembers: settings.hub.ring_items_max > 0,
             peers: peers.map(|peers| Rc::new(peers) as _),
             keys: signing::Keys::new(PathBuf::new()),
         });
