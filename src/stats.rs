@@ -101,6 +101,25 @@ counters! {
     messages_dropped,
     /// Messages dropped because their client does not read and a newer one had come.
     messages_conflated,
+    /// Deliveries of what a client lacked, from what its channel had kept.
+    ring_deliveries,
+    /// Clients that lacked something which only their backend knew.
+    ring_misses,
+    /// Items that a client lost because too many waited for it while its backend was asked.
+    items_lost_asking,
+    /// Variables of connections that were not set because there were too many.
+    variables_refused,
+    /// Deliveries that a filter prevented.
+    deliveries_filtered,
+    /// Items that came before the one they follow on, and waited for it.
+    items_held_back,
+    /// Of these, the ones that were delivered without it, because they had waited long enough.
+    items_released_late,
+    /// Items that came before the one they follow on, and could not wait: lost.
+    items_lost_waiting,
+    /// Items that channels kept no longer, because they had been kept long enough or there were
+    /// too many.
+    ring_dropped,
     /// Holds refused because the connection has too many subscriptions.
     subscriptions_refused,
     /// Times that the backend of a hold was to be asked again.

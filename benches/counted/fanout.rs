@@ -48,7 +48,7 @@ pub const KINDS: [(&str, Kind); 5] = [
 /// Publishes an item to a full channel each time.
 pub fn publishing(kind: Kind) -> Box<dyn FnMut()> {
     // Each item follows on the one before it; the registries take turns.
-    let items: Vec<_> = (0..4_u64).map(|at| [Arc::new(item(kind, at / 2))]).collect();
+    let items: Vec<_> = (0..4_u64).map(|at| [Arc::new(item(kind, 1 + at / 2))]).collect();
     // Whoever is answered is gone: a channel for the first time, and one for the counted time.
     let mut registries = [subscribed(kind), subscribed(kind)];
     let mut outlet = Counting::default();
@@ -76,6 +76,13 @@ fn subscribed(kind: Kind) -> Registry {
         let prev_id = matches!(kind, Kind::Following).then(|| "0".into());
         registry.subscribe_to(id, &Interest { prev_id, ..Interest::plain(channel.clone(), false) });
         registry.settle(id, Tick(0), &mut Counting::default());
+    }
+    if matches!(kind, Kind::Ids | Kind::Following) {
+        // From here on the clients follow the ids of what was published.
+        registry.publish(&[Arc::new(item(kind, 0))], Tick(1), None);
+        while registry.is_delivering() {
+            registry.deliver(Tick(1), &mut Counting::default());
+        }
     }
     registry
 }

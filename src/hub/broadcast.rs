@@ -171,8 +171,36 @@ impl Pass<'_, '_> {
         true
     }
 
+    /// The usual case of a client that follows ids: a single message, and it is the next one.
+    /// Whether it is that case.
+    fn follow_alone(&mut self, id: SessionId, nth: usize) -> bool {
+        let Pass { fanout, waiting, now, .. } = self;
+        let Some(load) = waiting.only().filter(|load| load.for_all) else { return false };
+        let (Step::Frame(_) | Step::Payload { .. }, Some(entry)) = (&load.step, &load.entry) else {
+            return false;
+        };
+        let Some(hold) = fanout.seats.follow_on(id, nth, entry, *now) else { return false };
+        let piece = match (&load.step, hold) {
+            (Step::Frame(frame), Hold::Socket(_)) => frame,
+            (Step::Payload { raw, chunk }, Hold::Stream { framing, .. }) => match framing {
+                StreamFraming::Chunked => chunk,
+                StreamFraming::Raw => raw,
+                StreamFraming::Silent => return true,
+            },
+            _ => return true,
+        };
+        if !piece.is_empty() {
+            fanout.cost += u64::from(load.cost);
+            fanout.send(id, piece);
+        }
+        true
+    }
+
     /// A session for which items are looked at one by one.
     fn offer(&mut self, id: SessionId, upto: u32, nth: usize) {
+        if !self.others && self.follow_alone(id, nth) {
+            return;
+        }
         if !self.others || self.fanout.seats.subscriptions(id).len() == 1 {
             let mut offers = Offers::new(self.fanout, id, self.now);
             for parcel in self.waiting.after(upto) {
@@ -265,7 +293,7 @@ impl Pass<'_, '_> {
                 }
             }
         }
-        if self.waiting.hints_after(upto) {
+        if self.waiting.hints && self.waiting.hints_after(upto) {
             want(self.fanout.seats, self.fanout.effects, id, true);
         }
         if let Some((_, Some(bytes))) = first {

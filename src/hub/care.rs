@@ -7,9 +7,12 @@ use super::channels::Subscription;
 use super::following::{Following, Stance};
 use super::interest::Interest;
 use super::seats::Seats;
+use super::sequence::Entry;
 use super::slab::SessionId;
 use super::upkeep::{Update, Upkeep};
+use crate::clock::Tick;
 use crate::grip::channel::ChannelName;
+use crate::grip::filter::Filters;
 use crate::session::Hold;
 use crate::session::http::Next;
 
@@ -102,6 +105,32 @@ impl Seats {
         Some(seat.upkeep.get_or_insert_default())
     }
 
+    /// The next item for a client that follows ids and is not behind: it has it from now on. `None`
+    /// where it is not so simple; then nothing has changed.
+    pub fn follow_on(
+        &mut self,
+        id: SessionId,
+        nth: usize,
+        entry: &Entry,
+        now: Tick,
+    ) -> Option<&Hold> {
+        let seat = self.slab.get_mut(id)?;
+        let busy = seat.upkeep.as_ref().is_some_and(|upkeep| upkeep.is_busy());
+        let following = seat.subscriptions.get_mut(nth)?.following.as_deref_mut()?;
+        if busy || following.stance != Stance::Current || following.filters != Filters::default() {
+            return None;
+        }
+        let (prev_id, prev, next) =
+            (following.prev_id.as_mut()?, entry.prev.as_ref()?, entry.id.as_ref()?);
+        if !Rc::ptr_eq(prev_id, prev) && *prev_id != *prev {
+            return None;
+        }
+        *prev_id = Rc::clone(next);
+        following.active = true;
+        seat.session.touched(now, &mut self.rng);
+        Some(&seat.session.hold)
+    }
+
     /// What a session's filter is being asked about is forgotten, and comes again later.
     pub fn put_back(&mut self, id: SessionId) {
         let Some(upkeep) = self.slab.get_mut(id).and_then(|seat| seat.upkeep.as_mut()) else {
@@ -121,8 +150,7 @@ impl Seats {
     /// Whether what is published to a session has to wait.
     #[must_use]
     pub fn is_busy(&self, id: SessionId) -> bool {
-        let upkeep = self.upkeep(id);
-        upkeep.is_some_and(|upkeep| upkeep.update == Update::Asking || upkeep.filtering.is_some())
+        self.upkeep(id).is_some_and(Upkeep::is_busy)
     }
 
     /// Sets a stream's next link, or takes it away.

@@ -24,6 +24,8 @@ pub struct Tally {
     pub missed: u64,
     /// Items that a session lost because too many waited for it while its backend was asked.
     pub dropped_queue: u64,
+    /// Variables that were not set, because their session had too many.
+    pub variables_refused: u64,
     /// Items that a filter kept from a session.
     pub filtered: u64,
 }

@@ -148,7 +148,11 @@ impl Registry {
 
     /// Sets a variable of the session, or removes it.
     pub fn set_meta(&mut self, id: SessionId, name: &str, value: Option<&str>) {
-        self.seats.change(id, |session, _| session.set_meta(name, value));
+        let set = self.seats.change(id, |session, _| session.set_meta(name, value));
+        if set == Some(false) {
+            self.seats.ledger.tally.variables_refused += 1;
+            tracing::warn!(session = %id, name, "a connection has too many variables");
+        }
     }
 
     /// A variable of the session.

@@ -30,6 +30,14 @@ pub struct Upkeep {
     pub queue: VecDeque<(ChannelIndex, Load)>,
 }
 
+impl Upkeep {
+    /// Whether what is published has to wait.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.update == Update::Asking || self.filtering.is_some()
+    }
+}
+
 /// An item on its way through the filters of a subscription.
 pub struct Filtering {
     /// The subscription's channel.

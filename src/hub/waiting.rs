@@ -212,17 +212,21 @@ pub struct Waiting {
     pub cursor: usize,
     /// With the end of the present pass all have got the parcels up to this one.
     pass: u32,
+    /// There may be a hint among the parcels.
+    pub hints: bool,
 }
 
 impl Waiting {
     /// A first item for `subscribers` subscribers.
     #[must_use]
     pub fn new(first: Parcel, subscribers: usize) -> Waiting {
-        Waiting { pass: first.nth, parcels: VecDeque::from([first]), cursor: subscribers }
+        let hints = matches!(first.load.step, Step::Hint);
+        Waiting { pass: first.nth, parcels: VecDeque::from([first]), cursor: subscribers, hints }
     }
 
     /// One more item.
     pub fn push(&mut self, parcel: Parcel) {
+        self.hints |= matches!(parcel.load.step, Step::Hint);
         self.parcels.push_back(parcel);
     }
 

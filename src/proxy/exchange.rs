@@ -149,7 +149,7 @@ impl Exchange {
                 asked_with: asked_with.take(),
             };
             let lasts = match Self::carry_out(origin, answer, access).await? {
-                Carried::Answered(response) => return Ok(Some(response)),
+                Carried::Answered(response) => return Ok(Some(*response)),
                 Carried::Held => return Ok(None),
                 Carried::Again(lasts) => lasts,
             };
@@ -181,7 +181,7 @@ impl Exchange {
             }
             Collected::Larger(first, rest) if collected::may_stream_through(&parts.headers) => {
                 let instruction = read(Bytes::new())?;
-                origin.stream_through(instruction, first, rest, access).map(Carried::Answered)
+                origin.stream_through(instruction, first, rest, access).map(Carried::answered)
             }
             Collected::Larger(..) => {
                 let target = origin.route.targets[origin.target].to_string();

@@ -15,7 +15,7 @@ use super::answer::Answer;
 use super::content;
 use super::errand::Home;
 use super::flight::Flight;
-use super::held::{Held, Kind, Link};
+use super::held::{Held, Kind, Link, NextLink};
 use super::outgoing::Last;
 use super::terms;
 use crate::clock;
@@ -27,7 +27,7 @@ use crate::hub::interest::Interest;
 use crate::hub::slab::SessionId;
 use crate::hub::updates::Resumed;
 use crate::limits::SLICE_DELIVERIES_MAX;
-use crate::session::http::{Next, stream_bytes};
+use crate::session::http::stream_bytes;
 
 /// What clients of debug routes are told when there is no more to be had.
 const NOT_RETRIEVED: &str = "Failed to retrieve next link.";
@@ -99,7 +99,7 @@ fn read(
     url: &Url,
     headers: &HeaderMap,
     asked_with: &[Last],
-) -> Result<(Instruction, Option<(Rc<Link>, Next)>), String> {
+) -> Result<(Instruction, Option<NextLink>), String> {
     // Its status means no more than that it is one of success, and its body is never a document.
     let read = headers::instruction(200, None, headers, Bytes::new());
     let mut instruction = read.map_err(|error| error.message)?;
@@ -192,7 +192,7 @@ pub struct Outcome<'a> {
     /// What it says.
     pub instruction: &'a Instruction,
     /// Its next link.
-    pub next: Option<(Rc<Link>, Next)>,
+    pub next: Option<NextLink>,
 }
 
 impl Outcome<'_> {

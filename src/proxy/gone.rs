@@ -156,6 +156,7 @@ impl Gone {
         let stats = &self.held.shared.stats;
         if call.failures == 0 && self.held.is_held(&call.url) {
             stats.gone_withdrawn.inc();
+            tracing::debug!(url = %call.url, "a client came back: its gone link is not told");
             return;
         }
         self.under_way.set(self.under_way.get() + 1);

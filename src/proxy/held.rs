@@ -72,6 +72,9 @@ pub struct Link {
     pub group: Rc<str>,
 }
 
+/// A stream's next link, and what the hub is told of it.
+pub type NextLink = (Rc<Link>, Next);
+
 /// What is kept of one hold.
 #[derive(Clone)]
 pub struct Entry {
@@ -157,11 +160,7 @@ impl Held {
     ///
     /// # Errors
     /// When it leads nowhere.
-    pub fn next(
-        &self,
-        base: &Url,
-        link: &instruction::Link,
-    ) -> Result<(Rc<Link>, Next), ErrandError> {
+    pub fn next(&self, base: &Url, link: &instruction::Link) -> Result<NextLink, ErrandError> {
         let mut url = errand::resolve(base, &link.uri)?;
         let text = url.as_str().into();
         url.set_query(None);

@@ -54,11 +54,19 @@ pub struct Origin {
 /// What became of an instruction.
 pub enum Carried {
     /// The client is answered.
-    Answered(Response<Body>),
+    Answered(Box<Response<Body>>),
     /// The request is held without an answer: its service waits for ever, the connection leaves.
     Held,
     /// The backend has given less than there is: it is to be asked again with these.
     Again(Vec<Last>),
+}
+
+impl Carried {
+    /// The client is answered.
+    #[must_use]
+    pub fn answered(response: Response<Body>) -> Carried {
+        Carried::Answered(Box::new(response))
+    }
 }
 
 /// Where an instruction's links lead.
@@ -184,11 +192,11 @@ impl Origin {
         }
         match instruction.hold {
             None if instruction.next.is_none() => {
-                self.answer(instruction.response, access).map(Carried::Answered)
+                self.answer(instruction.response, access).map(Carried::answered)
             }
             Some(Hold::Response) => self.hold_response(instruction, links, access).await,
             None | Some(Hold::Stream) => {
-                self.hold_stream(instruction, links, access).map(Carried::Answered)
+                self.hold_stream(instruction, links, access).map(Carried::answered)
             }
         }
     }

@@ -222,7 +222,7 @@ impl Holds {
     fn launch(self: &Rc<Holds>) {
         loop {
             let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() else { return };
-            let Some(batch) = self.queue.borrow_mut().next() else { return };
+            let Some(batch) = self.queue.borrow_mut().take() else { return };
             let Batch { wish, via, members, .. } = batch;
             let flight = Rc::new(Flight::new(wish, via));
             for member in members {

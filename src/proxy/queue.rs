@@ -152,7 +152,7 @@ impl Queue {
     }
 
     /// The next batch; from now on it is under way.
-    pub fn next(&mut self) -> Option<Batch> {
+    pub fn take(&mut self) -> Option<Batch> {
         while let Some(wish) = self.soon.pop().or_else(|| self.later.pop()) {
             if self.flying.contains(&wish) {
                 continue;
@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn order(queue: &mut Queue) -> Vec<u32> {
-        let next = |queue: &mut Queue| queue.next().map(|batch| batch.members[0].id.index);
+        let next = |queue: &mut Queue| queue.take().map(|batch| batch.members[0].id.index);
         std::iter::from_fn(|| next(queue)).collect()
     }
 
@@ -230,7 +230,7 @@ mod tests {
             add(&mut queue, 1, number, false);
         }
         add(&mut queue, 1, 3, true);
-        let first = queue.next().unwrap();
+        let first = queue.take().unwrap();
         assert_eq!(first.members.len(), 2);
         assert!(first.wish == wish(3));
         assert_eq!(order(&mut queue), [1, 2]);
@@ -240,17 +240,17 @@ mod tests {
     fn who_wants_what_is_under_way_waits_for_the_next() {
         let mut queue = Queue::default();
         add(&mut queue, 1, 1, false);
-        let flight = queue.next().unwrap();
+        let flight = queue.take().unwrap();
         add(&mut queue, 1, 1, true);
         add(&mut queue, 1, 1, false);
-        assert!(queue.next().is_none() && !queue.is_idle());
+        assert!(queue.take().is_none() && !queue.is_idle());
         queue.landed(&flight.wish);
-        let second = queue.next().unwrap();
+        let second = queue.take().unwrap();
         assert_eq!(second.members.len(), 2);
         add(&mut queue, 1, 1, false);
         assert_eq!(queue.late(&second.wish).len(), 1);
         queue.landed(&second.wish);
-        assert!(queue.next().is_none() && queue.is_idle());
+        assert!(queue.take().is_none() && queue.is_idle());
     }
 
     #[test]

@@ -20,6 +20,7 @@ use fastrand::Rng;
 
 use crate::clock::Tick;
 use crate::grip::instruction::Response;
+use crate::limits::{VARIABLES_BYTES_MAX, VARIABLES_MAX};
 
 use http::{Reply, StreamFraming};
 use keep_alive::{Pacer, Pulse};
@@ -202,16 +203,25 @@ impl Session {
         Some(Due::Backend)
     }
 
-    /// Sets a variable, or removes it.
-    pub fn set_meta(&mut self, name: &str, value: Option<&str>) {
+    /// Sets a variable, or removes it. `false` when it would be too much for one session: then the
+    /// variable is not set.
+    pub fn set_meta(&mut self, name: &str, value: Option<&str>) -> bool {
         let meta = self.meta.get_or_insert_default();
         meta.retain(|(known, _)| **known != *name);
+        let bytes = |(name, value): &(Box<str>, Box<str>)| name.len() + value.len();
+        let taken: usize = meta.iter().map(bytes).sum();
+        let mut fits = true;
         if let Some(value) = value {
-            meta.push((name.into(), value.into()));
+            let size = taken.saturating_add(name.len()).saturating_add(value.len());
+            fits = meta.len() < VARIABLES_MAX && size <= VARIABLES_BYTES_MAX;
+            if fits {
+                meta.push((name.into(), value.into()));
+            }
         }
         if meta.is_empty() {
             self.meta = None;
         }
+        fits
     }
 
     /// All variables, in the order in which they were set.

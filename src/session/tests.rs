@@ -23,6 +23,20 @@ fn variables() {
 }
 
 #[test]
+fn variables_are_bounded() {
+    let mut session = Session::new(Hold::Socket(None));
+    for n in 0..VARIABLES_MAX {
+        assert!(session.set_meta(&n.to_string(), Some("x")));
+    }
+    assert!(!session.set_meta("more", Some("x")) && session.set_meta("0", Some("y")));
+    let mut session = Session::new(Hold::Socket(None));
+    let long = "x".repeat(VARIABLES_BYTES_MAX - 2);
+    assert!(session.set_meta("a", Some(&long)) && session.set_meta("b", Some("")));
+    assert!(!session.set_meta("c", Some("")) && session.meta("c").is_none());
+    assert!(session.set_meta("a", None) && session.set_meta("c", Some("")));
+}
+
+#[test]
 fn a_socket_is_due_for_one_thing_after_the_other() {
     let mut rng = Rng::with_seed(1);
     let mut session = Session::new(Hold::Socket(None));

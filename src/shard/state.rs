@@ -24,7 +24,7 @@ use crate::proxy::askers::Askers;
 use crate::proxy::shared::{self, Shared};
 use crate::proxy::{Proxy, signing};
 use crate::route::Table;
-use crate::stats::Stats;
+use crate::stats::{Snapshot, Stats};
 use crate::tls::client::ClientTls;
 
 /// What every shard is told.
@@ -143,9 +143,30 @@ impl Shard {
             Command::Routes(table) => self.proxy.set_table(table),
             Command::Snapshot(reply) => {
                 // Whoever asked may have gone.
-                let _ = reply.send(self.stats.snapshot());
+                let _ = reply.send(self.snapshot());
             }
             Command::Drain => {}
+        }
+    }
+
+    /// The counters, with those that the hub keeps itself.
+    fn snapshot(&self) -> Snapshot {
+        let (tally, (order, _)) = self.hub.with(|registry| (registry.tally(), registry.order()));
+        let lost = order.discarded
+            + order.dropped_duplicate_prev
+            + order.dropped_pending_full
+            + order.dropped_pending_bytes;
+        Snapshot {
+            ring_deliveries: tally.from_ring,
+            ring_misses: tally.missed,
+            items_lost_asking: tally.dropped_queue,
+            variables_refused: tally.variables_refused,
+            deliveries_filtered: tally.filtered,
+            items_held_back: order.held_back,
+            items_released_late: order.released_late,
+            items_lost_waiting: lost,
+            ring_dropped: order.ring_evicted + order.ring_expired + order.ring_cleared,
+            ..self.stats.snapshot()
         }
     }
 

@@ -491,7 +491,8 @@ async fn backends_are_told_when_the_server_stops() {
 #[tokio::test]
 async fn a_client_that_comes_back_in_time_is_not_gone() {
     let mut backend = Backend::manual();
-    let mut server = serve(backend.route("*", ""), &["--gone-delay", "500"]);
+    let mut server =
+        serve(backend.route("*", ""), &["--gone-delay", "500", "--log-level", "debug"]);
     let held = || Answer::hold("stream", "c", "init\n").header("Grip-Link", "</gone>; rel=gone");
     let mut client = Client::get(server.http, "/").await;
     backend.next().await.answer(held()).await;
@@ -502,8 +503,7 @@ async fn a_client_that_comes_back_in_time_is_not_gone() {
     backend.next().await.answer(held()).await;
     client.head().await;
     client.chunk().await;
-    // Longer than the delay.
-    tokio::time::sleep(Duration::from_millis(900)).await;
+    server.wait_for_line("a client came back");
     assert!(!backend.has_seen_more());
     drop(client);
     let asked = backend.next().await;
@@ -530,14 +530,15 @@ async fn who_does_not_read_is_left_behind_by_the_others() {
     server.wait_for_line("channel=c");
     hint(&publisher, "c").await;
     let asked = backend.next().await;
-    let writing = tokio::spawn(asked.answer(Answer::ok(vec![b'x'; SIZE])));
-    let mut reader = clients.pop().unwrap();
-    let mut got = 0;
-    while got < SIZE {
-        got += reader.chunk().await.iter().filter(|byte| **byte == b'x').count();
-    }
-    assert_eq!(reader.chunk().await, b"0\r\n\r\n");
-    writing.await.unwrap();
+    let mut reader = clients.pop().expect("two");
+    let reading = async {
+        let mut got = 0;
+        while got < SIZE {
+            got += reader.chunk().await.iter().filter(|byte| **byte == b'x').count();
+        }
+        assert_eq!(reader.chunk().await, b"0\r\n\r\n");
+    };
+    tokio::join!(asked.answer(Answer::ok(vec![b'x'; SIZE])), reading);
     assert_eq!(server.counted("clients_left_behind"), 1);
 }
 
