@@ -564,13 +564,19 @@ async fn workers_share_one_request() {
     assert_eq!(asked.request.header("grip-last"), Some("c; last-id=1"));
     assert!(backend.next_soon().await.is_none(), "asked once for both workers");
     let page = "0123456789".repeat(300_000);
-    let reading = async {
-        for client in &mut clients {
+    // All at once: who does not read holds up the others.
+    let mut reading = tokio::task::JoinSet::new();
+    for mut client in clients {
+        let page = page.clone();
+        reading.spawn(async move {
             client.expect_content(&page).await;
             client.expect_end().await;
-        }
-    };
-    tokio::join!(asked.answer(Answer::ok(&page)), reading);
+        });
+    }
+    asked.answer(Answer::ok(&page)).await;
+    while let Some(read) = reading.join_next().await {
+        read.expect("all of it");
+    }
     assert!(!backend.has_seen_more());
     assert_eq!(server.counted("updates_for_peers"), 1);
 }
