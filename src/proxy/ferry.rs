@@ -1,5 +1,5 @@
 //! Next links that are asked for once for all workers: one of them, the owner of a link and a
-//! position, makes the request; what it is answered goes to all who have ordered it, piece by piece.
+//! position, makes the request; its answer goes to all who have ordered it, piece by piece.
 //!
 //! Called by `follow`, which does not know who asks, and through [`Ferries::take`] by the shard
 //! when another one orders. One order comes from a worker at a time, so riders are few; each has a

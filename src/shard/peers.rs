@@ -1,4 +1,4 @@
-//! The other shards of the process, as the proxy sees them: whom to order from, through the mailbox.
+//! The other shards of the process, as the proxy sees them: whom to order from, by mailbox.
 //!
 //! Made by the control thread for each shard. Shards agree on the owner of a thing without asking.
 

@@ -1,3 +1,5 @@
+//! Tests of ferries: who shares an answer, what is broken off, who is left behind.
+
 use super::*;
 use crate::proxy::order::Peers;
 use crate::proxy::tests::{Company, Scripted, context, route, run, until};
