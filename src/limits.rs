@@ -97,6 +97,14 @@ pub const FLIGHT_PIECE_BYTES_MAX: usize = 64 * 1024;
 pub const FLIGHT_LAG_MS: u64 = 5_000;
 /// A client that is alone is closed when it has read nothing for so long.
 pub const FLIGHT_STALL_MS: u64 = 60_000;
+/// Pieces of such an answer that wait for another worker.
+pub const FERRY_PIECES_MAX: usize = 4;
+/// A worker that takes none of them holds up the others so long: longer than its own clients may.
+pub const FERRY_LAG_MS: u64 = 2 * FLIGHT_LAG_MS;
+/// A worker that misses the same so long after such an answer has ended still gets it.
+pub const FERRY_LINGER_MS: u64 = 500;
+/// Bytes of all answers that one shard keeps for this; past it they are not kept.
+pub const FERRY_LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Times that a next link or a gone link is asked for again, after a second, two, four, ...
 pub const ERRAND_RETRIES_MAX: u32 = 5;
 /// Gone links that one shard tells at once.

@@ -20,7 +20,8 @@ use crate::listen;
 use crate::publish::{self, publisher::Publisher};
 use crate::route::Table;
 use crate::shard;
-use crate::shard::mailbox::{Command, Mailbox, mailbox};
+use crate::shard::mailbox::{Command, Inbox, Mailbox, mailbox};
+use crate::shard::peers::Peers;
 use crate::stats::{Snapshot, Stats};
 use crate::tls::certificates::Certificates;
 use crate::tls::client::ClientTls;
@@ -177,20 +178,19 @@ fn serve(
 ) -> io::Result<()> {
     let Bound { http, https, control, certificates } = bound;
     let banner = banner(settings, &http, &https, &control)?;
-    let mut mailboxes = Vec::new();
+    let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) = http.iter().map(|_| mailbox()).unzip();
     let mut threads = Vec::new();
     let mut https = https.into_iter();
-    for (index, plain) in http.into_iter().enumerate() {
-        let (mailbox, inbox) = mailbox();
+    for (index, (plain, inbox)) in http.into_iter().zip(inboxes).enumerate() {
         let mut listeners = vec![(plain, None)];
         if let Some(secure) = https.next() {
             listeners.push((secure, certificates.clone()));
         }
         let (table, settings) = (table.clone(), shard.clone());
-        let start = shard::Start { listeners, inbox, table, settings };
+        let peers = Peers::new(&mailboxes, index);
+        let start = shard::Start { listeners, inbox, peers, table, settings };
         let thread = std::thread::Builder::new().name(format!("shard-{index}"));
         threads.push(thread.spawn(move || shard::run(start))?);
-        mailboxes.push(mailbox);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();

@@ -124,8 +124,11 @@ counters! {
     subscriptions_refused,
     /// Times that the backend of a hold was to be asked again.
     updates_wanted,
-    /// Requests that were made for it: next links followed, requests of long-polls repeated.
+    /// Requests that were made for it, repetitions included: next links followed, requests of
+    /// long-polls repeated.
     updates_made,
+    /// Times that another worker had this one ask for a next link.
+    updates_for_peers,
     /// Sessions that one of these served beside the first.
     updates_shared,
     /// Next links asked for once more after a failure.

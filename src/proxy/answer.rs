@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::carried::CarriedBody;
 use crate::backend::body::AnswerBody;
 use crate::http::BodyError;
 
@@ -13,6 +14,8 @@ use crate::http::BodyError;
 pub enum Answer {
     /// From a backend, as it comes.
     Backend(AnswerBody),
+    /// From a backend, as another worker or a request for several passes it on.
+    Carried(CarriedBody),
     /// All of it is here.
     Whole(Option<Bytes>),
 }
@@ -35,6 +38,7 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Answer::Backend(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Answer::Carried(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Answer::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
         }
     }
@@ -42,6 +46,7 @@ impl Body for Answer {
     fn is_end_stream(&self) -> bool {
         match self {
             Answer::Backend(body) => body.is_end_stream(),
+            Answer::Carried(body) => body.is_end_stream(),
             Answer::Whole(bytes) => bytes.is_none(),
         }
     }
@@ -49,6 +54,7 @@ impl Body for Answer {
     fn size_hint(&self) -> SizeHint {
         match self {
             Answer::Backend(body) => body.size_hint(),
+            Answer::Carried(body) => body.size_hint(),
             Answer::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }

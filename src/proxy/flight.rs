@@ -14,7 +14,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::held::Held;
 use super::queue::{Via, Wish};
-use crate::clock;
+use crate::clock::{self, Tick};
 use crate::hub::fanout::Delivery;
 use crate::hub::slab::SessionId;
 use crate::limits::{
@@ -51,6 +51,7 @@ pub struct Flight {
     kept_bytes: Cell<usize>,
     open: Cell<bool>,
     boarded: Cell<u64>,
+    fresh: Cell<Option<Tick>>,
     changed: Rc<Notify>,
     /// Counts among the requests that are made at once, as long as the backend is at work.
     permit: RefCell<Option<OwnedSemaphorePermit>>,
@@ -68,6 +69,7 @@ impl Flight {
             kept_bytes: Cell::new(0),
             open: Cell::new(true),
             boarded: Cell::new(0),
+            fresh: Cell::new(None),
             changed: Rc::new(Notify::new()),
             permit: RefCell::default(),
         }
@@ -93,6 +95,17 @@ impl Flight {
     pub fn board(&self, id: SessionId, chunked: bool) {
         self.passengers.borrow_mut().push(Passenger { id, chunked, at: 0 });
         self.boarded.set(self.boarded.get() + 1);
+    }
+
+    /// Somebody aboard was told at this moment that there is something new.
+    pub fn freshen(&self, since: Option<Tick>) {
+        self.fresh.set(self.fresh.get().max(since));
+    }
+
+    /// What was asked for at this moment or before may be older than what is wanted.
+    #[must_use]
+    pub fn fresh(&self) -> Option<Tick> {
+        self.fresh.get()
     }
 
     /// How many have come aboard.

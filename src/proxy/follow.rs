@@ -7,13 +7,13 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
 use url::Url;
 
 use super::answer::Answer;
 use super::content;
-use super::errand::{self, Errand, Home};
+use super::errand::Home;
 use super::flight::Flight;
 use super::held::{Held, Kind, Link, NextLink};
 use super::outgoing::Last;
@@ -47,14 +47,8 @@ pub async fn ask(held: &Held, flight: &Flight, home: &Rc<Home>, link: &Link) -> 
         fail(held, flight, home, NOT_RETRIEVED).await;
         return Asked::Done;
     };
-    let errand = Errand {
-        method: Method::GET,
-        url: &url,
-        lasts: &flight.wish.lasts,
-        headers: HeaderMap::new(),
-        body: Bytes::new(),
-    };
-    let answer = match errand::run(&held.shared, home, errand).await {
+    let asked = held.ferries.ask(home, (&url, &link.group), &flight.wish.lasts, flight.fresh());
+    let answer = match asked.await {
         Ok(answer) if answer.status().is_success() => answer,
         Ok(answer) => {
             log(flight, link, &format_args!("code={}", answer.status().as_u16()));

@@ -16,6 +16,7 @@ use url::Url;
 
 use super::context::{Context, RouteRef};
 use super::errand::{self, ErrandError, Home};
+use super::ferry::Ferries;
 use super::kept::{Alike, Kept};
 use super::shared::Shared;
 use super::shelf::Shelf;
@@ -112,6 +113,8 @@ impl Entry {
 pub struct Held {
     /// The shard's company.
     pub shared: Rc<Shared>,
+    /// The next links that are asked for.
+    pub ferries: Rc<Ferries>,
     entries: RefCell<HashMap<SessionId, Entry, ahash::RandomState>>,
     alike: Alike,
     homes: Shelf<Home>,
@@ -132,6 +135,7 @@ impl Held {
     #[must_use]
     pub fn new(shared: Rc<Shared>) -> Held {
         Held {
+            ferries: Ferries::new(Rc::clone(&shared)),
             shared,
             entries: RefCell::default(),
             alike: Alike::default(),

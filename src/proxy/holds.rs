@@ -15,11 +15,12 @@ use super::flight::Flight;
 use super::follow::{self, Asked, take_turns};
 use super::gone::{Gone, back_off_ms};
 use super::held::{Held, Kind};
+use super::order::Order;
 use super::outgoing::Last;
 use super::queue::{Batch, Member, Queue, Same, Via, What, Wish};
 use super::repeat;
 use super::shared::Shared;
-use crate::clock;
+use crate::clock::{self, Tick};
 use crate::hub::registry::Effect;
 use crate::hub::slab::SessionId;
 use crate::limits::{ERRAND_RETRIES_MAX, GATHER_MS, GATHER_MS_MAX, GATHER_SOON_MS};
@@ -29,6 +30,8 @@ use crate::session::http::StreamFraming;
 #[derive(Default)]
 struct Gathering {
     ids: RefCell<Vec<SessionId>>,
+    /// When the last of them came.
+    since: Cell<Tick>,
     waiting: Cell<bool>,
 }
 
@@ -84,6 +87,11 @@ impl Holds {
         }
     }
 
+    /// Another shard wants a next link asked for.
+    pub fn order(&self, order: Order) {
+        self.held.ferries.take_for_peer(order);
+    }
+
     /// What was queued for the client has been written.
     pub fn drained(&self, id: SessionId) {
         self.held.changed(id);
@@ -117,6 +125,7 @@ impl Holds {
         }
         let gathering = if soon { &self.soon } else { &self.later };
         gathering.ids.borrow_mut().push(id);
+        gathering.since.set(clock::now());
         if !gathering.waiting.replace(true) {
             tokio::task::spawn_local(Rc::clone(self).gather(soon));
         }
@@ -139,26 +148,26 @@ impl Holds {
         let gathering = if soon { &self.soon } else { &self.later };
         gathering.waiting.set(false);
         let ids = gathering.ids.take();
+        let fresh = soon.then(|| gathering.since.get());
         for (number, id) in ids.into_iter().enumerate() {
-            self.sort(id, soon);
+            self.sort(id, fresh);
             take_turns(number).await;
         }
         self.launch();
     }
 
     /// Puts a session to those who want the same.
-    fn sort(&self, id: SessionId, soon: bool) {
+    fn sort(&self, id: SessionId, fresh: Option<Tick>) {
         let lasts = self.held.shared.hub.with(|registry| registry.lasts(id));
         let Some((wish, via, group)) = self.wish(id, lasts) else { return };
-        let joinable = |flight: &&Rc<Flight>| !soon && flight.is_open() && !flight.is_resting();
+        let joinable =
+            |flight: &&Rc<Flight>| fresh.is_none() && flight.is_open() && !flight.is_resting();
         let flight = self.flights.borrow().get(&wish).filter(joinable).cloned();
+        let member = Member { id, begun: false, fresh };
         match flight {
             // What was asked for before a hint may be older than what the hint is about.
-            Some(flight) => self.board(&flight, Member { id, begun: false }),
-            None => {
-                let member = Member { id, begun: false };
-                self.queue.borrow_mut().add(wish, via, group, member, soon);
-            }
+            Some(flight) => self.board(&flight, member),
+            None => self.queue.borrow_mut().add(wish, via, group, member, fresh.is_some()),
         }
     }
 
@@ -197,7 +206,7 @@ impl Holds {
             lasts.sort();
             if lasts != flight.wish.lasts {
                 let Some((wish, via, group)) = self.wish(id, lasts) else { return };
-                let member = Member { id, begun: true };
+                let member = Member { begun: true, ..member };
                 self.queue.borrow_mut().add(wish, via, group, member, true);
                 return;
             }
@@ -205,6 +214,7 @@ impl Holds {
             return;
         }
         let framing = hub.with(|registry| registry.framing(id));
+        flight.freshen(member.fresh);
         flight.board(id, framing == Some(StreamFraming::Chunked));
     }
 
@@ -229,7 +239,6 @@ impl Holds {
 
     async fn fly(self: Rc<Holds>, flight: Rc<Flight>, permit: OwnedSemaphorePermit) {
         let stats = &self.held.shared.stats;
-        stats.updates_made.inc();
         flight.depart(permit);
         match flight.via.clone() {
             Via::Link(link) => {
@@ -250,12 +259,13 @@ impl Holds {
                 }
             }
             Via::Repeat(request) => {
+                stats.updates_made.inc();
                 let others = repeat::run(&self.held, &flight, &request).await;
                 for id in others {
                     let wish = Wish { what: What::Alone(id), lasts: flight.wish.lasts.clone() };
                     let via = Via::Repeat(Rc::clone(&request));
                     let group = self.groups.hash_one(Rc::as_ptr(&request.home).cast::<()>());
-                    let member = Member { id, begun: true };
+                    let member = Member { id, begun: true, fresh: None };
                     self.queue.borrow_mut().add(wish, via, group, member, true);
                 }
             }

@@ -13,6 +13,7 @@ use hashbrown::{HashMap, HashSet};
 use super::errand::Home;
 use super::held::{Link, Repeat};
 use super::outgoing::Last;
+use crate::clock::Tick;
 use crate::hub::slab::SessionId;
 
 /// A thing that is shared among all who have the same: two are equal if they are one.
@@ -74,6 +75,8 @@ pub struct Member {
     pub id: SessionId,
     /// It has been begun: nobody else asks about it.
     pub begun: bool,
+    /// When it was told that there is something new, if it was.
+    pub fresh: Option<Tick>,
 }
 
 /// Sessions that want the same.
@@ -200,7 +203,7 @@ mod tests {
     }
 
     fn add(queue: &mut Queue, group: u64, number: u32, soon: bool) {
-        let member = Member { id: id(number), begun: false };
+        let member = Member { id: id(number), begun: false, fresh: None };
         queue.add(wish(number), link("x"), group, member, soon);
     }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::askers::Askers;
+use super::order::Peers;
 use super::recovery::Ears;
 use super::signing::Keys;
 use super::upstream::Upstream;
@@ -26,6 +27,11 @@ pub struct Shared {
     pub askers: Rc<Askers>,
     /// The relays that may have to ask their backends for what a client has missed.
     pub ears: Rc<Ears>,
+    /// Channels remember what was published lately: who catches up with an answer that has become
+    /// old has the rest from there.
+    pub remembers: bool,
+    /// The other shards, if there are any.
+    pub peers: Option<Rc<dyn Peers>>,
     /// What the operator has set.
     pub settings: Settings,
 }

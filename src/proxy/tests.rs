@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::askers::Askers;
 use super::context::{Context, RouteRef};
+use super::order::Peers;
 use super::shared::{Settings, Shared};
 use super::signing::Keys;
 use crate::backend::Backend;
@@ -139,6 +140,11 @@ impl Company {
 
     /// A shard without sessions, and with other settings.
     pub fn with(change: impl FnOnce(&mut Settings)) -> Company {
+        Company::among(None, change)
+    }
+
+    /// A shard beside others.
+    pub fn among(peers: Option<Rc<dyn Peers>>, change: impl FnOnce(&mut Settings)) -> Company {
         let clients = Rc::new(RefCell::new(Clients::default()));
         let hub = Hub::new(registry::Settings::default(), Rc::clone(&clients) as _, Rc::new(|| {}));
         let tls = ClientTls::with_roots(rustls::RootCertStore::empty()).unwrap();
@@ -160,6 +166,8 @@ impl Company {
             backend: Backend::new(crate::backend::Settings::default(), tls),
             stats: Rc::default(),
             ears: Rc::default(),
+            remembers: true,
+            peers,
             keys: Keys::new(PathBuf::new()),
             askers: Rc::new(Askers::new(settings.filter_requests_per_s)),
             settings,

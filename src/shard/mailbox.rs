@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError, mpsc, oneshot};
 use crate::grip::item::Item;
 pub use crate::hub::registry::Receipt;
 use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_COMMANDS_MAX};
+use crate::proxy::order::Order;
 
 /// What may be asked of a shard.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub enum Command {
     PublishCounted(Arc<[Arc<Item>]>, oneshot::Sender<Vec<Receipt>>),
     /// Forget what is known of ids, and have the backends of what is held asked.
     Recover,
+    /// Ask for this on behalf of another shard.
+    Fly(Box<Order>),
     /// Use this table for every request from now on.
     Routes(Arc<crate::route::Table>),
     /// Send back the counters as they stand.
@@ -48,6 +51,10 @@ pub struct Mailbox {
     sender: mpsc::Sender<Envelope>,
     room: Arc<Semaphore>,
 }
+
+/// A mailbox that another shard holds: the mailbox ends without regard to it.
+#[derive(Clone, Debug)]
+pub struct PeerMailbox(mpsc::WeakSender<Envelope>);
 
 /// A place in a mailbox that is reserved for one command; given back when dropped unused.
 #[derive(Debug)]
@@ -138,6 +145,12 @@ impl Mailbox {
         Ok(Slot { permit, room, bytes })
     }
 
+    /// For another shard.
+    #[must_use]
+    pub fn for_peer(&self) -> PeerMailbox {
+        PeerMailbox(self.sender.downgrade())
+    }
+
     /// Sends a `command` that takes next to no room, waiting at most `wait_ms` for a place.
     pub async fn send(&self, command: Command, wait_ms: u64) -> Result<(), MailboxError> {
         let permit = tokio::select! {
@@ -148,6 +161,21 @@ impl Mailbox {
             }
         };
         permit.send(Envelope { command, bytes: 0 });
+        Ok(())
+    }
+}
+
+impl PeerMailbox {
+    /// Puts in an order that takes next to no room, if there is a place for it.
+    ///
+    /// # Errors
+    /// Gives it back when there is none, or the shard has ended.
+    pub fn order(&self, order: Box<Order>) -> Result<(), Box<Order>> {
+        let Some(sender) = self.0.upgrade() else { return Err(order) };
+        match sender.try_reserve() {
+            Ok(permit) => permit.send(Envelope { command: Command::Fly(order), bytes: 0 }),
+            Err(_) => return Err(order),
+        }
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ pub mod client;
 pub mod connection;
 pub mod mailbox;
 pub mod parked;
+pub mod peers;
 pub mod starting;
 pub mod state;
 pub mod thrift;
@@ -29,6 +30,7 @@ use crate::tls::certificates::Certificates;
 use crate::tls::server::ServerTls;
 use accept::Door;
 use mailbox::{Command, Inbox};
+use peers::Peers;
 use state::{Settings, Shard};
 
 /// What one shard is given to begin with.
@@ -37,6 +39,8 @@ pub struct Start {
     pub listeners: Vec<(std::net::TcpListener, Option<Arc<Certificates>>)>,
     /// Its mailbox.
     pub inbox: Inbox,
+    /// The other shards.
+    pub peers: Option<Peers>,
     /// The routes.
     pub table: Arc<Table>,
     /// The rest.
@@ -54,10 +58,10 @@ pub fn run(start: Start) -> io::Result<()> {
 }
 
 async fn serve(start: Start) -> io::Result<()> {
-    let Start { listeners, mut inbox, table, settings } = start;
+    let Start { listeners, mut inbox, peers, table, settings } = start;
     let set = Rc::new(Poll::new()?);
     let bell = Rc::new(Notify::new());
-    let shard = Rc::new(Shard::new(settings, table, set.clone(), bell.clone()));
+    let shard = Rc::new(Shard::new(settings, table, peers, set.clone(), bell.clone()));
     let mut accepting = Vec::new();
     for (bound, certificates) in listeners {
         let port = bound.local_addr()?.port();

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::mailbox::Command;
+use super::peers::Peers;
 use super::starting::Starting;
 use crate::backend::{self, Backend};
 use crate::clock::{self, Tick};
@@ -80,6 +81,7 @@ impl Shard {
     pub(super) fn new(
         settings: Settings,
         table: Arc<Table>,
+        peers: Option<Peers>,
         set: Rc<Poll>,
         bell: Rc<Notify>,
     ) -> Shard {
@@ -97,6 +99,8 @@ impl Shard {
             askers: Rc::new(Askers::new(settings.proxy.filter_requests_per_s)),
             settings: settings.proxy.clone(),
             ears: Rc::default(),
+            remembers: settings.hub.ring_items_max > 0,
+            peers: peers.map(|peers| Rc::new(peers) as _),
             keys: signing::Keys::new(PathBuf::new()),
         });
         let starting = Starting::new(settings.handshakes_max, settings.handshake_ms, stats.clone());
@@ -135,6 +139,7 @@ impl Shard {
                 let _ = reply.send(receipts);
             }
             Command::Recover => self.hub.with(|registry| registry.recover()),
+            Command::Fly(order) => self.proxy.holds().order(*order),
             Command::Routes(table) => self.proxy.set_table(table),
             Command::Snapshot(reply) => {
                 // Whoever asked may have gone.

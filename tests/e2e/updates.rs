@@ -543,6 +543,45 @@ async fn who_does_not_read_is_left_behind_by_the_others() {
 }
 
 #[tokio::test]
+async fn workers_share_one_request() {
+    const CROWD: usize = 40;
+    let mut backend = Backend::manual();
+    let options = ["--workers", "2", "--update-on-first-subscription", "false"];
+    let mut server = Server::start_with(&[backend.route("*", "")], &options);
+    let publisher = Publisher::new(&server);
+    let mut clients = Vec::new();
+    for _ in 0..CROWD {
+        let mut client = Client::get(server.http, "/").await;
+        let held = Answer::hold("stream", "c; prev-id=1", "init\n").next_link("/next");
+        backend.answer("/", held).await;
+        client.head().await;
+        client.expect_content("init\n").await;
+        clients.push(client);
+    }
+    let formats = serde_json::json!({ "http-stream": { "content": "nine\n" } });
+    publisher.step("c", "9", Some("8"), formats).await;
+    let asked = backend.next().await;
+    assert_eq!(asked.request.header("grip-last"), Some("c; last-id=1"));
+    assert!(backend.next_soon().await.is_none(), "asked once for both workers");
+    let page = "0123456789".repeat(300_000);
+    // All at once: who does not read holds up the others.
+    let mut reading = tokio::task::JoinSet::new();
+    for mut client in clients {
+        let page = page.clone();
+        reading.spawn(async move {
+            client.expect_content(&page).await;
+            client.expect_end().await;
+        });
+    }
+    asked.answer(Answer::ok(&page)).await;
+    while let Some(read) = reading.join_next().await {
+        read.expect("all of it");
+    }
+    assert!(!backend.has_seen_more());
+    assert_eq!(server.counted("updates_for_peers"), 1);
+}
+
+#[tokio::test]
 async fn so_many_requests_at_once_and_no_more() {
     let mut backend = Backend::manual();
     let mut server = serve(backend.route("*", ""), &["--updates-at-once", "2"]);
