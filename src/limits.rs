@@ -114,8 +114,8 @@ pub const GONE_WAITING_MAX: usize = 16_384;
 /// Default of how long the return of a held request is waited for before its gone link is told
 /// (option `--gone-delay`).
 pub const GONE_DELAY_MS_DEFAULT: u64 = 0;
-/// Variables of one connection (`Grip-Set-Meta`, `set-meta`, `Set-Meta-*`); further ones are not set,
-/// and counted.
+/// Variables of one connection (`Grip-Set-Meta`, `set-meta`, `Set-Meta-*`); further ones are not
+/// set, and counted.
 pub const VARIABLES_MAX: usize = 100;
 /// Bytes of their names and values.
 pub const VARIABLES_BYTES_MAX: usize = 16 * 1024;
