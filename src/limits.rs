@@ -102,7 +102,7 @@ pub const FERRY_PIECES_MAX: usize = 4;
 /// A worker that takes none of them holds up the others so long: longer than its own clients may.
 pub const FERRY_LAG_MS: u64 = 2 * FLIGHT_LAG_MS;
 /// A worker that misses the same so long after such an answer has ended still gets it.
-pub const FERRY_LINGER_MS: u64 = 500;
+pub const FERRY_LINGER_MS: u64 = 1_000;
 /// Bytes of all answers that one shard keeps for this; past it they are not kept.
 pub const FERRY_LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Times that a next link or a gone link is asked for again, after a second, two, four, ...

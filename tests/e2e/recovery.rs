@@ -382,11 +382,14 @@ fn without_a_ring_the_backend_is_asked_for_positions_and_not_for_clients() {
     });
 }
 
-/// Everybody was cut off, so for a while the channel had no subscriber.
+/// Everybody was cut off, so for a while the channel had no subscriber; and most come back when the
+/// ring, of the default size, has forgotten where they were. Clients come for two seconds and more,
+/// and an answer serves latecomers for one: so a position may be asked for a second time.
 #[test]
 fn a_channel_that_was_empty_recovers_all_the_same() {
     run(async {
         let outcome = storm("nobody stays", &[], 0).await;
-        assert_eq!(outcome.recoveries.len(), outcome.distinct(), "{:?}", outcome.recoveries);
+        let (requests, positions) = (outcome.recoveries.len(), outcome.distinct());
+        assert!(requests <= 2 * positions && requests < clients() / 4, "{requests}, {positions}");
     });
 }
