@@ -2,7 +2,8 @@
 //! `recover` command, refreshes of new subscriptions, Grip-Last, links to those who are gone
 //! (specification, GRIP 2, 3.4, 3.5, 5.4 to 5.9).
 //!
-//! All but `gone` links, which it lacks, were seen to be so on Pushpin 1.36.
+//! Most were seen to be so on Pushpin 1.36; not `gone` links, which it lacks, nor what the
+//! documentation lists as a difference: how requests are shared, and that others are asked for too.
 
 use serde_json::{Value, json};
 

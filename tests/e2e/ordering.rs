@@ -1,6 +1,6 @@
 //! The order of what is published with ids: duplicates, items that come before their predecessors,
 //! items out of the order of ids, and what falls between two long-polls (specification, GRIP 5.1
-//! to 5.4). All was seen to be so on Pushpin 1.36.
+//! to 5.4). All but the last was seen to be so on Pushpin 1.36.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
