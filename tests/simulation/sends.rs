@@ -74,7 +74,7 @@ impl Simulation {
         }
         assert!(served <= self.slice, "{served} in a slice of {}", self.slice);
         assert_eq!(result, counted);
-        compare_effects(refreshed, effects);
+        compare_effects(&self.sessions, refreshed, effects);
     }
 
     fn item(&mut self, channel: u8) -> Item {
@@ -200,13 +200,18 @@ impl Simulation {
 
     pub fn check_effects(&mut self, expected: Vec<Effect>) {
         let effects = std::iter::from_fn(|| self.registry.poll_effect()).collect();
-        compare_effects(effects, expected);
+        compare_effects(&self.sessions, effects, expected);
     }
 }
 
-fn compare_effects(effects: Vec<Effect>, mut expected: Vec<Effect>) {
-    // Hints ask backends; that is another simulation's affair.
-    for effect in effects.into_iter().filter(|e| !matches!(e, Effect::Update { .. })) {
+fn compare_effects(sessions: &[Session], effects: Vec<Effect>, mut expected: Vec<Effect>) {
+    for effect in effects {
+        if let Effect::Update { id, soon } = effect {
+            // Only hints ask here, and only long-polls have a backend to ask: no stream has a link.
+            let poll = |s: &Session| s.id == id && matches!(s.kind, Kind::Response { .. });
+            assert!(soon && sessions.iter().any(poll), "{id:?} has nobody to ask");
+            continue;
+        }
         let at = expected.iter().position(|known| *known == effect);
         expected.swap_remove(at.unwrap_or_else(|| panic!("{effect:?} was not expected")));
     }
