@@ -20,6 +20,7 @@ use linchpin::hub::fanout::{Delivery, Outlet, Then};
 use linchpin::hub::registry::{Registry, Settings};
 use linchpin::hub::slab::SessionId;
 use linchpin::session::http::{ResponseHold, StreamFraming, StreamHold};
+use linchpin::session::socket::Form;
 use linchpin::wire::http1::Version;
 
 #[derive(Default)]
@@ -56,7 +57,7 @@ fn filled(kind: Kind, sessions: usize) -> Registry {
         let id = match kind {
             Kind::Response => registry.open_response(response_hold(), Tick(0)),
             Kind::Stream => registry.open_stream(stream_hold(), Tick(0)),
-            Kind::Socket => registry.open_socket(Tick(0)),
+            Kind::Socket => registry.open_socket(Form::Plain, Tick(0)),
         };
         registry.subscribe(id, &channel, false);
     }

@@ -2,9 +2,12 @@
 //! environment variable, `LINCHPIN_` and its name.
 
 mod clients;
+mod compression;
 mod messages;
 mod publishing;
 mod recovery;
+mod sockjs;
+mod websocket;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,10 +17,14 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::clients::{AtCapacity, ClientArgs, SlowConsumer};
+use self::compression::CompressionArgs;
 use self::messages::MessageArgs;
 use self::publishing::PublishingArgs;
 use self::recovery::RecoveryArgs;
+use self::sockjs::SockJsArgs;
+use self::websocket::WebSocketArgs;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
+use crate::config::websocket::WebSockets;
 use crate::config::{logging, routes};
 use crate::limits;
 use crate::publish::command::{self, PublishArgs};
@@ -153,6 +160,15 @@ pub struct RunArgs {
     #[command(flatten)]
     publishing: PublishingArgs,
 
+    #[command(flatten)]
+    websocket: WebSocketArgs,
+
+    #[command(flatten)]
+    compression: CompressionArgs,
+
+    #[command(flatten)]
+    sockjs: SockJsArgs,
+
     /// Stopping: what is in flight gets this many milliseconds.
     #[arg(
         long,
@@ -268,6 +284,11 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         waiting_bytes_max: args.publishing.waiting_bytes,
         subscriptions_max: args.connection_subscription_max,
         messages: args.messages.messages(),
+        websockets: WebSockets {
+            compression: args.compression.compression(),
+            bounds: args.websocket.bounds(),
+            sockjs: args.sockjs.sockjs(),
+        },
         control_head_bytes_max: args.publishing.control_head_bytes,
         control_body_bytes_max: args.publishing.control_body_bytes,
         drain_ms: args.drain_timeout,

@@ -224,3 +224,10 @@ const _: () = {
     // A pooled connection is given up before a backend with the usual 60 s closes it under us.
     assert!(BACKEND_IDLE_MS < 60_000);
 };
+/// A shorter message is not compressed on a WebSocket, by default: it would hardly get shorter.
+pub const COMPRESSION_BYTES_MIN: usize = 128;
+/// Largest WebSocket message of a client, by default: no bound, messages are relayed while they
+/// come.
+pub const WEBSOCKET_MESSAGE_BYTES_MAX: u64 = 0;
+/// A WebSocket without a byte in either direction is closed after so many seconds, by default.
+pub const WEBSOCKET_IDLE_S: u64 = 1_800;

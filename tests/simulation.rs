@@ -28,6 +28,7 @@ use linchpin::grip::message::{Message, MessageKind};
 use linchpin::hub::registry::{Receivers, Registry, Settings, Subscribed};
 use linchpin::hub::slab::SessionId;
 use linchpin::session::http::{ResponseHold, StreamFraming, StreamHold};
+use linchpin::session::socket::Form;
 use linchpin::wire::http1::Version;
 
 use model::{Expected, HELD, KEEP_ALIVE, Kind, Session, Window, frame};
@@ -193,7 +194,7 @@ impl Simulation {
                 let hold = response_hold(persistent, timeout_s);
                 self.registry.open_response(hold, self.now)
             }
-            Kind::Socket => self.registry.open_socket(self.now),
+            Kind::Socket => self.registry.open_socket(Form::Plain, self.now),
             Kind::Chunked { .. } => {
                 self.registry.open_stream(stream(StreamFraming::Chunked, keep), self.now)
             }

@@ -16,6 +16,7 @@ use linchpin::hub::interest::Interest;
 use linchpin::hub::registry::{Registry, Settings};
 use linchpin::hub::slab::SessionId;
 use linchpin::session::http::{ResponseHold, StreamFraming, StreamHold};
+use linchpin::session::socket::Form;
 use linchpin::wire::http1::Version;
 
 /// How many are subscribed; so many deliveries are counted.
@@ -70,7 +71,7 @@ fn subscribed(kind: Kind) -> Registry {
     for _ in 0..SUBSCRIBERS {
         let id = match kind {
             Kind::Response => registry.open_response(response_hold(), Tick(0)),
-            Kind::Socket => registry.open_socket(Tick(0)),
+            Kind::Socket => registry.open_socket(Form::Plain, Tick(0)),
             _ => registry.open_stream(stream_hold(), Tick(0)),
         };
         let prev_id = matches!(kind, Kind::Following).then(|| "0".into());

@@ -22,6 +22,7 @@ use linchpin::hub::fanout::{Delivery, Outlet, Then};
 use linchpin::hub::registry::{Registry, Settings};
 use linchpin::hub::slab::SessionId;
 use linchpin::session::http::{ResponseHold, StreamFraming, StreamHold};
+use linchpin::session::socket::Form;
 use linchpin::wire::http1::Version;
 
 #[derive(Arbitrary, Debug)]
@@ -162,7 +163,7 @@ fuzz_target!(|ops: Vec<Op>| {
         match op {
             Op::OpenResponse(s, on) => ids.push(registry.open_response(response_hold(s, on), now)),
             Op::OpenStream(s, on) => ids.push(registry.open_stream(stream_hold(s, on), now)),
-            Op::OpenSocket => ids.push(registry.open_socket(now)),
+            Op::OpenSocket => ids.push(registry.open_socket(Form::Plain, now)),
             Op::Subscribe(n, c, implicit) => {
                 registry.subscribe(id(n), name(c), implicit);
             }

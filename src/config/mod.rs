@@ -4,3 +4,4 @@ pub mod logging;
 pub mod messages;
 pub mod routes;
 pub mod settings;
+pub mod websocket;

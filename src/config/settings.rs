@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::messages::Messages;
+use super::websocket::WebSockets;
 use crate::backend;
 use crate::http;
 use crate::hub::registry;
@@ -108,6 +109,8 @@ pub struct Settings {
     pub subscriptions_max: usize,
     /// How published items are ordered, remembered and held back.
     pub messages: Messages,
+    /// WebSockets and SockJS.
+    pub websockets: WebSockets,
     /// Largest head of a request to the control API, in bytes.
     pub control_head_bytes_max: usize,
     /// Largest body of a publish, in bytes.
@@ -177,6 +180,9 @@ impl Settings {
                 json_log: self.json_log,
                 filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S
                     .div_ceil(u32::try_from(self.workers.max(1)).unwrap_or(u32::MAX)),
+                compression: self.websockets.compression.clone(),
+                bounds: self.websockets.bounds.clone(),
+                sockjs: self.websockets.sockjs.clone(),
             },
             backend: backend::Settings::default(),
             client_tls,

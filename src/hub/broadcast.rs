@@ -134,7 +134,7 @@ impl Pass<'_, '_> {
         let framing = match &session.hold {
             Hold::Response { .. } => return self.answer(id, upto),
             Hold::Stream { framing, .. } => *framing,
-            Hold::Socket(_) => StreamFraming::Silent, // it has no payloads
+            Hold::Socket { .. } => StreamFraming::Silent, // it has no payloads
             Hold::Asking { .. } | Hold::Muted { .. } => return,
         };
         if self.others && self.fanout.seats.subscriptions(id).len() > 1 {
@@ -181,7 +181,7 @@ impl Pass<'_, '_> {
         };
         let Some(hold) = fanout.seats.follow_on(id, nth, entry, *now) else { return false };
         let piece = match (&load.step, hold) {
-            (Step::Frame(frame), Hold::Socket(_)) => frame,
+            (Step::Frame(frame), Hold::Socket { .. }) => frame,
             (Step::Payload { raw, chunk }, Hold::Stream { framing, .. }) => match framing {
                 StreamFraming::Chunked => chunk,
                 StreamFraming::Raw => raw,

@@ -52,7 +52,7 @@ pub fn drain(fanout: &mut Fanout<'_>) {
         match fanout.seats.session(id).map(|session| &session.hold) {
             Some(Hold::Response { .. }) => answer_held(fanout, id, &mut answers, false),
             Some(Hold::Stream { .. }) => fanout.end_stream(id, false),
-            Some(Hold::Socket(_)) => fanout.close_socket(id, &going_away),
+            Some(Hold::Socket { .. }) => fanout.close_socket(id, &going_away),
             Some(Hold::Muted { .. } | Hold::Asking { .. }) | None => {}
         }
     }

@@ -30,7 +30,7 @@ pub fn fail(fanout: &mut Fanout<'_>, id: SessionId, message: &str) {
                 fanout.end_stream(id, true);
             }
         }
-        Some(Hold::Socket(_)) => {
+        Some(Hold::Socket { .. }) => {
             let reason = CloseReason { code: Some(INTERNAL_ERROR), reason: message.into() };
             fanout.close_socket(id, &close_frame(&reason));
         }

@@ -148,7 +148,7 @@ pub fn filters_of(seats: &Seats, id: SessionId, channel: ChannelIndex) -> Option
 fn mode(hold: &Hold) -> Mode {
     match hold {
         Hold::Stream { .. } => Mode::Stream,
-        Hold::Socket(_) => Mode::Socket,
+        Hold::Socket { .. } => Mode::Socket,
         Hold::Response { .. } | Hold::Asking { .. } => Mode::Response,
         Hold::Muted { mode, .. } => *mode,
     }
@@ -184,7 +184,7 @@ fn content(entry: &Entry, hold: &Hold) -> Bytes {
             Some(Action::Send(content)) => content.content.clone(),
             _ => Bytes::new(),
         },
-        Hold::Socket(_) => match &item.ws_message {
+        Hold::Socket { .. } => match &item.ws_message {
             Some(Action::Send(content)) => content.message.content.clone(),
             _ => Bytes::new(),
         },

@@ -44,6 +44,7 @@ use crate::clock::Tick;
 use crate::grip::item::Item;
 use crate::session::http::{ResponseHold, StreamHold};
 use crate::session::outbox::Slow;
+use crate::session::socket::Form;
 
 use fanout::{Delivery, Outlet, Then};
 use registry::{Receipt, Receivers, Registry, Settings};
@@ -115,9 +116,9 @@ impl Hub {
         self.lease(|registry| registry.open_stream(hold, now))
     }
 
-    /// Takes up a WebSocket.
-    pub fn open_socket(&self, now: Tick) -> Lease {
-        self.lease(|registry| registry.open_socket(now))
+    /// Takes up a WebSocket that gets what is published in this form.
+    pub fn open_socket(&self, form: Form, now: Tick) -> Lease {
+        self.lease(|registry| registry.open_socket(form, now))
     }
 
     fn lease(&self, open: impl FnOnce(&mut Registry) -> SessionId) -> Lease {

@@ -204,21 +204,21 @@ impl<'a, 'b> Offers<'a, 'b> {
                 StreamFraming::Raw => raw.clone(),
                 StreamFraming::Silent => Bytes::new(),
             },
-            (Step::Frame(frame), Hold::Socket(_)) => frame.clone(),
+            (Step::Frame(frame), Hold::Socket { .. }) => frame.clone(),
             (Step::EndStream, Hold::Stream { .. }) => {
                 if self.flush() {
                     self.fanout.end_stream(self.id, true);
                 }
                 return Flow::Stop;
             }
-            (Step::CloseSocket(frame), Hold::Socket(_)) => {
+            (Step::CloseSocket(frame), Hold::Socket { .. }) => {
                 let frame = frame.clone();
                 if self.flush() {
                     self.fanout.close_socket(self.id, &frame);
                 }
                 return Flow::Stop;
             }
-            (Step::Refresh, Hold::Socket(_)) => {
+            (Step::Refresh, Hold::Socket { .. }) => {
                 self.fanout.effects.push_back(Effect::Refresh(self.id));
                 return Flow::On;
             }

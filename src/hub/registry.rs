@@ -27,6 +27,7 @@ use crate::grip::message::Message;
 use crate::session::frames::message_frame;
 use crate::session::http::{Reply, ResponseHold, StreamFraming, StreamHold, compact};
 use crate::session::keep_alive::{Pacer, Pulse};
+use crate::session::socket::Form;
 use crate::session::{Hold, Mode, Session};
 
 pub use super::fanout::{Effect, Receipt, Receivers};
@@ -124,10 +125,10 @@ impl Registry {
         self.seats.ledger.now = self.seats.ledger.now.max(now);
     }
 
-    /// Takes up a WebSocket.
-    pub fn open_socket(&mut self, now: Tick) -> SessionId {
+    /// Takes up a WebSocket that gets what is published in this form.
+    pub fn open_socket(&mut self, form: Form, now: Tick) -> SessionId {
         self.heard(now); // nothing of a WebSocket runs before its backend asks for it
-        self.seats.open(Session::new(Hold::Socket(None)))
+        self.seats.open(Session::new(Hold::Socket { form, timed: None }))
     }
 
     /// Subscribes a session. `implicit` subscriptions (a target's `sub=`) are neither counted

@@ -59,7 +59,7 @@ fn open_test(sockets: &Rc<Sockets>, context: &Context, route: &RouteRef, place: 
         return rejected(refusal.map(Rejection::Whole));
     }
     let shared = sockets.shared();
-    let lease = lease(shared, route);
+    let lease = lease(shared, context, route);
     sockets.add_echo(lease.id(), Echo::open(shared, context, route, lease.id()));
     if let Some(target) = route.targets.get(place) {
         rules::subscribe_implicitly(&shared.hub, lease.id(), target);
@@ -104,7 +104,7 @@ fn decide(sockets: &Rc<Sockets>, origin: &Rc<Origin>, opening: Opening) -> Attem
         Opening::Left => return decided_other("the client left".into()),
     };
     let shared = sockets.shared();
-    let lease = lease(shared, &origin.route);
+    let lease = lease(shared, &origin.context(), &origin.route);
     if let Some(target) = origin.target() {
         rules::subscribe_implicitly(&shared.hub, lease.id(), target);
     }

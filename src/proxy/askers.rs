@@ -117,6 +117,7 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::proxy::tests::{Company, route, run};
+    use crate::session::socket::Form;
 
     fn asker() -> Asker {
         let route = route("* 127.0.0.1:1");
@@ -128,11 +129,11 @@ mod tests {
         run(async {
             let company = Company::new();
             let (hub, askers) = (&company.shared.hub, Askers::new(100));
-            let lease = hub.open_socket(clock::now());
+            let lease = hub.open_socket(Form::Plain, clock::now());
             assert!(askers.is_empty() && askers.of(lease.id()).is_none());
             askers.remember(hub, lease.id(), asker());
             for _ in 0..1000 {
-                let gone = hub.open_socket(clock::now());
+                let gone = hub.open_socket(Form::Plain, clock::now());
                 askers.remember(hub, gone.id(), asker());
             }
             assert!(askers.of(lease.id()).is_some() && askers.len() <= 20, "{}", askers.len());
@@ -152,7 +153,7 @@ mod tests {
         run(async {
             let company = Company::new();
             let (hub, askers) = (&company.shared.hub, Askers::new(100));
-            let lease = hub.open_socket(clock::now());
+            let lease = hub.open_socket(Form::Plain, clock::now());
             let url = Url::parse("http://a/").unwrap();
             for _ in 0..limits::HTTP_FILTER_WAITING_MAX {
                 assert!(askers.wait(lease.id(), url.clone()));

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::route::{Route, Table};
+use crate::session::socket::Form;
 use crate::wire::http1::Version;
 
 /// A request as the client sent it, without its body.
@@ -33,6 +34,8 @@ pub struct Context {
     pub websocket: bool,
     /// The client is a GRIP proxy that we trust.
     pub trusted: bool,
+    /// For a WebSocket: in which form the client gets what is published.
+    pub form: Form,
 }
 
 impl Context {
@@ -115,6 +118,7 @@ mod tests {
             version: Version::Http11,
             websocket: true,
             trusted: false,
+            form: Form::Plain,
         };
         context.compact();
         assert_eq!(*context.headers, before);

@@ -25,6 +25,7 @@ use crate::backend::error::Error;
 use crate::backend::head::RequestHead;
 use crate::http::Incoming;
 use crate::route::target::Target;
+use crate::session::socket::Form;
 use crate::wire::http1::Version;
 
 /// The request on whose behalf errands are run.
@@ -136,6 +137,7 @@ impl Home {
             version: Version::Http11,
             websocket: false,
             trusted: false,
+            form: Form::default(),
         })
     }
 }

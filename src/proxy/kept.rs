@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use super::context::Context;
 use super::shelf::Shelf;
+use crate::session::socket::Form;
 use crate::wire::http1::Version;
 
 /// Texts that more than one client has.
@@ -28,6 +29,7 @@ pub struct Kept {
     peer: Option<IpAddr>,
     secure: bool,
     trusted: bool,
+    form: Form,
     version: Version,
 }
 
@@ -72,6 +74,7 @@ impl Kept {
             peer: context.peer,
             secure: context.secure,
             trusted: context.trusted,
+            form: context.form,
             version: context.version,
         }
     }
@@ -103,6 +106,7 @@ impl Kept {
             version: self.version,
             websocket: true,
             trusted: self.trusted,
+            form: self.form,
         }
     }
 }
@@ -135,6 +139,7 @@ mod tests {
             version: Version::Http11,
             websocket: true,
             trusted: false,
+            form: Form::default(),
         }
     }
 

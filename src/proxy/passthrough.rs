@@ -56,7 +56,7 @@ pub async fn open(
         Ok(negotiated) => negotiated,
         Err(error) => return other(&error),
     };
-    let lease = lease(shared, route);
+    let lease = lease(shared, context, route);
     rules::subscribe_implicitly(&shared.hub, lease.id(), target);
     let response = switching(context, response, negotiated.relayed);
     let parties = Parties {

@@ -13,6 +13,7 @@ use http::{HeaderMap, Method, Uri, Version as HttpVersion};
 use url::{Host, Url};
 
 use super::context::Context;
+use crate::session::socket::Form;
 use crate::wire::http1::Version;
 
 /// What is known of the connection that a request came over.
@@ -74,6 +75,7 @@ pub fn context(
         version: if version == HttpVersion::HTTP_10 { Version::Http10 } else { Version::Http11 },
         websocket,
         trusted: false,
+        form: Form::default(),
     })
 }
 

@@ -9,6 +9,7 @@ use super::signing::Keys;
 use super::upstream::Upstream;
 use crate::backend::Backend;
 use crate::hub::{Hub, Lease};
+use crate::limits;
 use crate::route::{Route, condition};
 use crate::session::outbox::Slow;
 use crate::stats::Stats;
@@ -79,4 +80,50 @@ pub struct Settings {
     pub json_log: bool,
     /// Requests that HTTP filters make in a second.
     pub filter_requests_per_s: u32,
+    /// Whether and what is compressed on WebSockets.
+    pub compression: Compression,
+    /// What a WebSocket may do, and for how long nothing.
+    pub bounds: Bounds,
+    /// SockJS.
+    pub sockjs: SockJs,
+}
+
+/// Whether and what is compressed on WebSockets (permessage-deflate).
+#[derive(Clone, Debug)]
+pub struct Compression {
+    /// It is negotiated with clients and backends.
+    pub allowed: bool,
+    /// Shorter messages are sent as they are.
+    pub bytes_min: usize,
+}
+
+/// What a WebSocket may do, and for how long nothing. 0 bytes or fragments are no bound.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Largest message of a client, in bytes; over HTTP the queue's bound comes first.
+    pub message_bytes_max: u64,
+    /// Nothing is heard or said for so long: it is closed. Milliseconds.
+    pub idle_ms: u64,
+}
+
+/// SockJS.
+#[derive(Clone, Debug, Default)]
+pub struct SockJs {
+    /// The client library, for the iframe page.
+    pub url: String,
+}
+
+impl Default for Compression {
+    fn default() -> Compression {
+        Compression { allowed: false, bytes_min: limits::COMPRESSION_BYTES_MIN }
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds {
+            message_bytes_max: limits::WEBSOCKET_MESSAGE_BYTES_MAX,
+            idle_ms: limits::WEBSOCKET_IDLE_S * 1000,
+        }
+    }
 }

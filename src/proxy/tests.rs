@@ -30,6 +30,7 @@ use crate::hub::slab::SessionId;
 use crate::limits;
 use crate::route::Table;
 use crate::session::outbox::Outbox;
+use crate::session::socket::Form;
 use crate::tls::ClientTls;
 use crate::wire::frame::{Opcode, client_fragment};
 use crate::wire::http1::Version;
@@ -159,6 +160,9 @@ impl Company {
             outbox_bytes_max: limits::OUTBOX_BYTES_MAX,
             json_log: false,
             filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S,
+            compression: Default::default(),
+            bounds: Default::default(),
+            sockjs: Default::default(),
         };
         change(&mut settings);
         let shared = Rc::new(Shared {
@@ -228,6 +232,7 @@ pub fn context(path: &str, query: Option<&str>) -> Context {
         version: Version::Http11,
         websocket: true,
         trusted: false,
+        form: Form::default(),
     }
 }
 

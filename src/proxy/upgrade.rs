@@ -101,9 +101,9 @@ pub fn rejected(backend: http::Response<Rejection>) -> Outcome {
 }
 
 /// A lease for an accepted client.
-pub fn lease(shared: &Shared, route: &Route) -> Lease {
+pub fn lease(shared: &Shared, context: &Context, route: &Route) -> Lease {
     shared.stats.holds_socket.inc();
-    let lease = shared.hub.open_socket(clock::now());
+    let lease = shared.hub.open_socket(context.form, clock::now());
     shared.set_slow(&lease, route);
     lease
 }
@@ -111,6 +111,7 @@ pub fn lease(shared: &Shared, route: &Route) -> Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::socket::Form;
     use std::rc::Rc;
 
     use crate::wire::http1::Version;
@@ -130,6 +131,7 @@ mod tests {
             version: Version::Http11,
             websocket: true,
             trusted: false,
+            form: Form::default(),
         }
     }
 

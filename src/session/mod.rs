@@ -24,7 +24,7 @@ use crate::limits::{VARIABLES_BYTES_MAX, VARIABLES_MAX};
 
 use http::{Reply, StreamFraming};
 use keep_alive::{Pacer, Pulse};
-use socket::SocketHold;
+use socket::{Form, SocketHold};
 
 /// Which of an item's formats a session takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +74,13 @@ pub enum Hold {
         /// How its answer is written.
         reply: Reply,
     },
-    /// A WebSocket; boxed is what only some have.
-    Socket(Option<Box<SocketHold>>),
+    /// A WebSocket.
+    Socket {
+        /// The form in which it gets what is published.
+        form: Form,
+        /// What only some have.
+        timed: Option<Box<SocketHold>>,
+    },
     /// Its last byte has been sent: it only waits to be closed.
     Muted {
         /// What it was.
@@ -113,7 +118,7 @@ impl Session {
         match self.hold {
             Hold::Response { .. } | Hold::Asking { .. } => Mode::Response,
             Hold::Stream { .. } => Mode::Stream,
-            Hold::Socket(_) => Mode::Socket,
+            Hold::Socket { .. } => Mode::Socket,
             Hold::Muted { mode, .. } => mode,
         }
     }
@@ -127,7 +132,7 @@ impl Session {
     /// Nothing more is sent to it: all that it held goes.
     pub fn mute(&mut self) {
         let backend = match &self.hold {
-            Hold::Socket(Some(socket)) => socket.backend,
+            Hold::Socket { timed: Some(socket), .. } => socket.backend,
             Hold::Muted { .. } => return,
             _ => None,
         };
@@ -144,14 +149,14 @@ impl Session {
     fn pacer(&mut self) -> Option<&mut Pacer> {
         match &mut self.hold {
             Hold::Stream { keep_alive, .. } => keep_alive.as_mut(),
-            Hold::Socket(Some(socket)) => socket.keep_alive.as_mut(),
+            Hold::Socket { timed: Some(socket), .. } => socket.keep_alive.as_mut(),
             _ => None,
         }
     }
 
     /// Changes what a WebSocket has that needs a timer. Others have nothing of it.
     pub fn with_socket<R>(&mut self, change: impl FnOnce(&mut SocketHold) -> R) -> Option<R> {
-        let Hold::Socket(boxed) = &mut self.hold else { return None };
+        let Hold::Socket { timed: boxed, .. } = &mut self.hold else { return None };
         let result = change(boxed.get_or_insert_default());
         if boxed.as_ref().is_some_and(|socket| socket.is_empty()) {
             *boxed = None;
@@ -175,7 +180,7 @@ impl Session {
         match &self.hold {
             Hold::Response { due, .. } => Some(*due),
             Hold::Stream { keep_alive, .. } => keep_alive.as_ref().map(|pacer| pacer.due),
-            Hold::Socket(socket) => socket.as_ref().and_then(|socket| socket.next_due()),
+            Hold::Socket { timed, .. } => timed.as_ref().and_then(|socket| socket.next_due()),
             Hold::Muted { backend, .. } => *backend,
             Hold::Asking { .. } => None,
         }

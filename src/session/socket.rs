@@ -1,4 +1,4 @@
-//! A held WebSocket: keep-alive, delayed message, backend timer.
+//! A held WebSocket: the form of its messages, keep-alive, delayed message, backend timer.
 //!
 //! Used by `Session`; knows no backend.
 
@@ -6,6 +6,25 @@ use bytes::Bytes;
 
 use super::keep_alive::Pacer;
 use crate::clock::Tick;
+
+/// In which form a WebSocket's client gets what is published to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// Frames as they are.
+    #[default]
+    Plain,
+    /// The client has agreed to permessage-deflate (RFC 7692): a published message is one deflated
+    /// frame, without context takeover, whose references reach back at most `2^window_bits` bytes.
+    /// Frames that are not deflated may come between.
+    Deflated {
+        /// 9 to 15.
+        window_bits: u8,
+    },
+    /// The client is a SockJS session of this process: a published text or binary message comes as
+    /// a TEXT frame with RSV2 set, whose payload is the message as a JSON string
+    /// (`wire::sockjs::quote`). All other frames come as they are.
+    Quoted,
+}
 
 /// What a WebSocket has that needs a timer. One that has nothing of it has no `SocketHold`.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@ use super::*;
 use crate::grip::control::SocketKeepAlive;
 use crate::grip::instruction::KeepAliveMode;
 use crate::grip::message::{Message, MessageKind};
+use crate::session::socket::Form;
 
 #[test]
 fn a_session_is_small() {
@@ -13,7 +14,7 @@ fn a_session_is_small() {
 
 #[test]
 fn variables() {
-    let mut session = Session::new(Hold::Socket(None));
+    let mut session = Session::new(Hold::Socket { form: Form::Plain, timed: None });
     session.set_meta("user", Some("a"));
     session.set_meta("user", Some("b"));
     session.set_meta("x", None);
@@ -24,12 +25,12 @@ fn variables() {
 
 #[test]
 fn variables_are_bounded() {
-    let mut session = Session::new(Hold::Socket(None));
+    let mut session = Session::new(Hold::Socket { form: Form::Plain, timed: None });
     for n in 0..VARIABLES_MAX {
         assert!(session.set_meta(&n.to_string(), Some("x")));
     }
     assert!(!session.set_meta("more", Some("x")) && session.set_meta("0", Some("y")));
-    let mut session = Session::new(Hold::Socket(None));
+    let mut session = Session::new(Hold::Socket { form: Form::Plain, timed: None });
     let long = "x".repeat(VARIABLES_BYTES_MAX - 2);
     assert!(session.set_meta("a", Some(&long)) && session.set_meta("b", Some("")));
     assert!(!session.set_meta("c", Some("")) && session.meta("c").is_none());
@@ -39,7 +40,7 @@ fn variables_are_bounded() {
 #[test]
 fn a_socket_is_due_for_one_thing_after_the_other() {
     let mut rng = Rng::with_seed(1);
-    let mut session = Session::new(Hold::Socket(None));
+    let mut session = Session::new(Hold::Socket { form: Form::Plain, timed: None });
     let message = Message { kind: MessageKind::Text, content: Bytes::from_static(b"k") };
     let keep_alive = SocketKeepAlive { message, mode: KeepAliveMode::Interval, timeout_s: 5 };
     let pulse = Rc::new(Pulse::for_socket(&keep_alive).unwrap());
@@ -58,7 +59,7 @@ fn a_socket_is_due_for_one_thing_after_the_other() {
 
 #[test]
 fn a_muted_socket_keeps_only_its_backend_timer() {
-    let mut session = Session::new(Hold::Socket(None));
+    let mut session = Session::new(Hold::Socket { form: Form::Plain, timed: None });
     session.set_backend(Some(Tick(9)));
     session.with_socket(|socket| socket.delayed = Some((Bytes::new(), Tick(3))));
     session.mute();

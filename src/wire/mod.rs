@@ -1,10 +1,12 @@
 //! Pure byte codecs: bytes in, a value or a typed error out. They know nothing of GRIP, do no I/O
 //! and never panic. Used by every layer above.
 
+pub mod deflate;
 pub mod frame;
 pub mod framing;
 pub mod http1;
 pub mod names;
 pub mod params;
+pub mod sockjs;
 pub mod text;
 pub mod tnet;

@@ -18,6 +18,7 @@ use crate::hub::recorder::Recorder;
 use crate::hub::registry::{Registry, Settings};
 use crate::hub::slab::SessionId;
 use crate::session::http::{ResponseHold, StreamFraming, StreamHold};
+use crate::session::socket::Form;
 use crate::wire::http1::Version;
 
 const NOW: Tick = Tick(1000);
@@ -155,7 +156,7 @@ fn all_channels_of_a_session_are_in_the_order_of_publishing() {
 fn an_end_between_messages_ends() {
     let (mut registry, mut out) = (registry(4), Recorder::default());
     let streaming = stream(&mut registry, &["c"]);
-    let socket = registry.open_socket(NOW);
+    let socket = registry.open_socket(Form::Plain, NOW);
     registry.subscribe(socket, &ChannelName::new("c"), false);
     let close = Item {
         http_stream: Some(Action::Close(CloseReason::default())),

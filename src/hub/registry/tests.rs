@@ -14,6 +14,7 @@ use crate::grip::message::MessageKind;
 use crate::hub::fanout::{Delivery, Then};
 use crate::hub::recorder::Recorder;
 use crate::session::http::StreamFraming;
+use crate::session::socket::Form;
 use crate::wire::http1::Version;
 
 const NOW: Tick = Tick(1000);
@@ -114,7 +115,7 @@ fn open_response(registry: &mut Registry, hold: ResponseHold) -> SessionId {
 }
 
 fn open_socket(registry: &mut Registry) -> SessionId {
-    let id = registry.open_socket(NOW);
+    let id = registry.open_socket(Form::Plain, NOW);
     registry.subscribe(id, &name("c"), false);
     id
 }
@@ -284,7 +285,7 @@ fn too_large_a_ping_is_refused() {
 #[test]
 fn subscriptions_are_limited_and_implicit_ones_are_not_counted() {
     let (mut registry, mut out) = (registry(), Recorder::default());
-    let id = registry.open_socket(NOW);
+    let id = registry.open_socket(Form::Plain, NOW);
     assert_eq!(registry.subscribe(id, &name("sub"), true), Subscribed::Added);
     for channel in ["a", "b", "c"] {
         assert_eq!(registry.subscribe(id, &name(channel), false), Subscribed::Added);
@@ -355,7 +356,7 @@ fn deadlines_are_met() {
 #[test]
 fn a_socket_keep_alive_is_set_replaced_and_turned_off() {
     let (mut registry, mut out) = (registry(), Recorder::default());
-    let id = registry.open_socket(NOW);
+    let id = registry.open_socket(Form::Plain, NOW);
     let setting = |text, timeout_s| SocketKeepAlive {
         message: message(MessageKind::Text, text),
         mode: KeepAliveMode::Interval,
@@ -377,7 +378,7 @@ fn a_socket_keep_alive_is_set_replaced_and_turned_off() {
 #[test]
 fn delayed_messages_are_sent_first_to_last() {
     let (mut registry, mut out) = (registry(), Recorder::default());
-    let id = registry.open_socket(NOW);
+    let id = registry.open_socket(Form::Plain, NOW);
     registry.flush_delayed(id, NOW, &mut out);
     registry.send_delayed(id, message(MessageKind::Text, "a"), 1, NOW, &mut out);
     assert!(out.sent.is_empty());
@@ -431,11 +432,11 @@ fn draining_ends_each_as_its_protocol_asks() {
 #[test]
 fn variables_belong_to_the_session() {
     let mut registry = registry();
-    let id = registry.open_socket(NOW);
+    let id = registry.open_socket(Form::Plain, NOW);
     registry.set_meta(id, "user", Some("a"));
     assert_eq!(registry.meta(id, "user"), Some("a"));
     registry.close(id);
-    let next = registry.open_socket(NOW);
+    let next = registry.open_socket(Form::Plain, NOW);
     assert_eq!((registry.meta(id, "user"), registry.meta(next, "user")), (None, None));
 }
 

@@ -14,6 +14,7 @@ use crate::hub::fanout::{Delivery, Effect};
 use crate::hub::recorder::Recorder;
 use crate::hub::registry::Settings;
 use crate::session::http::StreamHold;
+use crate::session::socket::Form;
 
 const NOW: Tick = Tick(1000);
 
@@ -202,7 +203,7 @@ fn an_item_that_does_not_follow_on_is_not_delivered() {
 #[test]
 fn items_out_of_order_wait_for_each_other() {
     let (mut registry, mut out) = (registry(10), Recorder::default());
-    let plain = registry.open_socket(NOW);
+    let plain = registry.open_socket(Form::Plain, NOW);
     registry.subscribe_to(plain, &interest(None));
     let items = [("1", ""), ("3", "2"), ("4", "3"), ("2", "1")];
     publish(&mut registry, &items, &mut out);
@@ -216,7 +217,7 @@ fn items_out_of_order_wait_for_each_other() {
 fn a_websocket_whose_ring_does_not_reach_back_is_told_once() {
     let (mut registry, mut out) = (registry(2), Recorder::default());
     publish(&mut registry, &[("1", ""), ("2", "1"), ("3", "2"), ("4", "3")], &mut out);
-    let id = registry.open_socket(NOW);
+    let id = registry.open_socket(Form::Plain, NOW);
     registry.subscribe_to(id, &interest(Some("1")));
     registry.settle(id, NOW, &mut out);
     let missed = Effect::Missed { id, channel: "c".into(), prev_id: "1".into() };
@@ -349,7 +350,7 @@ fn deliveries_keep_to_the_rate_and_publishers_to_the_mark() {
         ..Settings::default()
     });
     let mut out = Recorder::default();
-    let ids: Vec<_> = (0..4).map(|_| registry.open_socket(NOW)).collect();
+    let ids: Vec<_> = (0..4).map(|_| registry.open_socket(Form::Plain, NOW)).collect();
     for id in &ids {
         registry.subscribe_to(*id, &interest(None));
     }

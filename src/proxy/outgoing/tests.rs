@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::route::condition::{Condition, Options};
+use crate::session::socket::Form;
 use crate::wire::http1::Version;
 
 fn settings() -> Settings {
@@ -19,6 +20,9 @@ fn settings() -> Settings {
         outbox_bytes_max: crate::limits::OUTBOX_BYTES_MAX,
         json_log: false,
         filter_requests_per_s: 100,
+        compression: Default::default(),
+        bounds: Default::default(),
+        sockjs: Default::default(),
     }
 }
 
@@ -38,6 +42,7 @@ fn context(headers: &[(&str, &str)]) -> Context {
         version: Version::Http11,
         websocket: false,
         trusted: false,
+        form: Form::default(),
     }
 }
 

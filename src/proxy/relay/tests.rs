@@ -7,6 +7,7 @@ use super::*;
 use crate::hub::slab::SessionId;
 use crate::proxy::recovery::Missed;
 use crate::proxy::tests::{Company, context, from_client, route, run};
+use crate::session::socket::Form;
 use crate::wire::frame::{self, Opcode, Parsed, server_fragment, server_frame};
 
 struct World {
@@ -21,7 +22,7 @@ impl World {
     /// A relay over streams of `bytes` each, with GRIP if there is a prefix.
     fn new(prefix: Option<&[u8]>, bytes: usize) -> World {
         let company = Company::new();
-        let lease = company.shared.hub.open_socket(clock::now());
+        let lease = company.shared.hub.open_socket(Form::Plain, clock::now());
         let id = lease.id();
         // It is not parked: what the hub sends waits for the relay.
         company.clients.borrow_mut().client(id).stalled = true;

@@ -1,0 +1,1 @@
+//! SockJS, over every transport (specification, WebSockets 6).

@@ -1,0 +1,1 @@
+//! What a WebSocket may do: sizes, counts, times; each at its limit.

@@ -1,0 +1,1 @@
+//! Control messages of WebSocket backends (specification, WebSockets 3).

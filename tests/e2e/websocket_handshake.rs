@@ -1,0 +1,1 @@
+//! WebSocket handshakes: what is one, and what answers it (specification, WebSockets 1 and 2).
