@@ -6,5 +6,6 @@ pub mod handshake;
 pub mod inflating;
 pub mod list;
 pub mod messages;
+pub mod meter;
 pub mod random;
 pub mod reader;

@@ -58,7 +58,7 @@ pub enum Piece {
         first: bool,
         /// The message ends here.
         last: bool,
-        /// The frame that it came in ends here. Of a deflated message, only at the message's end.
+        /// The frame that it came in ends here.
         frame_end: bool,
         /// Unmasked bytes; may be empty.
         bytes: Bytes,
@@ -110,6 +110,18 @@ pub enum Violation {
         /// The limit.
         limit_bytes: usize,
     },
+    /// A frame over the limit.
+    #[error("a frame of more than {limit_bytes} bytes")]
+    LongFrame {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// A message in more frames than the limit.
+    #[error("a message in more than {limit} frames")]
+    Fragments {
+        /// The limit.
+        limit: u64,
+    },
 }
 
 impl Violation {
@@ -118,7 +130,8 @@ impl Violation {
     pub fn close_code(&self) -> u16 {
         match self {
             Violation::CloseReason | Violation::Deflated(_) => 1007,
-            Violation::TooLarge { .. } => 1009,
+            Violation::TooLarge { .. } | Violation::LongFrame { .. } => 1009,
+            Violation::Fragments { .. } => 1008,
             _ => 1002,
         }
     }
@@ -165,6 +178,12 @@ impl Reader {
     #[must_use]
     pub fn inflating(self, inflation: Inflation) -> Reader {
         Reader { inflation, ..self }
+    }
+
+    /// Whose frames it reads.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.sender
     }
 
     /// Takes what came. `next` then gives the pieces.
@@ -271,7 +290,7 @@ impl Reader {
     /// A part of the deflated message that is open.
     fn inflated(&mut self, part: Part) -> Result<Option<Piece>, Violation> {
         let Some(kind) = self.open else { return Ok(None) };
-        let Part { first, last, bytes } = part;
+        let Part { first, frame_end, last, bytes } = part;
         if last && let Some(partial) = &mut self.partial {
             self.open = None;
             match (partial.inflating.take(), self.inflation) {
@@ -280,7 +299,7 @@ impl Reader {
                 (None, _) => {}
             }
         }
-        Ok(Some(Piece::Data { kind, first, last, frame_end: last, bytes }))
+        Ok(Some(Piece::Data { kind, first, last, frame_end, bytes }))
     }
 
     /// Whether a message is partly read.
@@ -310,7 +329,7 @@ impl Partial {
         }
         let payload = self.payload(&frame.head, (frame.taken & 3) as usize, there);
         if let Some(inflating) = &mut self.inflating {
-            inflating.put(payload, complete && frame.head.fin);
+            inflating.put(payload, complete, complete && frame.head.fin);
         }
         self.frame = frame.rest(there);
         true
