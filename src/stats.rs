@@ -155,6 +155,8 @@ counters! {
     gone_dropped,
     /// Gone links not requested because the client came back in time.
     gone_withdrawn,
+    /// WebSockets on which compression was agreed on with the client.
+    sockets_compressed,
     /// WebSocket clients dropped for breaking the protocol.
     socket_protocol_errors,
     /// WebSocket clients dropped because a message was too large.

@@ -9,3 +9,5 @@ pub mod messages;
 pub mod meter;
 pub mod random;
 pub mod reader;
+pub mod violation;
+pub mod writer;

@@ -3,7 +3,7 @@
 
 use crate::wire::deflate;
 use crate::wire::frame::{HEAD_BYTES_MAX, mask, put_head, server_frame};
-use crate::wire::inflate::STEP_BYTES;
+use crate::wire::inflate::{Corrupt, STEP_BYTES};
 use crate::ws::reader::*;
 use proptest::prelude::*;
 
