@@ -231,3 +231,17 @@ pub const COMPRESSION_BYTES_MIN: usize = 128;
 pub const WEBSOCKET_MESSAGE_BYTES_MAX: u64 = 0;
 /// A WebSocket without a byte in either direction is closed after so many seconds, by default.
 pub const WEBSOCKET_IDLE_S: u64 = 1_800;
+/// Frames of one WebSocket message, by default: what comes in more is no message.
+pub const WEBSOCKET_FRAGMENTS_MAX: u64 = 1 << 20;
+/// Largest WebSocket frame of a client, by default: no bound, as for messages.
+pub const WEBSOCKET_FRAME_BYTES_MAX: u64 = 0;
+/// Bytes that a client may send behind its WebSocket handshake before the backend has accepted, by
+/// default; past it the client waits.
+pub const WEBSOCKET_EARLY_BYTES_MAX: usize = 64 * 1024;
+/// How long the backends of a WebSocket have to accept or to reject it, by default, in seconds.
+pub const WEBSOCKET_OPEN_S: u64 = 120;
+/// Parked WebSockets are looked through in so long, or in an eighth of what they may be idle.
+pub const WEBSOCKET_SWEEP_MS: u64 = 60_000;
+/// Frames that may wait towards either side of a relayed WebSocket; then the other side is not read
+/// from, as if the bytes were too many: small frames cost more memory than they have bytes.
+pub const RELAY_FRAMES_MAX: usize = 1024;

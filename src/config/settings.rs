@@ -151,7 +151,11 @@ impl Settings {
             handshakes_max: self.handshakes_max.div_ceil(self.workers.max(1)),
             handshake_ms: self.handshake_ms,
             drain_ms: self.drain_ms,
-            http: http::Settings { head_bytes_max: self.head_bytes_max, ..Default::default() },
+            http: http::Settings {
+                head_bytes_max: self.head_bytes_max,
+                early_bytes_max: self.websockets.bounds.early_bytes_max,
+                ..Default::default()
+            },
             hub: self.messages.for_shard(
                 self.workers,
                 registry::Settings {

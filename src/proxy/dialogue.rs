@@ -278,7 +278,8 @@ impl Dialogue {
         self.mute();
     }
 
-    fn close_backend(&mut self, payload: &[u8]) {
+    /// Sends the backend CLOSE, unless it was sent one.
+    pub fn close_backend(&mut self, payload: &[u8]) {
         if std::mem::replace(&mut self.backend.received, true) {
             return;
         }

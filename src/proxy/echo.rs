@@ -14,8 +14,8 @@ use crate::grip::channel::ChannelName;
 use crate::grip::message::{Message, MessageKind};
 use crate::hub::fanout::Then;
 use crate::hub::slab::SessionId;
-use crate::limits;
 use crate::route::Route;
+use crate::stats::Stats;
 use crate::wire::frame::{Opcode, close_payload, server_frame};
 use crate::ws::messages::{Incoming, Messages};
 use crate::ws::reader::{Sender, Violation};
@@ -110,13 +110,14 @@ impl Echo {
 
     /// Sends back what has come, as long as the client takes it.
     fn advance(&self, shared: &Shared) -> Progress {
+        let limits = shared.settings.bounds.of_collected();
         let mut incoming = self.incoming.borrow_mut();
         loop {
             if !self.closing.get() && shared.hub.backlog(self.id) > 0 {
                 self.paused.set(true);
                 return Progress::Pause;
             }
-            let (opcode, content) = match incoming.next(limits::EVENTS_QUEUE_BYTES_MAX) {
+            let (opcode, content) = match incoming.next(limits) {
                 Ok(None) => return Progress::Read,
                 Ok(Some(Incoming::Message(message))) => opcode(message),
                 Ok(Some(Incoming::Close(_))) if self.closing.get() => return Progress::Closed,
@@ -131,7 +132,7 @@ impl Echo {
                 }
                 Err(_) if self.closing.get() => return Progress::Closed,
                 Err(violation) => {
-                    count(shared, violation);
+                    count(&shared.stats, violation);
                     self.close(shared, &close_payload(Some(violation.close_code()), ""));
                     return Progress::Finished;
                 }
@@ -159,10 +160,13 @@ fn opcode(message: Message) -> (Opcode, Bytes) {
 }
 
 /// Counts a client that broke the protocol.
-pub fn count(shared: &Shared, violation: Violation) {
+pub fn count(stats: &Stats, violation: Violation) {
     match violation {
-        Violation::TooLarge { .. } => shared.stats.socket_messages_too_large.inc(),
-        _ => shared.stats.socket_protocol_errors.inc(),
+        Violation::TooLarge { .. } | Violation::LongFrame { .. } => {
+            stats.socket_messages_too_large.inc();
+        }
+        Violation::Fragments { .. } => stats.socket_fragments_refused.inc(),
+        _ => stats.socket_protocol_errors.inc(),
     }
 }
 

@@ -68,9 +68,9 @@ pub async fn open(
         ears: Rc::clone(&shared.ears),
         askers: Rc::clone(&shared.askers),
     };
-    let stats = Rc::clone(&shared.stats);
+    let (stats, bounds) = (Rc::clone(&shared.stats), shared.settings.bounds.clone());
     let task = move |stream: Stream, early: Bytes| {
-        let relay = Relay::new(parties, stats, (stream, early), (io, read_ahead));
+        let relay = Relay::new(parties, stats, &bounds, (stream, early), (io, read_ahead));
         Box::pin(relay.run()) as Pin<Box<dyn Future<Output = ()>>>
     };
     Attempt::Decided(Outcome::Accepted { response, onward: Onward::Task(Box::new(task)) })

@@ -214,10 +214,11 @@ impl Sockets {
         if matches!(link.client.get(), Client::Closed | Client::Ended) {
             return Flow::Read;
         }
+        let limits = self.shared.settings.bounds.of_collected();
         let mut incoming = link.incoming.borrow_mut();
         incoming.feed(bytes);
         loop {
-            match incoming.next(limits::EVENTS_QUEUE_BYTES_MAX) {
+            match incoming.next(limits) {
                 Ok(None) => break,
                 Ok(Some(Incoming::Message(message))) => {
                     if link.client.get() == Client::Open {
@@ -264,7 +265,7 @@ impl Sockets {
 
     /// The client broke the protocol: it is told why, and its backend that it is gone.
     fn broke(&self, link: &Link, violation: Violation) -> Flow {
-        count(&self.shared, violation);
+        count(&self.shared.stats, violation);
         tracing::info!("{}: client dropped: {violation}", rules::uri(&link.origin.context()));
         link.conversation.borrow_mut().client_gone();
         let awaited = link.client.get() == Client::Awaited;

@@ -3,5 +3,6 @@
 pub mod extensions;
 pub mod handshake;
 pub mod messages;
+pub mod meter;
 pub mod random;
 pub mod reader;

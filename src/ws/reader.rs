@@ -89,6 +89,18 @@ pub enum Violation {
         /// The limit.
         limit_bytes: usize,
     },
+    /// A frame over the limit.
+    #[error("a frame of more than {limit_bytes} bytes")]
+    LongFrame {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// A message in more frames than the limit.
+    #[error("a message in more than {limit} frames")]
+    Fragments {
+        /// The limit.
+        limit: u64,
+    },
 }
 
 impl Violation {
@@ -97,7 +109,8 @@ impl Violation {
     pub fn close_code(&self) -> u16 {
         match self {
             Violation::CloseReason => 1007,
-            Violation::TooLarge { .. } => 1009,
+            Violation::TooLarge { .. } | Violation::LongFrame { .. } => 1009,
+            Violation::Fragments { .. } => 1008,
             _ => 1002,
         }
     }
@@ -133,6 +146,12 @@ impl Reader {
     #[must_use]
     pub fn new(sender: Sender) -> Reader {
         Reader { partial: None, open: None, sender }
+    }
+
+    /// Whose frames it reads.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.sender
     }
 
     /// Takes what came. `next` then gives the pieces.

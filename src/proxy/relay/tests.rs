@@ -39,7 +39,8 @@ impl World {
             askers: Rc::clone(&company.shared.askers),
         };
         let stats = Rc::clone(&company.shared.stats);
-        let relay = Relay::new(parties, stats, (one, Bytes::new()), (two, Bytes::new()));
+        let bounds = company.shared.settings.bounds.clone();
+        let relay = Relay::new(parties, stats, &bounds, (one, Bytes::new()), (two, Bytes::new()));
         let task = tokio::task::spawn_local(relay.run());
         World { company, client, backend, task, id }
     }
