@@ -11,6 +11,7 @@ use std::rc::{Rc, Weak};
 use hashbrown::HashMap;
 use tokio::sync::Notify;
 
+use super::absent::Absent;
 use super::conversation::{Conversation, Reply, opening_reply};
 use super::courier::{self, Client, Link, finish};
 use super::echo::{Echo, Progress, count};
@@ -46,6 +47,8 @@ pub struct Sockets {
     entries: RefCell<HashMap<SessionId, Entry, ahash::RandomState>>,
     /// What their handshakes have alike.
     alike: Alike,
+    /// Clients that are gone, whose backends are still to be told.
+    pub(super) absent: Absent,
     this: Weak<Sockets>,
 }
 
@@ -63,6 +66,7 @@ impl Sockets {
             shared,
             entries: RefCell::default(),
             alike: Alike::default(),
+            absent: Absent::default(),
             this: this.clone(),
         })
     }
@@ -137,7 +141,7 @@ impl Sockets {
             match entry {
                 Entry::Echo(echo) => echo.closing.set(true),
                 Entry::OverHttp(link) => {
-                    link.conversation.borrow_mut().stop();
+                    link.conversation.borrow_mut().end();
                     if link.client.get() != Client::Ended {
                         link.client.set(Client::Awaited);
                     }
@@ -181,6 +185,7 @@ impl Sockets {
             client: Cell::new(Client::Open),
             paused: Cell::new(false),
             running: Cell::new(false),
+            farewell: Cell::new(None),
             changed: Notify::new(),
         });
         self.entries.borrow_mut().insert(id, Entry::OverHttp(Rc::clone(&link)));
@@ -285,6 +290,13 @@ impl Sockets {
         link.client.set(Client::Ended);
         link.changed.notify_one();
         self.remove(link.id);
+        let mut conversation = link.conversation.borrow_mut();
+        if !conversation.is_done() {
+            match self.absent.admit(&self.shared) {
+                None => conversation.end(),
+                farewell => link.farewell.set(farewell),
+            }
+        }
     }
 
     fn leave(&self, link: &Rc<Link>) {
