@@ -193,6 +193,13 @@ pub const MAILBOX_BYTES_MAX: u32 = 32 * 1024 * 1024;
 
 /// WebSocket-over-HTTP: bytes queued from one client for its backend (specification, WoH 5.3).
 pub const EVENTS_QUEUE_BYTES_MAX: usize = 200_000;
+/// WebSocket-over-HTTP: messages queued from one client: empty ones take no bytes of the above.
+pub const EVENTS_QUEUE_MESSAGES_MAX: usize = 2048;
+/// WebSocket-over-HTTP: a backend that takes nothing of what comes before a CLOSE is told again
+/// after this.
+pub const EVENTS_CLOSE_AGAIN_MS: u64 = 1_000;
+/// See [`EVENTS_CLOSE_AGAIN_MS`]: so often, then it is told that the client is gone.
+pub const EVENTS_CLOSES_AGAIN_MAX: u8 = 5;
 /// WebSocket-over-HTTP: largest response body (specification, WoH 5.8).
 pub const EVENTS_RESPONSE_BYTES_MAX: usize = 1_000_000;
 /// WebSocket-over-HTTP: largest rejection body relayed (specification, WoH 5.8).

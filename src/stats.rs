@@ -168,6 +168,8 @@ counters! {
     socket_recoveries,
     /// WebSocket-over-HTTP requests sent again.
     events_retries,
+    /// Backends that were not told that their client is gone, because too many were being told.
+    disconnects_dropped,
     /// Times that a shard took nothing more from publishers because too much waited to be
     /// delivered.
     publishers_held_back,

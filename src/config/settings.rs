@@ -181,6 +181,7 @@ impl Settings {
                 updates_at_once: self.updates_at_once,
                 gone_delay_ms: self.gone_delay_ms,
                 outbox_bytes_max: self.outbox_bytes_max,
+                disconnects_max: self.connections_max.div_ceil(self.workers.max(1)),
                 json_log: self.json_log,
                 filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S
                     .div_ceil(u32::try_from(self.workers.max(1)).unwrap_or(u32::MAX)),

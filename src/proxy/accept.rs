@@ -94,7 +94,9 @@ async fn open_over_http(sockets: &Rc<Sockets>, origin: Rc<Origin>) -> Attempt {
     tokio::task::spawn_local(async move {
         let opening = opening::open(sockets.shared(), &origin, answer.closed()).await;
         if answer.is_closed() {
-            if let Opening::Accepted(_) = opening {
+            if let Opening::Accepted(_) = opening
+                && let Some(_farewell) = sockets.absent.admit(sockets.shared())
+            {
                 opening::withdraw(sockets.shared(), &origin).await;
             }
             return;

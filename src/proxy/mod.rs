@@ -4,6 +4,7 @@
 //! comes back is the response, and beside it, in the connection's hand-off, who takes the
 //! connection over.
 
+pub mod absent;
 pub mod accept;
 pub mod access;
 pub mod answer;
@@ -47,12 +48,14 @@ pub mod recovery;
 mod relay;
 pub mod repeat;
 pub mod request;
+pub mod retries;
 pub mod rules;
 pub mod shared;
 pub mod shelf;
 pub mod signing;
 pub mod sockets;
 pub mod terms;
+pub mod turn;
 pub mod upgrade;
 pub mod upload;
 pub mod upstream;

@@ -77,6 +77,8 @@ pub struct Settings {
     pub gone_delay_ms: u64,
     /// Bytes that may wait for one client.
     pub outbox_bytes_max: usize,
+    /// Backends of WebSockets over HTTP that one shard tells at once that their clients are gone.
+    pub disconnects_max: usize,
     /// Log lines are JSON.
     pub json_log: bool,
     /// Requests that HTTP filters make in a second.

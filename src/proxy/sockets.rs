@@ -8,9 +8,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 use tokio::sync::Notify;
 
+use super::absent::Absent;
 use super::conversation::{Conversation, Reply, opening_reply};
 use super::courier::{self, Client, Link, finish};
 use super::echo::{Echo, Progress, count};
@@ -46,6 +48,8 @@ pub struct Sockets {
     entries: RefCell<HashMap<SessionId, Entry, ahash::RandomState>>,
     /// What their handshakes have alike.
     alike: Alike,
+    /// Clients that are gone, whose backends are still to be told.
+    pub(super) absent: Absent,
     this: Weak<Sockets>,
 }
 
@@ -63,6 +67,7 @@ impl Sockets {
             shared,
             entries: RefCell::default(),
             alike: Alike::default(),
+            absent: Absent::default(),
             this: this.clone(),
         })
     }
@@ -137,7 +142,7 @@ impl Sockets {
             match entry {
                 Entry::Echo(echo) => echo.closing.set(true),
                 Entry::OverHttp(link) => {
-                    link.conversation.borrow_mut().stop();
+                    link.conversation.borrow_mut().end();
                     if link.client.get() != Client::Ended {
                         link.client.set(Client::Awaited);
                     }
@@ -181,6 +186,8 @@ impl Sockets {
             client: Cell::new(Client::Open),
             paused: Cell::new(false),
             running: Cell::new(false),
+            farewell: Cell::new(None),
+            broken: Cell::new(None),
             changed: Notify::new(),
         });
         self.entries.borrow_mut().insert(id, Entry::OverHttp(Rc::clone(&link)));
@@ -263,10 +270,17 @@ impl Sockets {
         Flow::Read
     }
 
-    /// The client broke the protocol: it is told why, and its backend that it is gone.
+    /// The client broke the protocol: it is told why. Its backend first answers what came before,
+    /// unless that is a part of what was too much; then it is told that the client is gone.
     fn broke(&self, link: &Link, violation: Violation) -> Flow {
         count(&self.shared.stats, violation);
         tracing::info!("{}: client dropped: {violation}", rules::uri(&link.origin.context()));
+        let code = violation.close_code();
+        if link.client.get() == Client::Open && !violation.is_excess() {
+            link.broken.set(Some(code));
+            link.conversation.borrow_mut().client_closed(Some((code, Bytes::new())));
+            return self.client_closed(link);
+        }
         link.conversation.borrow_mut().client_gone();
         let awaited = link.client.get() == Client::Awaited;
         self.end(link);
@@ -274,7 +288,7 @@ impl Sockets {
             self.shared.hub.close(link.id);
             return Flow::Close;
         }
-        let payload = close_payload(Some(violation.close_code()), "");
+        let payload = close_payload(Some(code), "");
         self.shared.hub.send(link.id, &server_frame(Opcode::Close, &payload), clock::now());
         finish(&self.shared, link.id, Then::Close);
         Flow::Read
@@ -285,6 +299,13 @@ impl Sockets {
         link.client.set(Client::Ended);
         link.changed.notify_one();
         self.remove(link.id);
+        let mut conversation = link.conversation.borrow_mut();
+        if !conversation.is_done() {
+            match self.absent.admit(&self.shared) {
+                None => conversation.end(),
+                farewell => link.farewell.set(farewell),
+            }
+        }
     }
 
     fn leave(&self, link: &Rc<Link>) {

@@ -293,12 +293,27 @@ fn either_side_may_vanish() {
 #[test]
 fn either_side_may_break_the_protocol() {
     run(async {
+        // What came before is answered; then the client is told, whatever the backend's code.
         let mut w = World::new(None, 4096);
-        w.client.write_all(b"\x81\x01x").await.unwrap();
-        w.client_gets(b"\x88\x02\x03\xea").await;
+        w.client_sends(Opcode::Text, b"before").await;
+        w.client.write_all(b"\x81\x01x and what cannot be read").await.unwrap();
+        assert_eq!(w.backend_gets().await, (Opcode::Text, true, b"before".to_vec()));
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x03\xea".to_vec()));
+        w.publish(r#"{"content":"not any more"}"#);
+        w.backend_sends(&server_frame(Opcode::Text, b"answer")).await;
+        w.backend_sends(&server_frame(Opcode::Close, b"\x03\xe8")).await;
+        w.client_gets(b"\x81\x06answer\x88\x02\x03\xea").await;
         let stats = Rc::clone(&w.company.shared.stats);
         w.ends().await;
         assert_eq!(stats.socket_protocol_errors.get(), 1);
+
+        // The backend goes without a word, or says nothing.
+        let mut w = World::new(None, 4096);
+        w.client.write_all(b"\x81\x01x").await.unwrap();
+        assert_eq!(w.backend_gets().await.0, Opcode::Close);
+        w.backend = duplex(1).0;
+        w.client_gets(b"\x88\x02\x03\xea").await;
+        w.ends().await;
 
         let mut w = World::new(None, 4096);
         w.backend_sends(&server_frame(Opcode::Text, b"before")).await;
