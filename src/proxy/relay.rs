@@ -204,6 +204,9 @@ where
     /// Takes what the client has for the backend, as long as the backend takes it.
     fn hear_client(&mut self, cx: &mut Context<'_>, moved: &mut bool) -> Option<Ending> {
         while self.backend.is_none() || has_room(&self.dialogue.for_backend) {
+            if self.dialogue.has_client_broken() {
+                return None;
+            }
             match self.client.next(0) {
                 Ok(Some(piece)) => {
                     *moved = true;
@@ -219,22 +222,26 @@ where
                     Poll::Ready(Ok(false)) => return Some(Ending::Both),
                     Poll::Ready(Err(_)) => return Some(Ending::Backend),
                 },
-                Err(violation) => return Some(self.client_broke(violation)),
+                Err(violation) => {
+                    *moved = true;
+                    return self.client_broke(violation);
+                }
             }
         }
         None
     }
 
-    /// The client broke the protocol: it is told why; the backend's connection is dropped.
-    fn client_broke(&mut self, violation: Violation) -> Ending {
+    /// The client broke the protocol: it is told why when the backend has answered what came
+    /// before, or is gone.
+    fn client_broke(&mut self, violation: Violation) -> Option<Ending> {
         if self.dialogue.client.sent {
             // What follows a CLOSE means nothing.
-            return Ending::Both;
+            return Some(Ending::Both);
         }
         count(&self.stats, violation);
         tracing::info!("{}: client dropped: {violation}", self.uri());
-        self.dialogue.close_client(&close_payload(Some(violation.close_code()), ""));
-        Ending::Client
+        self.dialogue.client_broke(violation.close_code());
+        None
     }
 
     /// The backend broke the protocol: it is told why; the client's connection is dropped. `None`
@@ -247,6 +254,7 @@ where
         }
         tracing::warn!("{}: backend dropped: {violation}", self.uri());
         self.dialogue.close_backend(&close_payload(Some(violation.close_code()), ""));
+        self.dialogue.tell_verdict();
         Some(Ending::Both)
     }
 
@@ -261,6 +269,7 @@ where
             Some(error) => tracing::warn!("{}: backend lost: {error}", self.uri()),
             None => tracing::debug!("{}: backend closed without CLOSE", self.uri()),
         }
+        self.dialogue.tell_verdict();
         Some(Ending::Client)
     }
 
@@ -276,7 +285,9 @@ where
                     self.stats.sockets_idle.inc();
                     tracing::info!("{}: closed: idle for too long", self.uri());
                 }
-                return Poll::Ready(Ending::Now);
+                self.dialogue.tell_verdict();
+                let broken = self.dialogue.has_client_broken();
+                return Poll::Ready(if broken { Ending::Client } else { Ending::Now });
             }
             // A timer that is too early is let run out: activity moves `due` all the time.
             let timer = match &mut self.timer {
