@@ -162,6 +162,7 @@ impl Settings {
                     subscriptions_max: self.subscriptions_max,
                     waiting_items_max: self.waiting_items_max,
                     waiting_bytes_max: self.waiting_bytes_max,
+                    deflate_bytes_min: self.websockets.compression.bytes_min,
                     ..Default::default()
                 },
             ),

@@ -12,14 +12,16 @@ use std::rc::Rc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::backlog::Backlog;
 use super::channels::{ChannelIndex, Subscriber};
 use super::fanout::{Effect, Fanout, Then};
 use super::offers::{Flow, Offers, want};
 use super::seats::Seats;
 use super::slab::SessionId;
-use super::waiting::{Backlog, Load, Step, Waiting};
+use super::waiting::{Load, Parcel, Step, Waiting};
 use crate::clock::Tick;
 use crate::session::http::StreamFraming;
+use crate::session::socket::Form;
 use crate::session::{Hold, Mode};
 
 /// Subscribers looked at for one that is sent something: looking is cheap, but not for nothing.
@@ -44,7 +46,7 @@ impl Broadcasts {
     /// Lets an item wait for the subscribers of a channel.
     pub fn put(&mut self, seats: &mut Seats, channel: ChannelIndex, mode: Mode, load: Load) {
         let Broadcasts { turns, backlog } = self;
-        if seats.channels().wait(channel, mode, |nth| backlog.parcel(load, nth)) {
+        if seats.channels().wait(channel, mode, |nth| Parcel::new(load, nth, backlog)) {
             turns.push_back((channel, mode));
         }
     }
@@ -131,17 +133,17 @@ impl Pass<'_, '_> {
             return;
         }
         let Some(session) = self.fanout.seats.session(id) else { return };
-        let framing = match &session.hold {
+        let wire = match &session.hold {
             Hold::Response { .. } => return self.answer(id, upto),
-            Hold::Stream { framing, .. } => *framing,
-            Hold::Socket { .. } => StreamFraming::Silent, // it has no payloads
+            Hold::Stream { framing, .. } => Wire { framing: *framing, form: Form::Plain },
+            Hold::Socket { form, .. } => Wire { framing: StreamFraming::Silent, form: *form },
             Hold::Asking { .. } | Hold::Muted { .. } => return,
         };
         if self.others && self.fanout.seats.subscriptions(id).len() > 1 {
-            return self.serve_from_all(id, upto, framing);
+            return self.serve_from_all(id, upto, wire);
         }
         let loads = self.waiting.after(upto).map(|parcel| &parcel.load);
-        perform(self.fanout, id, framing, self.now, loads);
+        perform(self.fanout, id, wire, self.now, loads);
     }
 
     /// The usual case, without detours: a single message waits, and on no other list anything.
@@ -153,10 +155,10 @@ impl Pass<'_, '_> {
             return true;
         }
         let piece = match &load.step {
-            Step::Frame(frame) => {
-                fanout.seats.touched(id, *now);
-                frame
-            }
+            Step::Frame(frame) => match fanout.seats.touched(id, *now) {
+                Some(&Hold::Socket { form, .. }) => frame.in_form(form, &mut fanout.seats.ledger),
+                _ => return true,
+            },
             Step::Payload { raw, chunk } => match fanout.seats.touched(id, *now) {
                 Some(Hold::Stream { framing: StreamFraming::Chunked, .. }) => chunk,
                 Some(Hold::Stream { framing: StreamFraming::Raw, .. }) => raw,
@@ -181,7 +183,9 @@ impl Pass<'_, '_> {
         };
         let Some(hold) = fanout.seats.follow_on(id, nth, entry, *now) else { return false };
         let piece = match (&load.step, hold) {
-            (Step::Frame(frame), Hold::Socket { .. }) => frame,
+            (Step::Frame(frame), &Hold::Socket { form, .. }) => {
+                frame.in_form(form, &mut fanout.seats.ledger)
+            }
             (Step::Payload { raw, chunk }, Hold::Stream { framing, .. }) => match framing {
                 StreamFraming::Chunked => chunk,
                 StreamFraming::Raw => raw,
@@ -247,7 +251,7 @@ impl Pass<'_, '_> {
     }
 
     /// All that waits for this session goes out now, in the order in which it was published.
-    fn serve_from_all(&mut self, id: SessionId, upto: u32, framing: StreamFraming) {
+    fn serve_from_all(&mut self, id: SessionId, upto: u32, wire: Wire) {
         let mut loads: Vec<(u64, Load)> = Vec::new();
         let mut take = |waiting: &Waiting, upto| {
             let parcels = waiting.after(upto);
@@ -265,7 +269,7 @@ impl Pass<'_, '_> {
             }
         }
         loads.sort_unstable_by_key(|(order, _)| *order);
-        perform(self.fanout, id, framing, self.now, loads.iter().map(|(_, load)| load));
+        perform(self.fanout, id, wire, self.now, loads.iter().map(|(_, load)| load));
     }
 
     /// A long-poll takes the first that waits for it, of all its channels.
@@ -303,12 +307,19 @@ impl Pass<'_, '_> {
     }
 }
 
+/// How a session's bytes go on the wire: the payloads of a stream, the frames of a WebSocket.
+#[derive(Clone, Copy)]
+struct Wire {
+    framing: StreamFraming,
+    form: Form,
+}
+
 /// Does to one session what these steps do: what is to be written goes out in one piece, as far as
 /// no end comes between.
 fn perform<'s>(
     fanout: &mut Fanout<'_>,
     id: SessionId,
-    framing: StreamFraming,
+    wire: Wire,
     now: Tick,
     loads: impl Iterator<Item = &'s Load>,
 ) {
@@ -316,12 +327,12 @@ fn perform<'s>(
     let mut touched = false;
     for load in loads.filter(|load| load.for_all) {
         let piece = match &load.step {
-            Step::Payload { raw, chunk } => match framing {
+            Step::Payload { raw, chunk } => match wire.framing {
                 StreamFraming::Chunked => Some(chunk),
                 StreamFraming::Raw => Some(raw),
                 StreamFraming::Silent => None,
             },
-            Step::Frame(frame) => Some(frame),
+            Step::Frame(frame) => Some(frame.in_form(wire.form, &mut fanout.seats.ledger)),
             Step::EndStream => {
                 if fanout.publish_all(id, &pieces) {
                     fanout.end_stream(id, true);

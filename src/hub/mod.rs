@@ -6,6 +6,7 @@
 
 mod answers;
 pub mod asking;
+mod backlog;
 mod broadcast;
 mod care;
 mod catching;
@@ -15,6 +16,7 @@ mod failing;
 pub mod fanout;
 mod filtering;
 mod following;
+mod forms;
 mod intake;
 pub mod interest;
 pub mod ledger;

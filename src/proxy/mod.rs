@@ -12,6 +12,7 @@ pub mod askers;
 pub mod body;
 pub mod carried;
 pub mod collected;
+pub mod compression;
 pub mod content;
 pub mod context;
 pub mod conversation;

@@ -72,12 +72,16 @@ where
         backend: (B, Bytes),
     ) -> Relay<C, B> {
         let (of_clients, of_backends) = (bounds.of_clients(), bounds.of_backends());
+        let client = End::new(client.0, Sender::Client, of_clients, client.1);
+        let backend = End::new(backend.0, Sender::Server, of_backends, backend.1);
+        let client = client.inflating(parties.client_hop.inflation);
+        let backend = Some(backend.inflating(parties.backend_hop.inflation));
         Relay {
             dialogue: Dialogue::new(parties),
             stats,
             idle_ms: bounds.idle_ms,
-            client: End::new(client.0, Sender::Client, of_clients, client.1),
-            backend: Some(End::new(backend.0, Sender::Server, of_backends, backend.1)),
+            client,
+            backend,
             active: clock::now(),
             timer: None,
         }

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::hub::slab::SessionId;
+use crate::proxy::compression::Hop;
 use crate::proxy::recovery::Missed;
 use crate::proxy::tests::{Company, context, from_client, route, run};
 use crate::session::socket::Form;
@@ -39,6 +40,8 @@ impl World {
             lease,
             context: context("/ws", None),
             route: route("*,prefix=p- localhost:1"),
+            client_hop: Hop::default(),
+            backend_hop: Hop::default(),
             prefix: prefix.map(Into::into),
             target: 0,
             ears: Rc::clone(&company.shared.ears),
