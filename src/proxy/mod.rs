@@ -4,6 +4,7 @@
 //! comes back is the response, and beside it, in the connection's hand-off, who takes the
 //! connection over.
 
+pub mod absent;
 pub mod accept;
 pub mod access;
 pub mod answer;
@@ -11,6 +12,7 @@ pub mod askers;
 pub mod body;
 pub mod carried;
 pub mod collected;
+pub mod compression;
 pub mod content;
 pub mod context;
 pub mod conversation;
@@ -47,12 +49,14 @@ pub mod recovery;
 mod relay;
 pub mod repeat;
 pub mod request;
+pub mod retries;
 pub mod rules;
 pub mod shared;
 pub mod shelf;
 pub mod signing;
 pub mod sockets;
 pub mod terms;
+pub mod turn;
 pub mod upgrade;
 pub mod upload;
 pub mod upstream;
@@ -63,9 +67,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderValue, Request, Response, header};
 
 use crate::http::Incoming;
 use crate::http::park::Handoff;
@@ -202,7 +205,7 @@ impl Proxy {
             context.trusted = upstream.trusts(&context.headers);
         }
         let mut access = Access::begin(&context, self.shared.settings.json_log);
-        if context.websocket && !is_handshake(&context, version) {
+        if context.websocket && !is_handshake(&context) {
             self.shared.stats.requests_malformed.inc();
             return Begun::answered(self.refuse_socket(&Failure::BadHandshake, false, access));
         }
@@ -250,12 +253,17 @@ impl Proxy {
     ) -> Response<Body> {
         let debug = self.shared.settings.debug || route.options.debug;
         context.compact();
+        let version = context.version;
         let outcome = accept::open(&self.sockets, context, route).await;
         let failure = match outcome {
             Outcome::Accepted { response, onward } => {
                 log_answer(&mut access, &response);
-                handoff.upgrade(onward);
-                return response.map(|()| Body::whole(Bytes::new(), access));
+                if let Some(access) = access {
+                    access.complete();
+                }
+                handoff.upgrade(onward, upgrade::head(&response, version));
+                // Whoever takes the connection over drops this.
+                return std::future::pending().await;
             }
             Outcome::Rejected(mut response) => {
                 log_answer(&mut access, &response);
@@ -294,9 +302,8 @@ impl Proxy {
 }
 
 /// Whether a request that asks for a WebSocket is a whole handshake.
-fn is_handshake(context: &Context, version: Version) -> bool {
-    version == Version::HTTP_11
-        && crate::ws::handshake::check_request(&context.method, &context.headers).is_ok()
+fn is_handshake(context: &Context) -> bool {
+    crate::ws::handshake::check_request(&context.method, &context.headers).is_ok()
 }
 
 fn log_answer<T>(access: &mut Option<Access>, response: &Response<T>) {

@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use flate2::{Compress, Compression, FlushCompress, Status};
 
 /// What a sync flush ends with, and permessage-deflate leaves out (RFC 7692, 7.2.1).
-const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+pub const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// The smallest window that is used (zlib cannot do 8).
 pub const WINDOW_BITS_MIN: u8 = 9;
 /// The largest window.

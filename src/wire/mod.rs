@@ -5,6 +5,7 @@ pub mod deflate;
 pub mod frame;
 pub mod framing;
 pub mod http1;
+pub mod inflate;
 pub mod names;
 pub mod params;
 pub mod sockjs;

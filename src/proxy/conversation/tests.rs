@@ -320,7 +320,7 @@ fn the_first_answer_may_hold_more() {
 fn stopping_says_nothing() {
     let mut c = open();
     c.client_message(text("a"));
-    c.stop();
+    c.end();
     c.client_gone();
     assert_eq!(c.begin(), None);
 }

@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::hub::slab::SessionId;
+use crate::proxy::compression::Hop;
 use crate::proxy::recovery::Missed;
 use crate::proxy::tests::{Company, context, from_client, route, run};
 use crate::session::socket::Form;
@@ -33,13 +34,16 @@ impl World {
             lease,
             context: context("/ws", None),
             route: route("*,prefix=p- localhost:1"),
+            client_hop: Hop::default(),
+            backend_hop: Hop::default(),
             prefix: prefix.map(Into::into),
             target: 0,
             ears: Rc::clone(&company.shared.ears),
             askers: Rc::clone(&company.shared.askers),
         };
         let stats = Rc::clone(&company.shared.stats);
-        let relay = Relay::new(parties, stats, (one, Bytes::new()), (two, Bytes::new()));
+        let bounds = company.shared.settings.bounds.clone();
+        let relay = Relay::new(parties, stats, &bounds, (one, Bytes::new()), (two, Bytes::new()));
         let task = tokio::task::spawn_local(relay.run());
         World { company, client, backend, task, id }
     }
