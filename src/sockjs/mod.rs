@@ -14,6 +14,7 @@
 
 pub mod answers;
 pub mod client;
+pub mod hixie;
 pub mod iframe;
 pub mod path;
 pub mod sending;
