@@ -42,6 +42,7 @@ pub mod outgoing;
 pub mod over_http;
 pub mod parked;
 pub mod passthrough;
+pub mod porter;
 pub mod queue;
 pub mod recovery;
 mod relay;
