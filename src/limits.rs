@@ -231,3 +231,8 @@ pub const COMPRESSION_BYTES_MIN: usize = 128;
 pub const WEBSOCKET_MESSAGE_BYTES_MAX: u64 = 0;
 /// A WebSocket without a byte in either direction is closed after so many seconds, by default.
 pub const WEBSOCKET_IDLE_S: u64 = 1_800;
+/// SockJS: longest name of a client's function (the query's `c`).
+pub const SOCKJS_CALLBACK_BYTES_MAX: usize = 128;
+/// SockJS: a streaming answer ends after so many bytes of frames, by default (route option
+/// `sockjs_limit`).
+pub const SOCKJS_RESPONSE_BYTES_MAX: u32 = 128 * 1024;
