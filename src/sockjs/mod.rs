@@ -14,7 +14,9 @@
 
 pub mod answers;
 pub mod client;
+pub mod hearing;
 pub mod iframe;
 pub mod path;
 pub mod sending;
+pub mod session;
 pub mod transport;
