@@ -264,3 +264,5 @@ pub const SOCKJS_PIECES_MAX: usize = 4;
 pub const SOCKJS_VISITS_MAX: usize = 8;
 /// A request of a SockJS session waits so long for room in the mailbox of the session's shard.
 pub const SOCKJS_VISIT_MS: u64 = 5_000;
+/// Where SockJS iframe pages load the client library from, by default (option `--sockjs-url`).
+pub const SOCKJS_URL: &str = "http://cdn.jsdelivr.net/sockjs/0.3.4/sockjs.min.js";

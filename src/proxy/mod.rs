@@ -85,7 +85,7 @@ use onward::Onward;
 use request::{Client, HeadError};
 use shared::Shared;
 use sockets::Sockets;
-use upgrade::{Failed, Outcome, Rejection, Via};
+use upgrade::{Failed, Outcome, Rejection, log_answer};
 
 /// How a request goes on.
 enum Begun {
@@ -298,14 +298,6 @@ impl Proxy {
 fn is_handshake(context: &Context, version: Version) -> bool {
     version == Version::HTTP_11
         && crate::ws::handshake::check_request(&context.method, &context.headers).is_ok()
-}
-
-fn log_answer<T>(access: &mut Option<Access>, response: &Response<T>) {
-    let Some(access) = access else { return };
-    if let Some(Via(target)) = response.extensions().get::<Via>() {
-        access.set_target(target.clone());
-    }
-    access.set_status(response.status().as_u16());
 }
 
 #[cfg(test)]

@@ -109,8 +109,6 @@ pub struct Visit {
     pub purpose: Purpose,
     /// Who asks.
     pub client: Client,
-    /// A streaming answer ends after so many bytes.
-    pub response_bytes_max: usize,
     /// Where the answer goes.
     pub reply: mpsc::Sender<Reply>,
 }
