@@ -29,12 +29,37 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
 }
 
-/// Takes over an accepted WebSocket's connection that has no socket, until it ends; `early` was
-/// read from it already.
-pub async fn attend(sockets: Rc<Sockets>, onward: Onward, stream: Stream, early: Bytes) {
-    match onward {
-        Onward::Task(task) => task(stream, early).await,
-        Onward::Park(lease) => Porter::new(sockets, lease, stream).run(early).await,
+/// An accepted WebSocket whose connection is still to come; dropped, the client has left.
+pub struct Accepted {
+    sockets: Rc<Sockets>,
+    onward: Option<Onward>,
+}
+
+impl Accepted {
+    /// What has been accepted.
+    #[must_use]
+    pub fn new(sockets: Rc<Sockets>, onward: Onward) -> Accepted {
+        Accepted { sockets, onward: Some(onward) }
+    }
+
+    /// Takes over its connection, which has no socket, until it ends; `early` was read from it
+    /// already.
+    pub async fn attend(mut self, stream: Stream, early: Bytes) {
+        match self.onward.take() {
+            Some(Onward::Task(task)) => task(stream, early).await,
+            Some(Onward::Park(lease)) => {
+                Porter::new(Rc::clone(&self.sockets), lease, stream).run(early).await;
+            }
+            None => {}
+        }
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        if let Some(Onward::Park(lease)) = &self.onward {
+            self.sockets.gone(lease.id());
+        }
     }
 }
 

@@ -99,14 +99,14 @@ impl Sessions {
     /// A request has come to its home.
     pub fn take(&self, visit: Box<Visit>) {
         let known = self.open.borrow().get(&visit.name).cloned();
-        let visit = match known.map(|session| session.try_send(visit)) {
-            Some(Ok(())) => return,
-            Some(Err(mpsc::error::TrySendError::Full(visit))) => {
+        let Some(session) = known else { return self.open(visit) };
+        let visit = match session.try_send(visit) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Full(visit)) => {
                 self.shared().stats.sockjs_visits_refused.inc();
                 return visit::answer(&visit.reply, unavailable(&visit.client));
             }
-            Some(Err(mpsc::error::TrySendError::Closed(visit))) => visit,
-            None => return self.open(visit),
+            Err(mpsc::error::TrySendError::Closed(visit)) => visit,
         };
         self.open.borrow_mut().remove(&visit.name);
         self.open(visit);

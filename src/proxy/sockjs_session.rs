@@ -17,7 +17,7 @@ use super::access::Access;
 use super::carried::Reply;
 use super::failure::Failure;
 use super::onward::Onward;
-use super::porter;
+use super::porter::Accepted;
 use super::shared::SockJs;
 use super::sockjs_home::Sessions;
 use super::sockjs_listener::Listener;
@@ -61,8 +61,8 @@ pub async fn run(
     match opened {
         Some(Ok(onward)) => {
             let (ours, theirs) = pipe::pair(limits::SOCKJS_PIPE_BYTES);
-            let (sockets, theirs) = (Rc::clone(sessions.sockets()), Stream::Inside(theirs));
-            tokio::task::spawn_local(porter::attend(sockets, onward, theirs, Bytes::new()));
+            let accepted = Accepted::new(Rc::clone(sessions.sockets()), onward);
+            tokio::task::spawn_local(accepted.attend(Stream::Inside(theirs), Bytes::new()));
             further = talk.run(ours).await;
         }
         Some(Err(response)) => refused = Some(response),

@@ -37,7 +37,8 @@ impl World {
             Onward::Task(_) => None,
         };
         let (ours, theirs) = pipe::pair(LIMIT_BYTES);
-        let attend = attend(Rc::clone(&self.sockets), onward, Stream::Inside(theirs), Bytes::new());
+        let accepted = Accepted::new(Rc::clone(&self.sockets), onward);
+        let attend = accepted.attend(Stream::Inside(theirs), Bytes::new());
         (ours, id, tokio::task::spawn_local(attend))
     }
 
@@ -258,6 +259,20 @@ fn a_websocket_backend() {
         assert!(rest.ends_with(b"\x88\x05\x0f\xa1bye"));
         task.await.unwrap();
         assert_eq!(backend.await.unwrap(), Some(4001));
+        assert!(w.is_empty());
+    });
+}
+
+#[test]
+fn a_client_that_never_comes() {
+    run(async {
+        let w = World::new();
+        let Outcome::Accepted { onward, .. } =
+            open(&w.sockets, context("/ws", None), route("* test")).await
+        else {
+            panic!("not accepted")
+        };
+        drop(Accepted::new(Rc::clone(&w.sockets), onward));
         assert!(w.is_empty());
     });
 }
