@@ -153,6 +153,17 @@ counters! {
     socket_protocol_errors,
     /// WebSocket clients dropped because a message was too large.
     socket_messages_too_large,
+    /// SockJS sessions of the HTTP transports that were opened.
+    sockjs_sessions,
+    /// SockJS sessions refused because there were too many, or the shard was stopping.
+    sockjs_sessions_refused,
+    /// SockJS sessions that ended because nobody came to fetch for too long.
+    sockjs_sessions_expired,
+    /// SockJS sessions that ended because too much waited for their clients, or a message was too
+    /// large.
+    sockjs_sessions_overfull,
+    /// Requests of SockJS sessions that found no room where their session is.
+    sockjs_visits_refused,
     /// Times that the backend of a WebSocket was asked for what its client has missed.
     socket_recoveries,
     /// WebSocket-over-HTTP requests sent again.

@@ -14,8 +14,10 @@
 
 pub mod answers;
 pub mod client;
+pub mod hearing;
 pub mod hixie;
 pub mod iframe;
 pub mod path;
 pub mod sending;
+pub mod session;
 pub mod transport;
