@@ -188,6 +188,18 @@ impl Hub {
         self.outlet.borrow_mut().set_reading(id, on);
     }
 
+    /// See [`Outlet::finished`].
+    #[must_use]
+    pub fn finished(&self, id: SessionId) -> Option<Then> {
+        self.outlet.borrow().finished(id)
+    }
+
+    /// See [`Outlet::wants_reading`].
+    #[must_use]
+    pub fn wants_reading(&self, id: SessionId) -> bool {
+        self.outlet.borrow().wants_reading(id)
+    }
+
     /// What is done when this client does not read, instead of what is done with all.
     pub fn set_slow(&self, id: SessionId, slow: Slow) {
         self.outlet.borrow_mut().set_slow(id, slow);

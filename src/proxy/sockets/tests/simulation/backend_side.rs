@@ -208,13 +208,7 @@ impl History {
     }
 
     /// What has to come of a valid answer.
-    fn answered(
-        &mut self,
-        ask: &Ask,
-        accepted: Option<usize>,
-        end: End,
-        interval: Option<bool>,
-    ) {
+    fn answered(&mut self, ask: &Ask, accepted: Option<usize>, end: End, interval: Option<bool>) {
         let (messages, close) = ask.offered();
         let bytes = accepted.unwrap_or(messages + close);
         self.stands.interval = interval.unwrap_or(self.stands.interval);
@@ -262,7 +256,6 @@ impl History {
             self.reach("put-off closes given up");
         }
     }
-
 }
 
 /// All but the CLOSE, or more than was offered.
