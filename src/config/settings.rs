@@ -162,6 +162,7 @@ impl Settings {
                     subscriptions_max: self.subscriptions_max,
                     waiting_items_max: self.waiting_items_max,
                     waiting_bytes_max: self.waiting_bytes_max,
+                    deflate_bytes_min: self.websockets.compression.bytes_min,
                     ..Default::default()
                 },
             ),
@@ -187,7 +188,7 @@ impl Settings {
                     .div_ceil(u32::try_from(self.workers.max(1)).unwrap_or(u32::MAX)),
                 compression: self.websockets.compression.clone(),
                 bounds: self.websockets.bounds.clone(),
-                sockjs: self.websockets.sockjs.clone(),
+                sockjs: self.websockets.sockjs.of_each(self.workers),
             },
             backend: backend::Settings::default(),
             client_tls,

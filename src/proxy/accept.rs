@@ -8,6 +8,7 @@ use std::rc::Rc;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::compression;
 use super::context::{Context, RouteRef};
 use super::echo::{self, Echo};
 use super::onward::Onward;
@@ -24,8 +25,15 @@ use crate::route::target::Address;
 /// that was asked over HTTP and accepts nevertheless is told that the client is gone.
 ///
 /// It takes no longer than the operator lets it, all targets together.
-pub async fn open(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -> Outcome {
+pub async fn open(sockets: &Rc<Sockets>, mut context: Context, route: RouteRef) -> Outcome {
     let shared = Rc::clone(sockets.shared());
+    let answer = compression::agree(&shared.settings.compression, &mut context);
+    let outcome = open_in_time(sockets, context, route).await;
+    compression::announce(&shared.stats, outcome, answer)
+}
+
+async fn open_in_time(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -> Outcome {
+    let shared = sockets.shared();
     let limit_ms = shared.settings.bounds.open_ms;
     if limit_ms == 0 {
         return ask_targets(sockets, context, route).await;

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
+use super::compression::Hop;
 use super::context::Context;
 use super::courier::finish;
 use super::outgoing;
@@ -17,14 +18,17 @@ use crate::grip::message::{Message, MessageKind};
 use crate::hub::fanout::Then;
 use crate::hub::slab::SessionId;
 use crate::route::Route;
+use crate::session::socket::Form;
 use crate::stats::Stats;
 use crate::wire::frame::{Opcode, close_payload, server_frame};
 use crate::ws::messages::{Incoming, Messages};
-use crate::ws::reader::{Sender, Violation};
+use crate::ws::reader::{DataKind, Sender, Violation};
+use crate::ws::writer;
 
 /// One client of the test target.
 pub struct Echo {
     id: SessionId,
+    form: Form,
     incoming: RefCell<Messages>,
     /// It was sent CLOSE by a publisher; its answer is awaited.
     pub closing: Cell<bool>,
@@ -66,9 +70,11 @@ impl Echo {
                 shared.hub.with(|registry| registry.subscribe(id, &name, false));
             }
         }
+        let hop = Hop::of_client(context.form, &shared.settings.compression);
         Echo {
             id,
-            incoming: RefCell::new(Messages::new(Sender::Client)),
+            form: context.form,
+            incoming: RefCell::new(Messages::new(Sender::Client).inflating(hop.inflation)),
             closing: Cell::new(false),
             paused: Cell::new(false),
         }
@@ -102,9 +108,9 @@ impl Echo {
                 self.paused.set(true);
                 return Progress::Pause;
             }
-            let (opcode, content) = match incoming.next(limits) {
+            let message = match incoming.next(limits) {
                 Ok(None) => return Progress::Read,
-                Ok(Some(Incoming::Message(message))) => opcode(message),
+                Ok(Some(Incoming::Message(message))) => message,
                 Ok(Some(Incoming::Close(_))) if self.closing.get() => return Progress::Closed,
                 Ok(Some(Incoming::Close(close))) => {
                     let text = close.as_ref().map(|(_, reason)| std::str::from_utf8(reason));
@@ -123,25 +129,27 @@ impl Echo {
                 }
             };
             if !self.closing.get() {
-                shared.hub.send(self.id, &server_frame(opcode, &content), clock::now());
+                shared.hub.send(self.id, &self.frame(shared, &message), clock::now());
             }
         }
+    }
+
+    /// A message as it is sent back.
+    fn frame(&self, shared: &Shared, message: &Message) -> Bytes {
+        let kind = match message.kind {
+            MessageKind::Text => DataKind::Text,
+            MessageKind::Binary => DataKind::Binary,
+            MessageKind::Ping => return server_frame(Opcode::Ping, &message.content),
+            MessageKind::Pong => return server_frame(Opcode::Pong, &message.content),
+        };
+        let hop = Hop::of_client(self.form, &shared.settings.compression);
+        writer::whole(hop.deflation, kind, &message.content)
     }
 
     fn close(&self, shared: &Shared, payload: &[u8]) {
         shared.hub.send(self.id, &server_frame(Opcode::Close, payload), clock::now());
         finish(shared, self.id, Then::Close);
     }
-}
-
-fn opcode(message: Message) -> (Opcode, Bytes) {
-    let opcode = match message.kind {
-        MessageKind::Text => Opcode::Text,
-        MessageKind::Binary => Opcode::Binary,
-        MessageKind::Ping => Opcode::Ping,
-        MessageKind::Pong => Opcode::Pong,
-    };
-    (opcode, message.content)
 }
 
 /// Counts a client that broke the protocol.

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::session::outbox::Outbox;
 use crate::ws::meter::{Limits, Meter};
-use crate::ws::reader::{Piece, Reader, Sender, Violation};
+use crate::ws::reader::{Inflation, Piece, Reader, Sender, Violation};
 
 const READ_BYTES: usize = 32 * 1024;
 const PIECES_PER_WRITE: usize = 16;
@@ -44,6 +44,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
         reader.feed(BytesMut::from(&read_ahead[..]));
         let meter = Meter::default();
         End { io, reader, meter, limits, flushed: true, closed: false, ended: false }
+    }
+
+    /// The same for a side that may deflate its messages; what bounds them is what they become.
+    #[must_use]
+    pub fn inflating(self, inflation: Inflation) -> End<S> {
+        End { reader: self.reader.inflating(inflation), ..self }
     }
 
     /// The next piece of what this end has sent; see [`Reader::next`]. What follows a CLOSE or a

@@ -51,6 +51,8 @@ pub struct Relay<C, B> {
     stats: Rc<Stats>,
     /// See [`Bounds::idle_ms`].
     idle_ms: u64,
+    /// An answer to a CLOSE is awaited so long.
+    close_ms: u64,
     client: End<C>,
     /// Absent when the connection is gone although the client's goes on.
     backend: Option<End<B>>,
@@ -72,12 +74,17 @@ where
         backend: (B, Bytes),
     ) -> Relay<C, B> {
         let (of_clients, of_backends) = (bounds.of_clients(), bounds.of_backends());
+        let client = End::new(client.0, Sender::Client, of_clients, client.1);
+        let backend = End::new(backend.0, Sender::Server, of_backends, backend.1);
+        let client = client.inflating(parties.client_hop.inflation);
+        let backend = Some(backend.inflating(parties.backend_hop.inflation));
         Relay {
             dialogue: Dialogue::new(parties),
             stats,
             idle_ms: bounds.idle_ms,
-            client: End::new(client.0, Sender::Client, of_clients, client.1),
-            backend: Some(End::new(backend.0, Sender::Server, of_backends, backend.1)),
+            close_ms: limits::WEBSOCKET_CLOSE_MS,
+            client,
+            backend,
             active: clock::now(),
             timer: None,
         }
@@ -100,7 +107,7 @@ where
         });
         tokio::select! {
             () = finish => {}
-            () = clock::sleep_ms(limits::WEBSOCKET_CLOSE_MS) => {}
+            () = clock::sleep_ms(self.close_ms) => {}
         }
         self.backend = None;
         if write_client && self.dialogue.has_client_broken() {
@@ -279,8 +286,7 @@ where
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         loop {
             let idle = (self.idle_ms > 0).then(|| self.active.plus_ms(self.idle_ms));
-            let close =
-                self.dialogue.closing_since.map(|at| at.plus_ms(limits::WEBSOCKET_CLOSE_MS));
+            let close = self.dialogue.closing_since.map(|at| at.plus_ms(self.close_ms));
             let Some(due) = idle.into_iter().chain(close).min() else { return Poll::Pending };
             if clock::now() >= due {
                 if close != Some(due) {

@@ -6,7 +6,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::meter::{Limits, Meter};
-use super::reader::{Close, DataKind, Piece, Reader, Sender, Violation};
+use super::reader::{Close, DataKind, Inflation, Piece, Reader, Sender, Violation};
 use crate::grip::message::{Message, MessageKind};
 
 /// What a side said.
@@ -54,6 +54,12 @@ impl Messages {
     #[must_use]
     pub fn new(sender: Sender) -> Messages {
         Messages { reader: Reader::new(sender), partial: None }
+    }
+
+    /// The same for a sender that may deflate its messages; what bounds them is what they become.
+    #[must_use]
+    pub fn inflating(self, inflation: Inflation) -> Messages {
+        Messages { reader: self.reader.inflating(inflation), ..self }
     }
 
     /// Takes what came.

@@ -4,6 +4,8 @@ use super::*;
 use crate::wire::frame::{client_fragment, server_fragment, server_frame};
 use proptest::prelude::*;
 
+mod deflated;
+
 const KEY: [u8; 4] = [1, 2, 3, 4];
 
 fn read(sender: Sender, chunks: &[&[u8]]) -> Result<Vec<Piece>, Violation> {
