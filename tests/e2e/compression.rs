@@ -258,7 +258,7 @@ async fn offers_and_their_answers() {
         assert_eq!(answered, expected, "{offers:?}");
     }
     let mut server = server;
-    assert_eq!(server.counted("sockets_compressed"), 8);
+    assert_eq!(server.counted("sockets_compressed"), 9);
 }
 
 #[tokio::test]
@@ -506,15 +506,15 @@ async fn control_frames_come_between_fragments() {
 async fn what_is_corrupt_ends_with_1007() {
     let mut backend = Backend::manual();
     let routes = [
-        "*,path_beg=/ws test".into(),
+        "*,path_beg=/test test".into(),
         backend.route("*,path_beg=/http", ",over_http"),
         backend.route("*", ""),
     ];
     let mut server = compressing(&routes);
-    for path in ["/ws", "/http", "/native"] {
+    for path in ["/test/ws", "/http", "/native"] {
         let mut behind = None;
         let accepting = async {
-            if path == "/ws" {
+            if path == "/test/ws" {
                 return;
             }
             let exchange = backend.next().await;
@@ -559,10 +559,10 @@ async fn the_bit_belongs_to_first_fragments() {
 #[tokio::test]
 async fn a_bomb_goes_off_within_its_bounds() {
     let mut backend = Backend::manual();
-    let routes = ["*,path_beg=/ws test".into(), backend.route("*", ",over_http")];
+    let routes = ["*,path_beg=/test test".into(), backend.route("*", ",over_http")];
     let mut server = compressing(&routes);
     // One message: it is too large as soon as so much of it has been inflated.
-    let mut client = Peer::connect(&server, "/ws", OFFER).await;
+    let mut client = Peer::connect(&server, "/test/ws", OFFER).await;
     client.say(TEXT, &vec![b'0'; 50_000_000], 1 << 20).await;
     client.expect_close(1009).await;
     // Many messages at once: they wait as they are until the backend has had those before them.
