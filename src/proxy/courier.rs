@@ -65,6 +65,9 @@ pub struct Link {
     pub running: Cell<bool>,
     /// Its client is gone, and its backend is still to be told so.
     pub farewell: Cell<Option<Farewell>>,
+    /// It broke the protocol and waits for the answer to what it said before: the code that it is
+    /// closed with, whatever its backend says.
+    pub broken: Cell<Option<u16>>,
     /// The client has read, or is gone.
     pub changed: Notify,
 }
@@ -324,7 +327,8 @@ pub async fn close_client(shared: &Shared, link: &Link, payload: &[u8]) {
     if matches!(link.client.get(), Client::Awaited | Client::Ended) {
         return;
     }
-    send(shared, link, &server_frame(Opcode::Close, payload)).await;
+    let frame = verdict(link).unwrap_or_else(|| server_frame(Opcode::Close, payload));
+    send(shared, link, &frame).await;
     let (then, state) = match link.client.get() {
         Client::Open | Client::Detached => (fanout::Then::AwaitClose, Client::Awaited),
         Client::Closed => (fanout::Then::Close, Client::Ended),
@@ -334,8 +338,18 @@ pub async fn close_client(shared: &Shared, link: &Link, payload: &[u8]) {
     finish(shared, link.id, then);
 }
 
+/// The CLOSE for a client that broke the protocol.
+fn verdict(link: &Link) -> Option<Bytes> {
+    link.broken.get().map(|code| server_frame(Opcode::Close, &close_payload(Some(code), "")))
+}
+
 /// Ends the client's connection without CLOSE, when all that was sent to it before has gone out.
 fn drop_client(shared: &Shared, link: &Link) {
+    if link.client.get() == Client::Closed
+        && let Some(frame) = verdict(link)
+    {
+        shared.hub.send(link.id, &frame, clock::now());
+    }
     match link.client.replace(Client::Ended) {
         Client::Ended => {}
         Client::Awaited => shared.hub.close(link.id),

@@ -90,6 +90,8 @@ pub struct Dialogue {
     to_backend: Writer,
     /// The backend waits for the rest of a message of the client.
     within_client_message: bool,
+    /// The client broke the protocol: the code that it is closed with, whatever the backend says.
+    verdict: Option<u16>,
     /// Since the backend has subscribed the client with a `prev-id`.
     ear: Option<Box<Ear>>,
 }
@@ -113,6 +115,7 @@ impl Dialogue {
             to_client,
             to_backend,
             within_client_message: false,
+            verdict: None,
             ear: None,
         }
     }
@@ -272,6 +275,33 @@ impl Dialogue {
         push(&mut self.for_backend, client_fragment(opcode, true, random::bytes(), &payload));
     }
 
+    /// The client broke the protocol. What it said before is still answered: the backend gets a
+    /// CLOSE behind it, and what it sends before its own goes to the client.
+    pub fn client_broke(&mut self, code: u16) {
+        self.client.sent = true;
+        self.verdict = Some(code);
+        let payload = close_payload(Some(code), "");
+        if self.severed {
+            self.close_client(&payload);
+        } else {
+            self.close_backend(&payload);
+        }
+        self.mute();
+    }
+
+    /// Whether the client broke the protocol: what it still sends cannot be read.
+    #[must_use]
+    pub fn has_client_broken(&self) -> bool {
+        self.verdict.is_some()
+    }
+
+    /// The backend is gone: a client that broke the protocol is told so now.
+    pub fn tell_verdict(&mut self) {
+        if self.verdict.is_some() {
+            self.close_client(b"");
+        }
+    }
+
     /// Parts from the backend: CLOSE without a code (1000), and what it says is discarded.
     fn sever(&mut self) {
         self.severed = true;
@@ -284,7 +314,11 @@ impl Dialogue {
         if std::mem::replace(&mut self.client.received, true) {
             return;
         }
-        push(&mut self.for_client, server_frame(Opcode::Close, payload));
+        let frame = match self.verdict {
+            Some(code) => server_frame(Opcode::Close, &close_payload(Some(code), "")),
+            None => server_frame(Opcode::Close, payload),
+        };
+        push(&mut self.for_client, frame);
         self.begin_closing();
         self.mute();
     }

@@ -106,6 +106,15 @@ where
             () = finish => {}
             () = clock::sleep_ms(limits::WEBSOCKET_CLOSE_MS) => {}
         }
+        self.backend = None;
+        if write_client && self.dialogue.has_client_broken() {
+            // It may still be sending: closing with unread input would reset the connection, and
+            // take the CLOSE with it.
+            tokio::select! {
+                () = poll_fn(|cx| self.client.poll_discard(cx)) => {}
+                () = clock::sleep_ms(limits::WEBSOCKET_LINGER_MS) => {}
+            }
+        }
     }
 
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
@@ -219,22 +228,26 @@ where
                     Poll::Ready(Ok(false)) => return Some(Ending::Both),
                     Poll::Ready(Err(_)) => return Some(Ending::Backend),
                 },
-                Err(violation) => return Some(self.client_broke(violation)),
+                Err(violation) => {
+                    *moved = true;
+                    return self.client_broke(violation);
+                }
             }
         }
         None
     }
 
-    /// The client broke the protocol: it is told why; the backend's connection is dropped.
-    fn client_broke(&mut self, violation: Violation) -> Ending {
+    /// The client broke the protocol: it is told why when the backend has answered what came
+    /// before, or is gone.
+    fn client_broke(&mut self, violation: Violation) -> Option<Ending> {
         if self.dialogue.client.sent {
             // What follows a CLOSE means nothing.
-            return Ending::Both;
+            return Some(Ending::Both);
         }
         count(&self.stats, violation);
         tracing::info!("{}: client dropped: {violation}", self.uri());
-        self.dialogue.close_client(&close_payload(Some(violation.close_code()), ""));
-        Ending::Client
+        self.dialogue.client_broke(violation.close_code());
+        None
     }
 
     /// The backend broke the protocol: it is told why; the client's connection is dropped. `None`
@@ -247,6 +260,7 @@ where
         }
         tracing::warn!("{}: backend dropped: {violation}", self.uri());
         self.dialogue.close_backend(&close_payload(Some(violation.close_code()), ""));
+        self.dialogue.tell_verdict();
         Some(Ending::Both)
     }
 
@@ -261,6 +275,7 @@ where
             Some(error) => tracing::warn!("{}: backend lost: {error}", self.uri()),
             None => tracing::debug!("{}: backend closed without CLOSE", self.uri()),
         }
+        self.dialogue.tell_verdict();
         Some(Ending::Client)
     }
 
@@ -276,7 +291,9 @@ where
                     self.stats.sockets_idle.inc();
                     tracing::info!("{}: closed: idle for too long", self.uri());
                 }
-                return Poll::Ready(Ending::Now);
+                self.dialogue.tell_verdict();
+                let broken = self.dialogue.has_client_broken();
+                return Poll::Ready(if broken { Ending::Client } else { Ending::Now });
             }
             // A timer that is too early is let run out: activity moves `due` all the time.
             let timer = match &mut self.timer {

@@ -8,6 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 use tokio::sync::Notify;
 
@@ -188,6 +189,7 @@ impl Sockets {
             paused: Cell::new(false),
             running: Cell::new(false),
             farewell: Cell::new(None),
+            broken: Cell::new(None),
             changed: Notify::new(),
         });
         self.entries.borrow_mut().insert(id, Entry::OverHttp(Rc::clone(&link)));
@@ -268,10 +270,17 @@ impl Sockets {
         Flow::Read
     }
 
-    /// The client broke the protocol: it is told why, and its backend that it is gone.
+    /// The client broke the protocol: it is told why. Its backend first answers what came before,
+    /// unless that is a part of what was too much; then it is told that the client is gone.
     fn broke(&self, link: &Link, violation: Violation) -> Flow {
         count(&self.shared.stats, violation);
         tracing::info!("{}: client dropped: {violation}", rules::uri(&link.origin.context()));
+        let code = violation.close_code();
+        if link.client.get() == Client::Open && !violation.is_excess() {
+            link.broken.set(Some(code));
+            link.conversation.borrow_mut().client_closed(Some((code, Bytes::new())));
+            return self.client_closed(link);
+        }
         link.conversation.borrow_mut().client_gone();
         let awaited = link.client.get() == Client::Awaited;
         self.end(link);
@@ -279,7 +288,7 @@ impl Sockets {
             self.shared.hub.close(link.id);
             return Flow::Close;
         }
-        let payload = close_payload(Some(violation.close_code()), "");
+        let payload = close_payload(Some(code), "");
         self.shared.hub.send(link.id, &server_frame(Opcode::Close, &payload), clock::now());
         finish(&self.shared, link.id, Then::Close);
         Flow::Read

@@ -132,6 +132,8 @@ fn remove_hop(headers: &mut HeaderMap) {
 /// A backend's rejection as the client sees it.
 pub fn rejected(backend: http::Response<Rejection>) -> Outcome {
     let mut response = backend;
+    // The backend's version is that of its own hop.
+    *response.version_mut() = http::Version::HTTP_11;
     remove_hop(response.headers_mut());
     if let Rejection::Whole(_) = response.body() {
         response.headers_mut().remove(CONTENT_LENGTH);

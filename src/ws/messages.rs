@@ -29,7 +29,24 @@ pub struct Messages {
 #[derive(Debug, Default)]
 struct Partial {
     content: BytesMut,
+    /// How much of a text has been found to be UTF-8; at most a cut character is left.
+    text_bytes: usize,
     meter: Meter,
+}
+
+impl Partial {
+    /// Whether what has come can be the beginning of a text, or all of it.
+    fn check_text(&mut self, is_last: bool) -> Result<(), Violation> {
+        let fresh = self.content.get(self.text_bytes..).unwrap_or_default();
+        match std::str::from_utf8(fresh) {
+            Ok(text) => self.text_bytes += text.len(),
+            Err(error) if error.error_len().is_none() && !is_last => {
+                self.text_bytes += error.valid_up_to();
+            }
+            Err(_) => return Err(Violation::NotUtf8),
+        }
+        Ok(())
+    }
 }
 
 impl Messages {
@@ -50,8 +67,8 @@ impl Messages {
         self.reader.feed(BytesMut::from(bytes));
     }
 
-    /// The next whole message; `None` when more bytes are needed. A message over `limits` is an
-    /// error as soon as so much of it has come.
+    /// The next whole message; `None` when more bytes are needed. A message over `limits`, or a text
+    /// that is not UTF-8, is an error as soon as so much of it has come.
     pub fn next(&mut self, limits: impl Into<Limits>) -> Result<Option<Incoming>, Violation> {
         let limits = limits.into();
         while let Some(piece) = self.reader.next(0)? {
@@ -75,13 +92,21 @@ impl Messages {
     /// Takes a piece of a message; gives the message when it is whole.
     fn collect(&mut self, piece: Piece, limits: &Limits) -> Result<Option<Bytes>, Violation> {
         let is_last = matches!(piece, Piece::Data { last: true, .. });
+        let is_text = matches!(piece, Piece::Data { kind: DataKind::Text, .. });
         if is_last && self.partial.is_none() {
             Meter::default().count(&piece, limits)?;
-            return Ok(content(piece));
+            let content = content(piece);
+            if is_text && content.as_deref().is_some_and(|text| str::from_utf8(text).is_err()) {
+                return Err(Violation::NotUtf8);
+            }
+            return Ok(content);
         }
         let partial = self.partial.get_or_insert_default();
         partial.meter.count(&piece, limits)?;
         partial.content.extend_from_slice(&content(piece).unwrap_or_default());
+        if is_text {
+            partial.check_text(is_last)?;
+        }
         if !is_last {
             return Ok(None);
         }
@@ -137,6 +162,33 @@ mod tests {
             );
         }
         assert!(size_of::<Messages>() <= 24);
+    }
+
+    #[test]
+    fn text_is_utf8_and_is_refused_where_it_is_not() {
+        let read = |opcode, parts: &[&[u8]]| {
+            let mut messages = Messages::new(Sender::Client);
+            let mut next = Ok(None);
+            for (n, part) in parts.iter().enumerate() {
+                let opcode = if n == 0 { opcode } else { Opcode::Continuation };
+                messages.feed(&client_fragment(opcode, n + 1 == parts.len(), KEY, part));
+                next = messages.next(100_usize).map(|one| one.map(|_| n));
+                if next.is_err() {
+                    return (n, false);
+                }
+            }
+            (parts.len() - 1, next.is_ok_and(|one| one.is_some()))
+        };
+        let text = "κόσμε \u{10ffff}".as_bytes();
+        for cut in 0..=text.len() {
+            assert_eq!(read(Opcode::Text, &[&text[..cut], b"", &text[cut..]]), (2, true));
+            let whole = str::from_utf8(&text[..cut]).is_ok();
+            assert_eq!(read(Opcode::Text, &[&text[..cut]]), (0, whole));
+            assert_eq!(read(Opcode::Text, &[&text[..cut], b""]), (1, whole));
+        }
+        assert_eq!(read(Opcode::Text, &[b"a\xf4", b"\x90", b"\x80\x80"]), (1, false));
+        assert_eq!(read(Opcode::Text, &[b"\xed\xa0", b"\x80"]), (0, false));
+        assert_eq!(read(Opcode::Binary, &[b"\xff", b"\xff"]), (1, true));
     }
 
     #[test]

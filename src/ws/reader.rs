@@ -323,8 +323,10 @@ fn check(
     }
 }
 
-/// A payload of one byte counts as none.
 fn read_close(payload: Bytes) -> Result<Close, Violation> {
+    if payload.len() == 1 {
+        return Err(Violation::CloseLength);
+    }
     let Some((code, reason)) = payload.split_first_chunk() else { return Ok(None) };
     if std::str::from_utf8(reason).is_err() {
         return Err(Violation::CloseReason);

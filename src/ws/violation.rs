@@ -32,6 +32,13 @@ pub enum Violation {
     /// Control frames are short.
     #[error("a control frame of {0} bytes")]
     LongControl(u64),
+    /// A CLOSE has a code, which is two bytes, or nothing.
+    #[error("a CLOSE of one byte")]
+    CloseLength,
+    /// A text message is text. Only where messages are collected: who relays leaves it to the
+    /// backend.
+    #[error("a text message is not UTF-8")]
+    NotUtf8,
     /// The reason of a CLOSE is text.
     #[error("the reason of a CLOSE is not UTF-8")]
     CloseReason,
@@ -63,10 +70,17 @@ impl Violation {
     #[must_use]
     pub fn close_code(&self) -> u16 {
         match self {
-            Violation::CloseReason | Violation::Deflated(_) => 1007,
+            Violation::CloseReason | Violation::NotUtf8 | Violation::Deflated(_) => 1007,
             Violation::TooLarge { .. } | Violation::LongFrame { .. } => 1009,
             Violation::Fragments { .. } => 1008,
             _ => 1002,
         }
+    }
+
+    /// Whether only a bound was passed, and no rule of the protocol.
+    #[must_use]
+    pub fn is_excess(&self) -> bool {
+        use Violation::{Fragments, LongFrame, TooLarge};
+        matches!(self, TooLarge { .. } | LongFrame { .. } | Fragments { .. })
     }
 }
