@@ -23,6 +23,7 @@ pub mod ledger;
 mod limiter;
 mod offers;
 mod passing;
+mod performing;
 mod recent;
 #[cfg(test)]
 mod recorder;
