@@ -104,12 +104,21 @@ struct Stands {
     /// The end was told as unclean for that.
     given_up: bool,
     /// The request that came last was lost: it may come again.
-    lost: Option<Bytes>,
+    lost: Option<Lost>,
     /// Since when the backend cannot be reached, for this request.
     down_since: Option<Tick>,
     was_down: bool,
     /// Not all that the backend said is known to reach the client.
     blurred: bool,
+}
+
+/// The body of a request.
+struct Lost(Bytes);
+
+impl std::fmt::Debug for Lost {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} bytes", self.0.len())
+    }
 }
 
 struct History {
@@ -289,6 +298,9 @@ impl History {
         }
         for _ in 0..80 {
             self.settle().await;
+            if self.asked.is_none() && self.sockets.is_empty() && self.sockets.absent.len() == 0 {
+                break;
+            }
             match self.asked.take() {
                 Some(ask) => self.answer_plainly(ask),
                 None => {
@@ -297,6 +309,8 @@ impl History {
                 }
             }
         }
+        // What the hub remembers of channels goes too.
+        self.pass(200_000);
         self.settle().await;
         let stands = &self.stands;
         assert!(self.sockets.is_empty() && self.asked.is_none(), "{stands:?}");

@@ -17,8 +17,9 @@ impl History {
         let stands = &mut self.stands;
         stands.was_down = false;
         assert!(self.asked.is_none(), "two requests at once");
-        assert!(!stands.over, "a request after the end: {:?} {stands:?}", ask.events);
-        if let Some(lost) = stands.lost.take() {
+        let what = &ask.body[..ask.body.len().min(60)];
+        assert!(!stands.over, "a request after the end: {what:?} {stands:?}");
+        if let Some(Lost(lost)) = stands.lost.take() {
             let moot = ask.disconnects() && stands.gone;
             assert!(ask.body == lost || moot, "another request instead of the one that was lost");
         }
@@ -77,7 +78,7 @@ impl History {
     /// The request was not carried out. It may come again if it went over a connection that had
     /// been used before, and could not be told from an idle one that was closed.
     fn loses(&mut self, ask: Ask) {
-        self.stands.lost = Some(ask.body.clone());
+        self.stands.lost = Some(Lost(ask.body.clone()));
         drop(ask);
     }
 
@@ -246,6 +247,8 @@ impl History {
             stands.over = !waits_for_answer || end == End::Close || !stands.interval;
         } else if waits_for_answer && end == End::Close {
             stands.backend_closed = true;
+            // What it has not taken it does not want.
+            self.peer.kept_bytes = 0;
         } else if ask.closes() && nothing {
             let own = stands.interval && waits_for_answer && stands.client_closed.is_some();
             stands.put_off += usize::from(!own);
