@@ -196,7 +196,8 @@ fn serve(
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
         let commands = commands(settings)?;
-        let outcome = control_thread(settings, banner, (control, commands), &mailboxes, &threads).await;
+        let outcome =
+            control_thread(settings, banner, (control, commands), &mailboxes, &threads).await;
         drop(mailboxes);
         join(threads, settings.drain_ms).await;
         outcome

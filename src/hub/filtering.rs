@@ -110,18 +110,19 @@ pub fn go_on(seats: &Seats, id: SessionId, mut filtering: Filtering) -> Verdict 
     let Some(entry) = filtering.load.entry.clone() else { return Verdict::Whole };
     let mode = seats.session(id).map(|session| session.mode());
     let is_socket = mode == Some(Mode::Socket);
-    let arriving = entry.id.clone().filter(|_| mode == Some(Mode::Stream)).map(|id| (filtering.channel, id));
+    let arriving =
+        entry.id.clone().filter(|_| mode == Some(Mode::Stream)).map(|id| (filtering.channel, id));
     let viewed = Viewed { seats, id, prefix_bytes, arriving };
     for filter in filters.iter().skip(filtering.at) {
-        let outcome =
-            match filter::try_apply(filter, &viewed, &entry.item.meta, &filtering.content) {
-                Ok(outcome) => outcome,
-                Err(error) if is_socket => return failed(seats, id, filtering.channel, &error),
-                Err(error) => {
-                    tracing::debug!(session = %id, %error, "content becomes empty");
-                    Outcome::Content(Bytes::new())
-                }
-            };
+        let outcome = match filter::try_apply(filter, &viewed, &entry.item.meta, &filtering.content)
+        {
+            Ok(outcome) => outcome,
+            Err(error) if is_socket => return failed(seats, id, filtering.channel, &error),
+            Err(error) => {
+                tracing::debug!(session = %id, %error, "content becomes empty");
+                Outcome::Content(Bytes::new())
+            }
+        };
         match outcome {
             Outcome::Keep => {}
             Outcome::Drop => return Verdict::Drop,

@@ -167,10 +167,7 @@ mod tests {
         assert_eq!(take(b"\0\x02a"), Ok(None));
         assert_eq!(take(b"\x02\0\0\0\0\0\0\0"), Ok(None));
         let frame = |is_command, more, payload| Frame { is_command, more, payload };
-        assert_eq!(
-            take(b"\x01\x02ab..."),
-            Ok(Some(frame(false, true, Bytes::from_static(b"ab"))))
-        );
+        assert_eq!(take(b"\x01\x02ab..."), Ok(Some(frame(false, true, Bytes::from_static(b"ab")))));
         assert_eq!(take(b"\x04\0"), Ok(Some(frame(true, false, Bytes::new()))));
         assert_eq!(
             take(b"\x02\0\0\0\0\0\0\0\x01a"),

@@ -445,7 +445,10 @@ async fn what_is_published_is_one_frame_of_its_type() {
             (json!({ "content-bin": "eA==", "type": "text" }), Message::text("x")),
             (json!({ "content": "x", "type": "binary" }), Message::binary("x")),
             (json!({ "type": "pong" }), Message::Pong("".into())),
-            (json!({ "type": "ping", "content": "x".repeat(125) }), Message::Ping("x".repeat(125).into())),
+            (
+                json!({ "type": "ping", "content": "x".repeat(125) }),
+                Message::Ping("x".repeat(125).into()),
+            ),
         ] {
             scene.publishes(message).await;
             assert_eq!(scene.client.next().await, expected);
@@ -461,7 +464,9 @@ async fn what_is_published_is_one_frame_of_its_type() {
             assert_eq!(scene.publisher.post("/publish/", body).await.0, 400);
         }
         scene.publishes(json!({ "action": "refresh" })).await;
-        scene.publishes(json!({ "action": "close", "code": 70000, "reason": "ü".repeat(70) })).await;
+        scene
+            .publishes(json!({ "action": "close", "code": 70000, "reason": "ü".repeat(70) }))
+            .await;
         scene.client.expect_close(4464, &"ü".repeat(61)).await;
         let mut scene = Scene::new(kind).await;
         scene.controls(&subscribe("room", &[])).await;

@@ -104,9 +104,6 @@ fn the_table_of_commands() {
 #[test]
 fn what_is_no_command_is_answered_too() {
     let (replies, _) = replies(&[Value::Null, Value::text("x")]);
-    let bad = dict(&[
-        ("success", Value::Bool(false)),
-        ("condition", Value::text("bad-request")),
-    ]);
+    let bad = dict(&[("success", Value::Bool(false)), ("condition", Value::text("bad-request"))]);
     assert_eq!(replies, [bad.clone(), bad]);
 }

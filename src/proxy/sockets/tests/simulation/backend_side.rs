@@ -17,8 +17,10 @@ impl History {
         let stands = &mut self.stands;
         stands.was_down = false;
         assert!(self.asked.is_none(), "two requests at once");
-        let what = &ask.body[..ask.body.len().min(60)];
-        assert!(!stands.over, "a request after the end: {what:?} {stands:?}");
+        let what = String::from_utf8_lossy(&ask.body[..ask.body.len().min(60)]);
+        // One that was under way when the process stopped may be sent over another connection.
+        let again = stands.stopped && stands.lost.is_some();
+        assert!(!stands.over || again, "a request after the end: {what:?} {stands:?}");
         if let Some(Lost(lost)) = stands.lost.take() {
             let moot = ask.disconnects() && stands.gone;
             assert!(ask.body == lost || moot, "another request instead of the one that was lost");
@@ -196,8 +198,11 @@ impl History {
         let (messages, close) = ask.offered();
         let told: usize = self.peer.told.iter().map(|message| message.content.len()).sum();
         let said: usize = self.said.iter().map(|message| message.content.len()).sum();
-        if ask.disconnects() || self.rng.bool() || said - told > 150_000 {
+        if ask.disconnects() || said - told > 150_000 || !self.reluctant && self.rng.bool() {
             return None;
+        }
+        if self.reluctant && !self.one_event && self.rng.u8(0..4) > 0 {
+            return Some(0);
         }
         match self.rng.u8(0..30) {
             0 => Some(messages + close + 1),
@@ -209,18 +214,14 @@ impl History {
     }
 
     /// What has to come of a valid answer.
-    fn answered(
-        &mut self,
-        ask: &Ask,
-        accepted: Option<usize>,
-        end: End,
-        interval: Option<bool>,
-    ) {
+    fn answered(&mut self, ask: &Ask, accepted: Option<usize>, end: End, interval: Option<bool>) {
         let (messages, close) = ask.offered();
         let bytes = accepted.unwrap_or(messages + close);
         self.stands.interval = interval.unwrap_or(self.stands.interval);
         if is_senseless(ask, accepted) {
-            self.stands.over = true;
+            // Of a client that is gone the backend is told all the same.
+            let stands = &mut self.stands;
+            stands.over |= !stands.gone || stands.client_closed.is_some() || stands.severed;
             return;
         }
         self.peer.accept(ask, bytes);
@@ -265,7 +266,6 @@ impl History {
             self.reach("put-off closes given up");
         }
     }
-
 }
 
 /// All but the CLOSE, or more than was offered.

@@ -176,7 +176,7 @@ impl Peer {
 
 async fn serve(mut stream: DuplexStream, asks: mpsc::UnboundedSender<Ask>) {
     // Whatever comes is read at once.
-    let mut read = Vec::with_capacity(512 * 1024);
+    let mut read = Vec::with_capacity(256 * 1024);
     loop {
         let end = loop {
             match read.windows(4).position(|window| window == b"\r\n\r\n") {
