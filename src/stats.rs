@@ -172,6 +172,17 @@ counters! {
     sockets_idle,
     /// WebSocket backends that broke the protocol; their clients were dropped.
     socket_backend_errors,
+    /// SockJS sessions of the HTTP transports that were opened.
+    sockjs_sessions,
+    /// SockJS sessions refused because there were too many, or the shard was stopping.
+    sockjs_sessions_refused,
+    /// SockJS sessions that ended because nobody came to fetch for too long.
+    sockjs_sessions_expired,
+    /// SockJS sessions that ended because too much waited for their clients, or a message was too
+    /// large.
+    sockjs_sessions_overfull,
+    /// Requests of SockJS sessions that found no room where their session is.
+    sockjs_visits_refused,
     /// Times that the backend of a WebSocket was asked for what its client has missed.
     socket_recoveries,
     /// WebSocket-over-HTTP requests sent again.

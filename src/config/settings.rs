@@ -188,7 +188,7 @@ impl Settings {
                     .div_ceil(u32::try_from(self.workers.max(1)).unwrap_or(u32::MAX)),
                 compression: self.websockets.compression.clone(),
                 bounds: self.websockets.bounds.clone(),
-                sockjs: self.websockets.sockjs.clone(),
+                sockjs: self.websockets.sockjs.of_each(self.workers),
             },
             backend: backend::Settings::default(),
             client_tls,

@@ -9,13 +9,13 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::backlog::Backlog;
 use super::channels::{ChannelIndex, Subscriber};
-use super::fanout::{Effect, Fanout, Then};
+use super::fanout::{Fanout, Then};
 use super::offers::{Flow, Offers, want};
+use super::performing::{Wire, perform};
 use super::seats::Seats;
 use super::slab::SessionId;
 use super::waiting::{Load, Parcel, Step, Waiting};
@@ -126,10 +126,14 @@ impl Pass<'_, '_> {
 
     fn serve(&mut self, subscriber: Subscriber) {
         let Subscriber { id, upto, .. } = subscriber;
-        if subscriber.is_special() {
-            return self.offer(id, upto, subscriber.nth() as usize);
-        }
-        if !self.others && self.serve_alone(id) {
+        if !subscriber.is_usual() {
+            if subscriber.is_special() {
+                return self.offer(id, upto, subscriber.nth() as usize);
+            }
+            if !self.others && self.serve_alone_in_form(id) {
+                return;
+            }
+        } else if !self.others && self.serve_alone(id) {
             return;
         }
         let Some(session) = self.fanout.seats.session(id) else { return };
@@ -155,10 +159,10 @@ impl Pass<'_, '_> {
             return true;
         }
         let piece = match &load.step {
-            Step::Frame(frame) => match fanout.seats.touched(id, *now) {
-                Some(&Hold::Socket { form, .. }) => frame.in_form(form, &mut fanout.seats.ledger),
-                _ => return true,
-            },
+            Step::Frame(frame) => {
+                fanout.seats.touched(id, *now);
+                frame.plain()
+            }
             Step::Payload { raw, chunk } => match fanout.seats.touched(id, *now) {
                 Some(Hold::Stream { framing: StreamFraming::Chunked, .. }) => chunk,
                 Some(Hold::Stream { framing: StreamFraming::Raw, .. }) => raw,
@@ -168,6 +172,21 @@ impl Pass<'_, '_> {
         };
         if !piece.is_empty() {
             fanout.cost += u64::from(load.cost);
+            fanout.publish(id, piece);
+        }
+        true
+    }
+
+    /// The same for a WebSocket that has a form of its own.
+    fn serve_alone_in_form(&mut self, id: SessionId) -> bool {
+        let Pass { fanout, waiting, now, .. } = self;
+        let Some(load) = waiting.only() else { return false };
+        let Step::Frame(frame) = &load.step else { return false };
+        if load.for_all
+            && let Some(&Hold::Socket { form, .. }) = fanout.seats.touched(id, *now)
+        {
+            fanout.cost += u64::from(load.cost);
+            let piece = frame.in_form(form, &mut fanout.seats.ledger);
             fanout.publish(id, piece);
         }
         true
@@ -305,60 +324,6 @@ impl Pass<'_, '_> {
             self.fanout.finish(id, &bytes, Then::after(reply.persistent));
         }
     }
-}
-
-/// How a session's bytes go on the wire: the payloads of a stream, the frames of a WebSocket.
-#[derive(Clone, Copy)]
-struct Wire {
-    framing: StreamFraming,
-    form: Form,
-}
-
-/// Does to one session what these steps do: what is to be written goes out in one piece, as far as
-/// no end comes between.
-fn perform<'s>(
-    fanout: &mut Fanout<'_>,
-    id: SessionId,
-    wire: Wire,
-    now: Tick,
-    loads: impl Iterator<Item = &'s Load>,
-) {
-    let mut pieces: SmallVec<[&Bytes; 8]> = SmallVec::new();
-    let mut touched = false;
-    for load in loads.filter(|load| load.for_all) {
-        let piece = match &load.step {
-            Step::Payload { raw, chunk } => match wire.framing {
-                StreamFraming::Chunked => Some(chunk),
-                StreamFraming::Raw => Some(raw),
-                StreamFraming::Silent => None,
-            },
-            Step::Frame(frame) => Some(frame.in_form(wire.form, &mut fanout.seats.ledger)),
-            Step::EndStream => {
-                if fanout.publish_all(id, &pieces) {
-                    fanout.end_stream(id, true);
-                }
-                return;
-            }
-            Step::CloseSocket(frame) => {
-                if fanout.publish_all(id, &pieces) {
-                    fanout.close_socket(id, frame);
-                }
-                return;
-            }
-            Step::Refresh => {
-                fanout.effects.push_back(Effect::Refresh(id));
-                continue;
-            }
-            Step::Answer(_) | Step::Hint | Step::Nothing => continue,
-        };
-        fanout.cost += u64::from(load.cost);
-        if !touched {
-            touched = true;
-            fanout.seats.touched(id, now);
-        }
-        pieces.extend(piece.filter(|piece| !piece.is_empty()));
-    }
-    fanout.publish_all(id, &pieces);
 }
 
 #[cfg(test)]

@@ -199,9 +199,12 @@ impl Outlet for Lot {
         }
     }
 
+    fn finished(&self, id: SessionId) -> Option<Then> {
+        self.live(id)?.then
+    }
+
     fn backlog(&self, id: SessionId) -> usize {
-        let slot = self.slots.get(id.index as usize);
-        slot.filter(|slot| slot.open && slot.generation == id.generation).map_or(0, Slot::queued)
+        self.live(id).map_or(0, Slot::queued)
     }
 
     fn room(&self) -> usize {
@@ -216,13 +219,22 @@ impl Outlet for Lot {
         }
         slot.reading = on;
         let interest = slot.interest();
-        let Some(parked) = slot.parked.as_ref() else { return };
+        let Some(parked) = slot.parked.as_ref() else {
+            if let Some(outbox) = slot.outbox.as_mut() {
+                outbox.wake();
+            }
+            return;
+        };
         let tls = matches!(parked, Parked::Tls(_));
         if parked.watched().and_then(|socket| set.modify(socket, id, interest)).is_err() {
             self.fail(id);
         } else if on && tls {
             self.notify(Notice::Readable(id));
         }
+    }
+
+    fn wants_reading(&self, id: SessionId) -> bool {
+        self.live(id).is_some_and(|slot| slot.reading)
     }
 
     fn poll_next(&mut self, id: SessionId, waker: &Waker) -> Poll<Option<Bytes>> {

@@ -115,6 +115,11 @@ impl Lot {
         (slot.open && slot.generation == id.generation).then_some(slot)
     }
 
+    pub(super) fn live(&self, id: SessionId) -> Option<&Slot> {
+        let slot = self.slots.get(id.index as usize)?;
+        (slot.open && slot.generation == id.generation).then_some(slot)
+    }
+
     pub(super) fn notify(&mut self, notice: Notice) {
         self.notices.push_back(notice);
         self.bell.notify_one();

@@ -30,6 +30,12 @@ impl Absent {
         farewell
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.count.get()
+    }
+
     fn one_of(&self, max: usize) -> Option<Farewell> {
         if self.count.get() >= max {
             return None;

@@ -9,7 +9,9 @@ use http::{HeaderValue, StatusCode, header};
 use super::compression::Hop;
 use super::context::Context;
 use super::courier::finish;
+use super::outgoing;
 use super::shared::Shared;
+use crate::backend::builtin;
 use crate::clock;
 use crate::grip::channel::ChannelName;
 use crate::grip::message::{Message, MessageKind};
@@ -48,31 +50,14 @@ pub enum Progress {
 
 /// Whether the test target takes a WebSocket at this path; else this is its answer.
 pub fn refuse(context: &Context, route: &Route) -> Option<http::Response<Bytes>> {
-    let path: &str = &context.path;
-    let path = match &route.condition.path_beg {
-        Some(beginning) => path.strip_prefix(&**beginning).unwrap_or(path),
-        None => path,
-    };
-    let path = path.strip_prefix('/').unwrap_or(path);
-    if path.strip_suffix('/').unwrap_or(path) == "ws" {
+    let path = outgoing::path(context, route);
+    if builtin::resource(&path, route.condition.path_beg.as_deref()) == builtin::SOCKET {
         return None;
     }
-    let mut response = http::Response::new(Bytes::from_static(b"no such test resource\n"));
+    let mut response = http::Response::new(Bytes::from_static(builtin::NO_RESOURCE));
     *response.status_mut() = StatusCode::NOT_FOUND;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Some(response)
-}
-
-/// The channels that the query names; `test` if it names none.
-fn channels(query: Option<&str>) -> Vec<String> {
-    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let mut names: Vec<String> =
-        pairs.filter(|(name, _)| name == "channel").map(|(_, value)| value.into_owned()).collect();
-    names.retain(|name| !name.is_empty());
-    if names.is_empty() {
-        names.push("test".into());
-    }
-    names
 }
 
 impl Echo {
@@ -80,7 +65,7 @@ impl Echo {
     #[must_use]
     pub fn open(shared: &Shared, context: &Context, route: &Route, id: SessionId) -> Echo {
         if !route.options.no_grip && !context.trusted {
-            for name in channels(context.query.as_deref()) {
+            for name in builtin::channels(context.query.as_deref()) {
                 let name = ChannelName::prefixed(&route.options.prefix, &name);
                 shared.hub.with(|registry| registry.subscribe(id, &name, false));
             }
@@ -175,17 +160,5 @@ pub fn count(stats: &Stats, violation: Violation) {
         }
         Violation::Fragments { .. } => stats.socket_fragments_refused.inc(),
         _ => stats.socket_protocol_errors.inc(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_query_names_the_channels() {
-        assert_eq!(channels(None), ["test"]);
-        assert_eq!(channels(Some("x=1&channel=")), ["test"]);
-        assert_eq!(channels(Some("channel=a%20b&x&channel=c")), ["a b", "c"]);
     }
 }

@@ -44,6 +44,7 @@ pub mod outgoing;
 pub mod over_http;
 pub mod parked;
 pub mod passthrough;
+pub mod porter;
 pub mod queue;
 pub mod recovery;
 mod relay;
@@ -55,11 +56,18 @@ pub mod shared;
 pub mod shelf;
 pub mod signing;
 pub mod sockets;
+pub mod sockjs_door;
+pub mod sockjs_home;
+mod sockjs_listener;
+mod sockjs_session;
+mod sockjs_socket;
+mod sockjs_talk;
 pub mod terms;
 pub mod turn;
 pub mod upgrade;
 pub mod upload;
 pub mod upstream;
+pub mod visit;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -75,6 +83,7 @@ use crate::http::park::Handoff;
 use crate::hub::registry::Effect;
 use crate::hub::slab::SessionId;
 use crate::route::{Query, Table};
+use crate::sockjs::iframe::Page;
 use crate::wire::names::Spelling;
 use access::Access;
 use answer::Answer;
@@ -87,7 +96,9 @@ use onward::Onward;
 use request::{Client, HeadError};
 use shared::Shared;
 use sockets::Sockets;
-use upgrade::{Failed, Outcome, Rejection, Via};
+use sockjs_door::{Call, Entrance};
+use sockjs_home::Sessions;
+use upgrade::{Failed, Outcome, Rejection, log_answer};
 
 /// How a request goes on.
 enum Begun {
@@ -95,6 +106,8 @@ enum Begun {
     Answered(Box<Response<Body>>),
     /// It asks for a WebSocket.
     Socket(Pin<Box<dyn Future<Output = Response<Body>>>>),
+    /// It is for a SockJS session.
+    SockJs(Box<Call>),
     /// Its route's targets are asked.
     Exchange(Box<Exchange>, Option<Access>),
 }
@@ -110,6 +123,8 @@ pub struct Proxy {
     shared: Rc<Shared>,
     sockets: Rc<Sockets>,
     holds: Rc<Holds>,
+    sessions: Rc<Sessions>,
+    sockjs_page: Page,
     table: RefCell<Arc<Table>>,
 }
 
@@ -119,7 +134,9 @@ impl Proxy {
     pub fn new(shared: Rc<Shared>, table: Arc<Table>) -> Proxy {
         let sockets = Sockets::new(shared.clone());
         let holds = Holds::new(shared.clone());
-        Proxy { shared, sockets, holds, table: RefCell::new(table) }
+        let sessions = Sessions::new(Rc::clone(&sockets));
+        let sockjs_page = Page::new(&shared.settings.sockjs.url);
+        Proxy { shared, sockets, holds, sessions, sockjs_page, table: RefCell::new(table) }
     }
 
     /// From now on requests go by these routes; those under way keep theirs.
@@ -137,6 +154,12 @@ impl Proxy {
     #[must_use]
     pub fn holds(&self) -> &Rc<Holds> {
         &self.holds
+    }
+
+    /// The SockJS sessions of this shard.
+    #[must_use]
+    pub fn sessions(&self) -> &Rc<Sessions> {
+        &self.sessions
     }
 
     /// The hub wants something.
@@ -171,6 +194,7 @@ impl Proxy {
             match begun {
                 Begun::Answered(response) => *response,
                 Begun::Socket(answer) => answer.await,
+                Begun::SockJs(call) => Box::pin(call.run(body)).await,
                 Begun::Exchange(exchange, access) => match exchange.run(body, access).await {
                     Some(response) => response,
                     None => std::future::pending().await,
@@ -204,12 +228,25 @@ impl Proxy {
         if let Some(upstream) = &self.shared.settings.upstream {
             context.trusted = upstream.trusts(&context.headers);
         }
+        let mut route = self.route(&context);
+        let mut framed = false;
+        if let Some(of) = route.take_if(|route| sockjs_door::of(&context, route).is_some()) {
+            match sockjs_door::enter(&self.sessions, &self.sockjs_page, context, of.clone()) {
+                Entrance::Answered(response) => {
+                    return Begun::answered(response.map(|bytes| Body::whole(bytes, None)));
+                }
+                Entrance::Call(call) => return Begun::SockJs(call),
+                Entrance::Socket { context: mapped, framed: has_frames } => {
+                    (context, framed, route) = (*mapped, has_frames, Some(of));
+                }
+            }
+        }
         let mut access = Access::begin(&context, self.shared.settings.json_log);
         if context.websocket && !is_handshake(&context) {
             self.shared.stats.requests_malformed.inc();
             return Begun::answered(self.refuse_socket(&Failure::BadHandshake, false, access));
         }
-        let Some(route) = self.route(&context) else {
+        let Some(route) = route else {
             let debug = self.shared.settings.debug;
             return Begun::answered(match context.websocket {
                 true => self.refuse_socket(&Failure::NoRoute, debug, access),
@@ -220,7 +257,8 @@ impl Proxy {
             access.set_route(route.options.id.as_deref());
         }
         if context.websocket {
-            let opening = async move { self.open_socket(context, route, handoff, access).await };
+            let opening =
+                async move { self.open_socket(context, route, framed, handoff, access).await };
             return Begun::Socket(Box::pin(opening));
         }
         let shared = self.shared.clone();
@@ -248,6 +286,7 @@ impl Proxy {
         &self,
         mut context: Context,
         route: RouteRef,
+        framed: bool,
         handoff: Handoff<Onward>,
         mut access: Option<Access>,
     ) -> Response<Body> {
@@ -261,6 +300,8 @@ impl Proxy {
                 if let Some(access) = access {
                     access.complete();
                 }
+                let between = |onward| sockjs_socket::between(&self.sockets, onward);
+                let onward = if framed { between(onward) } else { onward };
                 handoff.upgrade(onward, upgrade::head(&response, version));
                 // Whoever takes the connection over drops this.
                 return std::future::pending().await;
@@ -304,14 +345,6 @@ impl Proxy {
 /// Whether a request that asks for a WebSocket is a whole handshake.
 fn is_handshake(context: &Context) -> bool {
     crate::ws::handshake::check_request(&context.method, &context.headers).is_ok()
-}
-
-fn log_answer<T>(access: &mut Option<Access>, response: &Response<T>) {
-    let Some(access) = access else { return };
-    if let Some(Via(target)) = response.extensions().get::<Via>() {
-        access.set_target(target.clone());
-    }
-    access.set_status(response.status().as_u16());
 }
 
 #[cfg(test)]

@@ -150,10 +150,38 @@ fn bound(number: u64) -> u64 {
 }
 
 /// SockJS.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SockJs {
     /// The client library, for the iframe page.
     pub url: String,
+    /// A receiver that has got nothing for so long gets a heartbeat, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// A session without a receiver for so long is over, in milliseconds.
+    pub disconnect_ms: u64,
+    /// Bytes of messages that may wait for one client.
+    pub queue_bytes_max: usize,
+    /// Sessions of the HTTP transports that one shard may have.
+    pub sessions_max: usize,
+}
+
+impl SockJs {
+    /// The same for each of so many shards, who share the sessions.
+    #[must_use]
+    pub fn of_each(&self, shards: usize) -> SockJs {
+        SockJs { sessions_max: self.sessions_max.div_ceil(shards.max(1)), ..self.clone() }
+    }
+}
+
+impl Default for SockJs {
+    fn default() -> SockJs {
+        SockJs {
+            url: limits::SOCKJS_URL.to_owned(),
+            heartbeat_ms: limits::SOCKJS_HEARTBEAT_MS,
+            disconnect_ms: limits::SOCKJS_DISCONNECT_MS,
+            queue_bytes_max: limits::SOCKJS_QUEUE_BYTES_MAX,
+            sessions_max: limits::SOCKJS_SESSIONS_MAX,
+        }
+    }
 }
 
 impl Default for Compression {

@@ -9,6 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::access::Access;
 use super::context::Context;
 use super::onward::Onward;
 use super::shared::Shared;
@@ -132,6 +133,8 @@ fn remove_hop(headers: &mut HeaderMap) {
 /// A backend's rejection as the client sees it.
 pub fn rejected(backend: http::Response<Rejection>) -> Outcome {
     let mut response = backend;
+    // The backend's version is that of its own hop.
+    *response.version_mut() = http::Version::HTTP_11;
     remove_hop(response.headers_mut());
     if let Rejection::Whole(_) = response.body() {
         response.headers_mut().remove(CONTENT_LENGTH);
@@ -145,6 +148,15 @@ pub fn lease(shared: &Shared, context: &Context, route: &Route) -> Lease {
     let lease = shared.hub.open_socket(context.form, clock::now());
     shared.set_slow(&lease, route);
     lease
+}
+
+/// Notes down who has answered a handshake, and how.
+pub fn log_answer<T>(access: &mut Option<Access>, response: &http::Response<T>) {
+    let Some(access) = access else { return };
+    if let Some(Via(target)) = response.extensions().get::<Via>() {
+        access.set_target(target.clone());
+    }
+    access.set_status(response.status().as_u16());
 }
 
 #[cfg(test)]

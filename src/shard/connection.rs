@@ -65,7 +65,7 @@ async fn handshake(shard: &Rc<Shard>, socket: Socket, config: Arc<ServerConfig>)
 
 /// Serves the next requests of a connection that was parked.
 pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes, ticket: Ticket) {
-    let peer = stream.socket().peer();
+    let peer = stream.peer();
     converse(shard, stream, read_ahead, ticket, peer, None).await;
 }
 

@@ -140,6 +140,7 @@ impl Shard {
             }
             Command::Recover => self.hub.with(|registry| registry.recover()),
             Command::Fly(order) => self.proxy.holds().order(*order),
+            Command::Visit(visit) => self.proxy.sessions().take(visit),
             Command::Routes(table) => self.proxy.set_table(table),
             Command::Snapshot(reply) => {
                 // Whoever asked may have gone.
@@ -188,7 +189,9 @@ impl Shard {
         self.hub.with_outlet(|registry, outlet| registry.drain(outlet));
         self.proxy.sockets().drain();
         let bell = self.bell.clone();
-        self.proxy.holds().drain(Rc::new(move || bell.notify_one()));
+        let ring: Rc<dyn Fn()> = Rc::new(move || bell.notify_one());
+        self.proxy.sessions().drain(Rc::clone(&ring));
+        self.proxy.holds().drain(ring);
         clock::now().plus_ms(self.settings.drain_ms)
     }
 
@@ -236,9 +239,11 @@ impl Shard {
         self.gate.notified().await;
     }
 
-    /// Whether nobody is connected, and nobody waits to hear that a client is gone.
+    /// Whether nobody is connected, nobody waits to hear that a client is gone, and no client of
+    /// another shard waits for a session of this one.
     pub(super) fn is_empty(&self) -> bool {
-        self.connections() == 0 && self.proxy.holds().is_idle()
+        let idle = self.proxy.holds().is_idle() && self.proxy.sessions().is_idle();
+        self.connections() == 0 && idle
     }
 
     /// A connection is being served while the ticket lives.

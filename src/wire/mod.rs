@@ -4,6 +4,7 @@
 pub mod deflate;
 pub mod frame;
 pub mod framing;
+pub mod hixie;
 pub mod http1;
 pub mod inflate;
 pub mod names;

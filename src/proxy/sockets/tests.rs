@@ -1,5 +1,7 @@
 //! Parked WebSockets from their handshake to their end, with a backend over real connections.
 
+mod simulation;
+
 use super::*;
 use crate::hub::Lease;
 use crate::proxy::accept::open;

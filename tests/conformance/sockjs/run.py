@@ -1,0 +1,95 @@
+"""Plays SockJS's own test suite, release 0.3.3, against linchpin before echo backends, native and over
+HTTP, and prints a table. Fails unless every test passes.
+
+`run` starts it. SERVER_UNDER_TEST is linchpin.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "interop"))
+
+import backend  # noqa: E402
+import servers  # noqa: E402
+
+SUITE_SECONDS = 180
+# How many tests the suite has: none may get lost.
+TESTS = 68
+# The services that the suite asks for, with the limit of streaming answers that it wants.
+SERVICES = {
+    "/echo": "",
+    "/close": "",
+    "/disabled_websocket_echo": ",sockjs_websocket=false",
+    "/cookie_needed_echo": ",sockjs_cookie",
+}
+
+
+def serve(kind, port: int):
+    threading.Thread(target=lambda: asyncio.run(kind(port)), daemon=True).start()
+    servers.wait_for("the backend", lambda: servers.accepts(port))
+
+
+def routes(port: int, target: str) -> list[str]:
+    for base, options in SERVICES.items():
+        path = "/close" if base == "/close" else "/echo"
+        yield (
+            f"*,path_beg={base},sockjs={base},sockjs_as_path={path},sockjs_limit=4096{options}"
+            f" 127.0.0.1:{port}{target}"
+        )
+
+
+def play(kind, target: str, python2: str, suite: Path) -> dict[str, tuple[str, str]]:
+    port = servers.free_port()
+    serve(kind, port)
+    first, *others = routes(port, target)
+    options = [option for route in others for option in ("--route", route)]
+    server = servers.Linchpin(os.environ["SERVER_UNDER_TEST"], first, options)
+    try:
+        with tempfile.NamedTemporaryFile("r") as results:
+            environment = {
+                **os.environ,
+                "SOCKJS_URL": server.base,
+                "PYTHONPATH": str(suite / "packages"),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            }
+            subprocess.run(
+                [python2, "-W", "ignore", HERE / "suite.py", suite / "tests", results.name],
+                env=environment,
+                timeout=SUITE_SECONDS,
+                check=True,
+            )
+            lines = [line.rstrip("\n").split("\t") for line in results]
+        server.alive()
+        return {name: (outcome, why) for name, outcome, why in lines}
+    finally:
+        server.stop()
+
+
+def main() -> int:
+    python2, suite = sys.argv[1], Path(sys.argv[2])
+    played = {
+        "native": play(backend.native, "", python2, suite),
+        "over HTTP": play(backend.over_http, ",over_http", python2, suite),
+    }
+    names = list(dict.fromkeys(name for results in played.values() for name in results))
+    width = max(map(len, names), default=0)
+    print(f"{'SockJS 0.3.3':{width}}  " + "  ".join(f"{kind:9}" for kind in played))
+    for name in names:
+        outcomes = [results.get(name, ("MISSING", "")) for results in played.values()]
+        print(f"{name:{width}}  " + "  ".join(f"{outcome:9}" for outcome, _ in outcomes).rstrip())
+    passed = {
+        kind: sum(outcome == "OK" for outcome, _ in results.values())
+        for kind, results in played.items()
+    }
+    print(", ".join(f"{kind}: {count} of {TESTS}" for kind, count in passed.items()))
+    return 0 if all(count == len(names) == TESTS for count in passed.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
