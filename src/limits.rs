@@ -250,6 +250,9 @@ pub const WEBSOCKET_FRAME_BYTES_MAX: u64 = 0;
 pub const WEBSOCKET_EARLY_BYTES_MAX: usize = 64 * 1024;
 /// How long the backends of a WebSocket have to accept or to reject it, by default, in seconds.
 pub const WEBSOCKET_OPEN_S: u64 = 120;
+/// A WebSocket client that was sent CLOSE and still sends is read from so long, so that the CLOSE
+/// is not lost.
+pub const WEBSOCKET_LINGER_MS: u64 = 1_000;
 /// Parked WebSockets are looked through in so long, or in an eighth of what they may be idle.
 pub const WEBSOCKET_SWEEP_MS: u64 = 60_000;
 /// Frames that may wait towards either side of a relayed WebSocket; then the other side is not read

@@ -106,6 +106,15 @@ where
             () = finish => {}
             () = clock::sleep_ms(limits::WEBSOCKET_CLOSE_MS) => {}
         }
+        self.backend = None;
+        if write_client && self.dialogue.has_client_broken() {
+            // It may still be sending: closing with unread input would reset the connection, and
+            // take the CLOSE with it.
+            tokio::select! {
+                () = poll_fn(|cx| self.client.poll_discard(cx)) => {}
+                () = clock::sleep_ms(limits::WEBSOCKET_LINGER_MS) => {}
+            }
+        }
     }
 
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
@@ -204,9 +213,6 @@ where
     /// Takes what the client has for the backend, as long as the backend takes it.
     fn hear_client(&mut self, cx: &mut Context<'_>, moved: &mut bool) -> Option<Ending> {
         while self.backend.is_none() || has_room(&self.dialogue.for_backend) {
-            if self.dialogue.has_client_broken() {
-                return None;
-            }
             match self.client.next(0) {
                 Ok(Some(piece)) => {
                     *moved = true;

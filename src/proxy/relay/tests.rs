@@ -425,8 +425,16 @@ fn too_much_of_a_client_or_of_a_backend() {
             w.client_sends(Opcode::Text, b"123456").await;
             assert_eq!(w.backend_gets().await, (Opcode::Text, true, b"123456".to_vec()));
             w.client.write_all(sent).await.unwrap();
-            let [high, low] = code.to_be_bytes();
-            w.client_gets(&[0x88, 2, high, low]).await;
+            let told = loop {
+                match w.backend_gets().await {
+                    (Opcode::Close, true, payload) => break payload,
+                    (opcode, ..) => assert!(!opcode.is_control()),
+                }
+            };
+            assert_eq!(told, code.to_be_bytes());
+            w.backend_sends(b"\x88\x00").await;
+            w.client_gets(&[&b"\x88\x02"[..], &told].concat()).await;
+            w.client.shutdown().await.unwrap();
             w.task.await.unwrap();
             let stats = &w.company.shared.stats;
             let counted =
