@@ -88,10 +88,10 @@ pub fn enter(sessions: &Rc<Sessions>, page: &Page, context: Context, route: Rout
     };
     Entrance::Answered(match endpoint(&context.method, rest, asks_well) {
         Endpoint::Greeting => answers::greeting(&client),
-        Endpoint::Info => answers::info(&client, sockjs.websocket, sockjs.cookie, fastrand::u32(..)),
-        Endpoint::Iframe => {
-            answers::iframe(&client, page, &context.headers, clock::unix_seconds())
+        Endpoint::Info => {
+            answers::info(&client, sockjs.websocket, sockjs.cookie, fastrand::u32(..))
         }
+        Endpoint::Iframe => answers::iframe(&client, page, &context.headers, clock::unix_seconds()),
         Endpoint::Options { allowed } => {
             answers::options(&client, &context.headers, allowed, clock::unix_seconds())
         }
@@ -167,9 +167,7 @@ impl Call {
         };
         sessions.send(Box::new(visit)).await;
         match carried::response(replies).await {
-            Ok(response) => {
-                response.map(|body| Body::relayed(None, Answer::Carried(body), None))
-            }
+            Ok(response) => response.map(|body| Body::relayed(None, Answer::Carried(body), None)),
             Err(_) => whole(answers::terminated(&client)),
         }
     }
