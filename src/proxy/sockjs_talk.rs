@@ -235,7 +235,8 @@ impl Talk {
                 Ok(Some(Said::Ping(payload))) => self.reply(Opcode::Pong, &payload),
                 Ok(Some(Said::Close(code, reason))) => {
                     self.session.close(code.unwrap_or(0), &reason, clock::now());
-                    let payload = code.map_or(Bytes::new(), |code| code.to_be_bytes().to_vec().into());
+                    let payload =
+                        code.map_or(Bytes::new(), |code| code.to_be_bytes().to_vec().into());
                     self.reply(Opcode::Close, &payload);
                     self.pipe = None;
                     self.send();

@@ -165,8 +165,7 @@ mod tests {
         assert_eq!(name(line, "s"), name(line, "s"), "also after a reload");
         assert_eq!(name(line, "s").hash(), name(line, "s").hash());
         assert_ne!(name(line, "s"), name(line, "t"));
-        for other in
-            ["b.com,sockjs=/sj test", "a.com,sockjs=/s test", "a.com,id=x,sockjs=/sj test"]
+        for other in ["b.com,sockjs=/sj test", "a.com,sockjs=/s test", "a.com,id=x,sockjs=/sj test"]
         {
             assert_ne!(name(line, "s"), name(other, "s"), "{other}");
         }

@@ -117,8 +117,7 @@ async fn native<'a>(
     name: &str,
     lines: &str,
 ) -> (Session<'a>, WebSocket, Request) {
-    let (session, (socket, request)) =
-        join!(Session::open(server, name), accept(backend, lines));
+    let (session, (socket, request)) = join!(Session::open(server, name), accept(backend, lines));
     (session, socket, request)
 }
 
