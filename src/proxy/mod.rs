@@ -4,6 +4,7 @@
 //! comes back is the response, and beside it, in the connection's hand-off, who takes the
 //! connection over.
 
+pub mod absent;
 pub mod accept;
 pub mod access;
 pub mod answer;
@@ -11,6 +12,7 @@ pub mod askers;
 pub mod body;
 pub mod carried;
 pub mod collected;
+pub mod compression;
 pub mod content;
 pub mod context;
 pub mod conversation;
@@ -48,6 +50,7 @@ pub mod recovery;
 mod relay;
 pub mod repeat;
 pub mod request;
+pub mod retries;
 pub mod rules;
 pub mod shared;
 pub mod shelf;
@@ -61,6 +64,7 @@ mod sockjs_session;
 mod sockjs_socket;
 mod sockjs_talk;
 pub mod terms;
+pub mod turn;
 pub mod upgrade;
 pub mod upload;
 pub mod upstream;
@@ -72,9 +76,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderValue, Request, Response, header};
 
 use crate::http::Incoming;
 use crate::http::park::Handoff;
@@ -242,7 +245,7 @@ impl Proxy {
             }
         }
         let mut access = Access::begin(&context, self.shared.settings.json_log);
-        if context.websocket && !is_handshake(&context, version) {
+        if context.websocket && !is_handshake(&context) {
             self.shared.stats.requests_malformed.inc();
             return Begun::answered(self.refuse_socket(&Failure::BadHandshake, false, access));
         }
@@ -292,10 +295,14 @@ impl Proxy {
     ) -> Response<Body> {
         let debug = self.shared.settings.debug || route.options.debug;
         context.compact();
+        let version = context.version;
         let outcome = accept::open(&self.sockets, context, route).await;
         let failure = match outcome {
             Outcome::Accepted { mut response, mut onward } => {
                 log_answer(&mut access, &response);
+                if let Some(access) = access {
+                    access.complete();
+                }
                 if manner.framed {
                     onward = sockjs_socket::between(&self.sockets, onward);
                 }
@@ -303,8 +310,9 @@ impl Proxy {
                     elder.answer(response.headers_mut());
                     onward = elder.between(&self.sockets, onward);
                 }
-                handoff.upgrade(onward);
-                return response.map(|()| Body::whole(Bytes::new(), access));
+                handoff.upgrade(onward, upgrade::head(&response, version));
+                // Whoever takes the connection over drops this.
+                return std::future::pending().await;
             }
             Outcome::Rejected(mut response) => {
                 log_answer(&mut access, &response);
@@ -350,9 +358,8 @@ struct Manner {
 }
 
 /// Whether a request that asks for a WebSocket is a whole handshake.
-fn is_handshake(context: &Context, version: Version) -> bool {
-    version == Version::HTTP_11
-        && crate::ws::handshake::check_request(&context.method, &context.headers).is_ok()
+fn is_handshake(context: &Context) -> bool {
+    crate::ws::handshake::check_request(&context.method, &context.headers).is_ok()
 }
 
 #[cfg(test)]
