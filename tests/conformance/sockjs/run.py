@@ -5,19 +5,17 @@ every test passes.
 `run` starts it. SERVER_UNDER_TEST is linchpin.
 """
 
-import asyncio
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "interop"))
 
-import backend  # noqa: E402
 import servers  # noqa: E402
+import sockjs_backend  # noqa: E402
 
 SUITE_SECONDS = 180
 # How many tests the suite has: none may get lost.
@@ -31,24 +29,17 @@ SERVICES = {
 }
 
 
-def serve(kind, port: int):
-    threading.Thread(target=lambda: asyncio.run(kind(port)), daemon=True).start()
-    servers.wait_for("the backend", lambda: servers.accepts(port))
-
-
-def routes(port: int, target: str) -> list[str]:
+def routes(target: str) -> list[str]:
     for base, options in SERVICES.items():
         path = "/close" if base == "/close" else "/echo"
         yield (
             f"*,path_beg={base},sockjs={base},sockjs_as_path={path},sockjs_limit=4096{options}"
-            f" 127.0.0.1:{port}{target}"
+            f" {target}"
         )
 
 
-def play(kind, target: str, python2: str, suite: Path) -> dict[str, str]:
-    port = servers.free_port()
-    serve(kind, port)
-    first, *others = routes(port, target)
+def play(kind: str, python2: str, suite: Path) -> dict[str, str]:
+    first, *others = routes(sockjs_backend.start(kind))
     options = [option for route in others for option in ("--route", route)]
     server = servers.Linchpin(os.environ["SERVER_UNDER_TEST"], first, options)
     try:
@@ -77,13 +68,10 @@ def play(kind, target: str, python2: str, suite: Path) -> dict[str, str]:
 
 def main() -> int:
     python2, suite = sys.argv[1], Path(sys.argv[2])
-    played = {
-        "native": play(backend.native, "", python2, suite),
-        "over HTTP": play(backend.over_http, ",over_http", python2, suite),
-    }
+    played = {kind: play(kind, python2, suite) for kind in sockjs_backend.KINDS}
     names = list(dict.fromkeys(name for results in played.values() for name in results))
     width = max(map(len, names), default=0)
-    print(f"{'SockJS 0.3.3':{width}}  {'native':10}  over HTTP")
+    print(f"{'SockJS 0.3.3':{width}}  {'native':10}  over-http")
     for name in names:
         outcomes = [results.get(name, "MISSING") for results in played.values()]
         print(f"{name:{width}}  " + "  ".join(f"{each:10}" for each in outcomes).rstrip())
