@@ -4,6 +4,9 @@
 //! The pure parts (`wheel`, `session`, `hub`) never call this module's functions: they are handed a
 //! `Tick`, so that tests move time by hand.
 
+#[cfg(test)]
+pub mod by_hand;
+
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -35,6 +38,10 @@ fn start() -> Instant {
 #[must_use]
 #[allow(clippy::disallowed_methods)]
 pub fn now() -> Tick {
+    #[cfg(test)]
+    if let Some(now) = by_hand::now() {
+        return now;
+    }
     let elapsed = Instant::now().saturating_duration_since(start());
     Tick(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
 }
@@ -47,6 +54,10 @@ pub fn unix_seconds() -> u64 {
 
 /// Waits until `at`.
 pub async fn sleep_until(at: Tick) {
+    #[cfg(test)]
+    if by_hand::now().is_some() {
+        return by_hand::sleep_until(at).await;
+    }
     let at = start() + Duration::from_millis(at.0);
     tokio::time::sleep_until(tokio::time::Instant::from_std(at)).await;
 }
@@ -54,6 +65,10 @@ pub async fn sleep_until(at: Tick) {
 /// Waits for `ms` milliseconds.
 #[allow(clippy::disallowed_methods)]
 pub async fn sleep_ms(ms: u64) {
+    #[cfg(test)]
+    if let Some(now) = by_hand::now() {
+        return by_hand::sleep_until(now.plus_ms(ms)).await;
+    }
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 

@@ -193,6 +193,13 @@ pub const MAILBOX_BYTES_MAX: u32 = 32 * 1024 * 1024;
 
 /// WebSocket-over-HTTP: bytes queued from one client for its backend (specification, WoH 5.3).
 pub const EVENTS_QUEUE_BYTES_MAX: usize = 200_000;
+/// WebSocket-over-HTTP: messages queued from one client: empty ones take no bytes of the above.
+pub const EVENTS_QUEUE_MESSAGES_MAX: usize = 2048;
+/// WebSocket-over-HTTP: a backend that takes nothing of what comes before a CLOSE is told again
+/// after this.
+pub const EVENTS_CLOSE_AGAIN_MS: u64 = 1_000;
+/// See [`EVENTS_CLOSE_AGAIN_MS`]: so often, then it is told that the client is gone.
+pub const EVENTS_CLOSES_AGAIN_MAX: u8 = 5;
 /// WebSocket-over-HTTP: largest response body (specification, WoH 5.8).
 pub const EVENTS_RESPONSE_BYTES_MAX: usize = 1_000_000;
 /// WebSocket-over-HTTP: largest rejection body relayed (specification, WoH 5.8).
@@ -226,11 +233,28 @@ const _: () = {
 };
 /// A shorter message is not compressed on a WebSocket, by default: it would hardly get shorter.
 pub const COMPRESSION_BYTES_MIN: usize = 128;
+/// A published WebSocket message of more bytes is not deflated: a shard would serve nobody meanwhile,
+/// for some milliseconds a megabyte.
+pub const DEFLATED_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Largest WebSocket message of a client, by default: no bound, messages are relayed while they
 /// come.
 pub const WEBSOCKET_MESSAGE_BYTES_MAX: u64 = 0;
 /// A WebSocket without a byte in either direction is closed after so many seconds, by default.
 pub const WEBSOCKET_IDLE_S: u64 = 1_800;
+/// Frames of one WebSocket message, by default: what comes in more is no message.
+pub const WEBSOCKET_FRAGMENTS_MAX: u64 = 1 << 20;
+/// Largest WebSocket frame of a client, by default: no bound, as for messages.
+pub const WEBSOCKET_FRAME_BYTES_MAX: u64 = 0;
+/// Bytes that a client may send behind its WebSocket handshake before the backend has accepted, by
+/// default; past it the client waits.
+pub const WEBSOCKET_EARLY_BYTES_MAX: usize = 64 * 1024;
+/// How long the backends of a WebSocket have to accept or to reject it, by default, in seconds.
+pub const WEBSOCKET_OPEN_S: u64 = 120;
+/// Parked WebSockets are looked through in so long, or in an eighth of what they may be idle.
+pub const WEBSOCKET_SWEEP_MS: u64 = 60_000;
+/// Frames that may wait towards either side of a relayed WebSocket; then the other side is not read
+/// from, as if the bytes were too many: small frames cost more memory than they have bytes.
+pub const RELAY_FRAMES_MAX: usize = 1024;
 /// SockJS: longest name of a client's function (the query's `c`).
 pub const SOCKJS_CALLBACK_BYTES_MAX: usize = 128;
 /// SockJS: a streaming answer ends after so many bytes of frames, by default (route option

@@ -98,6 +98,9 @@ pub enum BackendStream {
     Plain(TcpStream),
     /// With TLS.
     Tls(Box<TlsStream<TcpStream>>),
+    /// Of a test.
+    #[cfg(test)]
+    Memory(tokio::io::DuplexStream),
 }
 
 /// Connects, within `limit_ms` for all of it.
@@ -106,6 +109,10 @@ pub async fn connect(
     tls: &ClientTls,
     limit_ms: u64,
 ) -> Result<BackendStream, Error> {
+    #[cfg(test)]
+    if let Some(reached) = super::memory::connect(to) {
+        return reached;
+    }
     let deadline = clock::now().plus_ms(limit_ms);
     let addresses = within(deadline, resolve(&to.host, to.port))
         .await
@@ -226,6 +233,8 @@ impl AsyncRead for BackendStream {
         match self.get_mut() {
             BackendStream::Plain(s) => Pin::new(s).poll_read(cx, buf),
             BackendStream::Tls(s) => Pin::new(s).poll_read(cx, buf),
+            #[cfg(test)]
+            BackendStream::Memory(s) => Pin::new(s).poll_read(cx, buf),
         }
     }
 }
@@ -239,6 +248,8 @@ impl AsyncWrite for BackendStream {
         match self.get_mut() {
             BackendStream::Plain(s) => Pin::new(s).poll_write(cx, buf),
             BackendStream::Tls(s) => Pin::new(s).poll_write(cx, buf),
+            #[cfg(test)]
+            BackendStream::Memory(s) => Pin::new(s).poll_write(cx, buf),
         }
     }
 
@@ -250,6 +261,8 @@ impl AsyncWrite for BackendStream {
         match self.get_mut() {
             BackendStream::Plain(s) => Pin::new(s).poll_write_vectored(cx, bufs),
             BackendStream::Tls(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+            #[cfg(test)]
+            BackendStream::Memory(s) => Pin::new(s).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -261,6 +274,8 @@ impl AsyncWrite for BackendStream {
         match self.get_mut() {
             BackendStream::Plain(s) => Pin::new(s).poll_flush(cx),
             BackendStream::Tls(s) => Pin::new(s).poll_flush(cx),
+            #[cfg(test)]
+            BackendStream::Memory(s) => Pin::new(s).poll_flush(cx),
         }
     }
 
@@ -268,6 +283,8 @@ impl AsyncWrite for BackendStream {
         match self.get_mut() {
             BackendStream::Plain(s) => Pin::new(s).poll_shutdown(cx),
             BackendStream::Tls(s) => Pin::new(s).poll_shutdown(cx),
+            #[cfg(test)]
+            BackendStream::Memory(s) => Pin::new(s).poll_shutdown(cx),
         }
     }
 }

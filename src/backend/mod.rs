@@ -14,6 +14,8 @@ pub mod connection;
 pub mod error;
 pub mod exchange;
 pub mod head;
+#[cfg(test)]
+pub mod memory;
 pub mod outbound;
 pub mod policy;
 pub mod pool;

@@ -151,13 +151,18 @@ impl Settings {
             handshakes_max: self.handshakes_max.div_ceil(self.workers.max(1)),
             handshake_ms: self.handshake_ms,
             drain_ms: self.drain_ms,
-            http: http::Settings { head_bytes_max: self.head_bytes_max, ..Default::default() },
+            http: http::Settings {
+                head_bytes_max: self.head_bytes_max,
+                early_bytes_max: self.websockets.bounds.early_bytes_max,
+                ..Default::default()
+            },
             hub: self.messages.for_shard(
                 self.workers,
                 registry::Settings {
                     subscriptions_max: self.subscriptions_max,
                     waiting_items_max: self.waiting_items_max,
                     waiting_bytes_max: self.waiting_bytes_max,
+                    deflate_bytes_min: self.websockets.compression.bytes_min,
                     ..Default::default()
                 },
             ),
@@ -177,6 +182,7 @@ impl Settings {
                 updates_at_once: self.updates_at_once,
                 gone_delay_ms: self.gone_delay_ms,
                 outbox_bytes_max: self.outbox_bytes_max,
+                disconnects_max: self.connections_max.div_ceil(self.workers.max(1)),
                 json_log: self.json_log,
                 filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S
                     .div_ceil(u32::try_from(self.workers.max(1)).unwrap_or(u32::MAX)),

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::channels::ChannelIndex;
+use super::forms::Frame;
 use super::seats::Seats;
 use super::sequence::Entry;
 use super::slab::SessionId;
 use super::upkeep::Filtering;
 use super::waiting::{Answering, Load, Step};
-use crate::grip::filter::{self, Filters, Outcome, Subject};
+use crate::grip::filter::{self, FilterError, Filters, Outcome, Subject};
 use crate::grip::format::{Action, ResponseBody};
 use crate::grip::message::Message;
-use crate::session::frames::message_frame;
 use crate::session::http::{StreamFraming, stream_bytes};
 use crate::session::{Hold, Mode, answer};
 
@@ -108,15 +108,21 @@ pub fn go_on(seats: &Seats, id: SessionId, mut filtering: Filtering) -> Verdict 
         return Verdict::Drop;
     };
     let Some(entry) = filtering.load.entry.clone() else { return Verdict::Whole };
-    let streams = seats.session(id).is_some_and(|session| session.mode() == Mode::Stream);
-    let arriving = entry.id.clone().filter(|_| streams).map(|id| (filtering.channel, id));
+    let mode = seats.session(id).map(|session| session.mode());
+    let is_socket = mode == Some(Mode::Socket);
+    let arriving =
+        entry.id.clone().filter(|_| mode == Some(Mode::Stream)).map(|id| (filtering.channel, id));
     let viewed = Viewed { seats, id, prefix_bytes, arriving };
     for filter in filters.iter().skip(filtering.at) {
-        let applied = filter::try_apply(filter, &viewed, &entry.item.meta, &filtering.content);
-        let outcome = applied.unwrap_or_else(|error| {
-            tracing::debug!(session = id.index, %error, "content becomes empty");
-            Outcome::Content(Bytes::new())
-        });
+        let outcome = match filter::try_apply(filter, &viewed, &entry.item.meta, &filtering.content)
+        {
+            Ok(outcome) => outcome,
+            Err(error) if is_socket => return failed(seats, id, filtering.channel, &error),
+            Err(error) => {
+                tracing::debug!(session = %id, %error, "content becomes empty");
+                Outcome::Content(Bytes::new())
+            }
+        };
         match outcome {
             Outcome::Keep => {}
             Outcome::Drop => return Verdict::Drop,
@@ -134,6 +140,17 @@ pub fn go_on(seats: &Seats, id: SessionId, mut filtering: Filtering) -> Verdict 
         Some(step) => Verdict::Changed(Load { step, ..filtering.load }),
         None => Verdict::Drop,
     }
+}
+
+/// A WebSocket is spared what a filter cannot rewrite; in debug it ends (WebSockets 4.4).
+fn failed(seats: &Seats, id: SessionId, channel: ChannelIndex, error: &FilterError) -> Verdict {
+    let subscription = seats.subscriptions(id).iter().find(|s| s.channel == channel);
+    let following = subscription.and_then(|subscription| subscription.following.as_deref());
+    if following.is_some_and(|following| following.debug) {
+        return Verdict::Fail(error.to_string());
+    }
+    tracing::debug!(session = %id, %error, "an item is not delivered");
+    Verdict::Drop
 }
 
 /// The filters of a session's subscription, and how much of its channel's name is prefix.
@@ -203,7 +220,7 @@ fn changed(entry: &Entry, filtering: &Filtering) -> Option<Step> {
         }
         Step::Frame(_) => {
             let Some(Action::Send(sent)) = &entry.item.ws_message else { return None };
-            Step::Frame(message_frame(&Message { kind: sent.message.kind, content })?)
+            Step::Frame(Rc::new(Frame::of(&Message { kind: sent.message.kind, content })?))
         }
         Step::Answer(_) => {
             let mut item = (*entry.item).clone();

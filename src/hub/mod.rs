@@ -6,6 +6,7 @@
 
 mod answers;
 pub mod asking;
+mod backlog;
 mod broadcast;
 mod care;
 mod catching;
@@ -15,12 +16,14 @@ mod failing;
 pub mod fanout;
 mod filtering;
 mod following;
+mod forms;
 mod intake;
 pub mod interest;
 pub mod ledger;
 mod limiter;
 mod offers;
 mod passing;
+mod performing;
 mod recent;
 #[cfg(test)]
 mod recorder;

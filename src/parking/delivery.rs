@@ -28,7 +28,13 @@ impl Lot {
     /// How many bytes a write took; `None` when the connection is over.
     fn taken(&mut self, id: SessionId, written: io::Result<usize>) -> Option<usize> {
         match written {
-            Ok(taken) => Some(taken),
+            Ok(taken) => {
+                let beat = self.beat;
+                if let Some(slot) = self.slot(id).filter(|_| taken > 0) {
+                    slot.active = beat;
+                }
+                Some(taken)
+            }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Some(0),
                 _ => {
@@ -75,6 +81,7 @@ impl Lot {
 
     /// Sends one piece; see [`Outlet::send`].
     fn deliver(&mut self, id: SessionId, bytes: &Bytes, kind: Kind) -> Delivery {
+        let beat = self.beat;
         let Some(slot) = self.slot(id).filter(|slot| slot.accepts()) else {
             return Delivery::Gone;
         };
@@ -87,6 +94,7 @@ impl Lot {
         let written = parked.write(bytes);
         let records = parked.has_records();
         if !records && written.as_ref().is_ok_and(|taken| *taken == bytes.len()) {
+            slot.active = beat;
             return Delivery::Written;
         }
         let Some(taken) = self.taken(id, written) else { return Delivery::Gone };

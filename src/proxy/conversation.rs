@@ -9,11 +9,12 @@
 use bytes::{Bytes, BytesMut};
 
 use super::offer::{Offer, Queue};
+use super::turn::{End, divide};
 use crate::grip::events::{self, Event};
 use crate::grip::message::Message;
+use crate::limits;
 
-/// A CLOSE: its code and reason, if it has any.
-pub type Close = Option<(u16, Bytes)>;
+pub use super::turn::{Answer, Close, Reply, Request, Then};
 
 /// Where the conversation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,62 +36,33 @@ enum State {
     Done,
 }
 
+/// Why what is to be told at the end waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    None,
+    /// The CLOSE was told and not answered: it is told again when the interval is over.
+    Answer,
+    /// The backend takes nothing of what comes before the CLOSE: it is told again a little later.
+    Content,
+}
+
+/// How much of a request a backend took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    All,
+    Part,
+    /// There was something, and it took nothing of it.
+    Nothing,
+    /// Its count makes no sense, or leaves nothing to go on with.
+    Senseless,
+}
+
 /// What one request is about.
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     offer: Offer,
     close: bool,
     disconnect: bool,
-}
-
-/// A request to the backend. A retry sends the same body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// The events.
-    pub body: Bytes,
-    /// Bytes of content that the backend has had before (`Content-Bytes-Replayed`).
-    pub replayed_bytes: usize,
-}
-
-/// A valid answer of the backend.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
-    /// Its events.
-    pub events: Vec<Event>,
-    /// `Keep-Alive-Interval`, if there: in seconds, or off.
-    pub interval_s: Option<Option<u32>>,
-    /// `Content-Bytes-Accepted`, if there.
-    pub accepted_bytes: Option<u64>,
-}
-
-/// What the client is to get.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// Messages, pings and pongs, through the rules of GRIP.
-    pub deliver: Vec<Event>,
-    /// And then.
-    pub then: Then,
-}
-
-/// What becomes of the client after an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// It goes on.
-    Continue,
-    /// It gets this CLOSE.
-    Close(Close),
-    /// It is dropped without one.
-    Drop,
-}
-
-impl Reply {
-    fn nothing() -> Reply {
-        Reply { deliver: Vec::new(), then: Then::Continue }
-    }
-
-    fn drop_client(deliver: Vec<Event>) -> Reply {
-        Reply { deliver, then: Then::Drop }
-    }
 }
 
 /// See the module.
@@ -106,8 +78,9 @@ pub struct Conversation {
     interval_s: Option<u32>,
     /// A request is due although there may be nothing to tell.
     due: bool,
-    /// The CLOSE was told and not answered: it is told again when the timer is due.
-    waiting: bool,
+    pause: Pause,
+    /// So often in a row nothing was taken of what comes before the CLOSE.
+    refused: u8,
 }
 
 impl Conversation {
@@ -122,7 +95,8 @@ impl Conversation {
             flight: None,
             interval_s,
             due: false,
-            waiting: false,
+            pause: Pause::None,
+            refused: 0,
         }
     }
 
@@ -165,17 +139,27 @@ impl Conversation {
                 self.state = State::Gone;
                 self.queue.clear();
             }
+            State::ClientClosed if self.pause == Pause::Answer => self.end(),
             // Its CLOSE is still told; nobody waits for the answer.
-            State::ClientClosed => self.state = State::Answering,
+            State::ClientClosed => {
+                self.state = State::Answering;
+                self.pause = Pause::None;
+            }
             _ => {}
         }
     }
 
-    /// The backend is parted from: it gets CLOSE without a code, after what is queued for it.
+    /// The backend is parted from: it gets CLOSE without a code, after what is queued for it. It
+    /// has been told already if the client's CLOSE was.
     pub fn sever(&mut self) {
-        if self.state == State::Open {
-            self.state = State::Severed;
-            self.close = None;
+        match self.state {
+            State::ClientClosed if self.pause == Pause::Answer => self.end(),
+            State::Open | State::ClientClosed | State::BackendClosed => {
+                self.state = State::Severed;
+                self.close = None;
+                self.pause = Pause::None;
+            }
+            _ => {}
         }
     }
 
@@ -184,13 +168,13 @@ impl Conversation {
         self.due |= self.state == State::Open;
     }
 
-    /// The time of the keep-alive interval is up.
+    /// The time of the keep-alive interval is up, or that of [`Conversation::again_ms`].
     pub fn timer_due(&mut self) {
-        self.due |= self.timer_s().is_some();
+        self.due |= self.timer_s().is_some() || self.again_ms().is_some();
     }
 
-    /// Nothing more is said: the process stops.
-    pub fn stop(&mut self) {
+    /// Nothing more is said: the process stops, for example.
+    pub fn end(&mut self) {
         self.state = State::Done;
         self.queue.clear();
     }
@@ -198,8 +182,19 @@ impl Conversation {
     /// After how many seconds `timer_due` is to be called, counted from the last answer.
     #[must_use]
     pub fn timer_s(&self) -> Option<u32> {
-        let waits = self.state == State::Open || self.waiting;
+        let waits = match self.state {
+            State::Open => true,
+            State::ClientClosed => self.pause != Pause::None,
+            _ => false,
+        };
         self.interval_s.filter(|_| waits && self.flight.is_none())
+    }
+
+    /// The same in milliseconds, where there is no interval, or nobody is left who has its timer.
+    #[must_use]
+    pub fn again_ms(&self) -> Option<u64> {
+        let waits = self.pause == Pause::Content && self.flight.is_none() && !self.is_done();
+        (waits && self.timer_s().is_none()).then_some(limits::EVENTS_CLOSE_AGAIN_MS)
     }
 
     /// Whether the client must wait before it says more.
@@ -223,7 +218,10 @@ impl Conversation {
     /// Whether the request in flight has no meaning any more, so that it need not be sent again.
     #[must_use]
     pub fn is_moot(&self) -> bool {
-        self.state == State::Gone && self.flight.as_ref().is_some_and(|flight| !flight.disconnect)
+        match self.state {
+            State::Gone => self.flight.as_ref().is_some_and(|flight| !flight.disconnect),
+            state => state == State::Done,
+        }
     }
 
     /// Whether `begin` has a request.
@@ -233,7 +231,9 @@ impl Conversation {
             State::Done | State::BackendClosed => false,
             State::Gone => true,
             State::Open => self.queue.has_news() || self.due,
-            State::ClientClosed | State::Answering | State::Severed => !self.waiting || self.due,
+            State::ClientClosed | State::Answering | State::Severed => {
+                self.pause == Pause::None || self.due
+            }
         };
         wants && self.flight.is_none()
     }
@@ -244,7 +244,7 @@ impl Conversation {
             return None;
         }
         self.due = false;
-        self.waiting = false;
+        self.pause = Pause::None;
         let mut body = BytesMut::new();
         let disconnect = self.state == State::Gone;
         // What was queued is forgotten when the client goes: DISCONNECT is alone.
@@ -277,9 +277,11 @@ impl Conversation {
             }
             return Reply::nothing();
         }
-        let Some(close_told) = self.accept(*flight, answer.accepted_bytes) else {
+        let taken = self.accept(*flight, answer.accepted_bytes);
+        if taken == Taken::Senseless {
             return self.broken(Vec::new());
-        };
+        }
+        let close_told = flight.close && taken == Taken::All;
         match (self.state, end) {
             (_, End::Broken) => self.broken(deliver),
             (State::Open, End::Close(close)) => {
@@ -296,17 +298,39 @@ impl Conversation {
                 if self.interval_s.is_none() {
                     return self.broken(deliver);
                 }
-                self.waiting = true;
+                self.pause = Pause::Answer;
                 Reply { deliver, then: Then::Continue }
             }
             (State::Answering | State::Severed, _) => {
                 if close_told {
-                    self.state = State::Done;
+                    self.end();
+                } else if flight.close && taken == Taken::Nothing {
+                    self.put_off(Vec::new());
                 }
                 Reply::nothing()
             }
+            (State::ClientClosed, End::None) if flight.close && taken == Taken::Nothing => {
+                self.put_off(deliver)
+            }
             _ => Reply { deliver, then: Then::Continue },
         }
+    }
+
+    /// The backend wants more before it takes what comes before the CLOSE, but there will be no
+    /// more. After a few times it is told that the client is gone.
+    fn put_off(&mut self, deliver: Vec<Event>) -> Reply {
+        self.pause = Pause::Content;
+        if self.timer_s().is_none() {
+            self.refused += 1;
+        }
+        if self.refused <= limits::EVENTS_CLOSES_AGAIN_MAX {
+            return Reply { deliver, then: Then::Continue };
+        }
+        let heard = self.is_heard();
+        self.state = State::Gone;
+        self.pause = Pause::None;
+        self.queue.clear();
+        if heard { Reply::drop_client(deliver) } else { Reply::nothing() }
     }
 
     /// The request failed for good, or its answer was not valid: nothing more is said. Whether the
@@ -323,14 +347,12 @@ impl Conversation {
 
     fn broken(&mut self, deliver: Vec<Event>) -> Reply {
         let heard = self.is_heard();
-        self.state = State::Done;
-        self.queue.clear();
+        self.end();
         if heard { Reply::drop_client(deliver) } else { Reply::nothing() }
     }
 
-    /// Takes off the queue what the backend took; whether that includes the CLOSE. `None` when the
-    /// backend's count makes no sense, or leaves nothing to go on with.
-    fn accept(&mut self, flight: Flight, accepted: Option<u64>) -> Option<bool> {
+    /// Takes off the queue what the backend took.
+    fn accept(&mut self, flight: Flight, accepted: Option<u64>) -> Taken {
         let close_bytes = match self.close.as_deref() {
             Some((_, reason)) if flight.close => 2 + reason.len(),
             _ => 0,
@@ -338,43 +360,24 @@ impl Conversation {
         let offered = flight.offer.bytes + close_bytes;
         let accepted = accepted.map_or(offered, |n| usize::try_from(n).unwrap_or(usize::MAX));
         if accepted > offered {
-            return None;
+            return Taken::Senseless;
         }
         self.queue.took(flight.offer, accepted);
-        if accepted >= flight.offer.bytes {
-            return (accepted == offered).then_some(flight.close);
+        if accepted == offered {
+            self.refused = 0;
+            return Taken::All;
         }
-        if accepted == 0 {
-            // More could come only if there is room for it, and was not offered already.
-            let stuck = !flight.offer.whole || self.queue.is_full();
-            if stuck || (flight.close && self.interval_s.is_none()) {
-                return None;
-            }
-            self.waiting = flight.close;
+        // All but the CLOSE; or more is wanted, but there is no room for it, or it was not offered.
+        let stuck = self.state == State::Open && self.queue.is_stuck();
+        if accepted >= flight.offer.bytes || stuck || (accepted == 0 && !flight.offer.whole) {
+            return Taken::Senseless;
         }
-        Some(false)
+        if accepted > 0 {
+            self.refused = 0;
+            return Taken::Part;
+        }
+        Taken::Nothing
     }
-}
-
-/// How the events of an answer end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum End {
-    None,
-    Close(Close),
-    /// DISCONNECT, or an OPEN where none may be.
-    Broken,
-}
-
-/// What comes before a CLOSE, DISCONNECT or OPEN; what follows means nothing.
-fn divide(events: Vec<Event>) -> (Vec<Event>, End) {
-    let mut events = events;
-    let is_end = |event: &Event| matches!(event, Event::Close(_) | Event::Disconnect | Event::Open);
-    let Some(place) = events.iter().position(is_end) else { return (events, End::None) };
-    let end = match events.drain(place..).next() {
-        Some(Event::Close(close)) => End::Close(close),
-        _ => End::Broken,
-    };
-    (events, end)
 }
 
 /// What the events that came with the first answer, after its OPEN, mean.

@@ -9,19 +9,23 @@ use std::cell::{Cell, RefCell};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::absent::Farewell;
+use super::compression::Hop;
 use super::conversation::{Close, Conversation, Reply, Request, Then};
 use super::over_http::{self, Origin, collect, is_events};
+use super::retries::{RANDOM_MS_MAX, Retries};
 use super::rules::{self, Consequence, Subject, Verdict};
 use super::shared::Shared;
 use crate::backend::body::AnswerBody;
-use crate::backend::error::{Error, Kind, Stage};
 use crate::clock::{self, Tick};
 use crate::grip::events::Event;
 use crate::hub::fanout::{self, Delivery};
 use crate::hub::slab::SessionId;
 use crate::limits;
 use crate::wire::frame::{self, Opcode, close_payload, server_frame};
-use crate::ws::messages::Messages;
+use crate::ws::messages::{Incoming, Messages};
+use crate::ws::reader::{DataKind, Violation};
+use crate::ws::writer;
 
 /// While a client does not read, its session is looked at so often, should nobody say that it died.
 const LOOK_MS: u64 = 5_000;
@@ -59,26 +63,74 @@ pub struct Link {
     pub paused: Cell<bool>,
     /// [`run`] runs.
     pub running: Cell<bool>,
+    /// Its client is gone, and its backend is still to be told so.
+    pub farewell: Cell<Option<Farewell>>,
+    /// It broke the protocol and waits for the answer to what it said before: the code that it is
+    /// closed with, whatever its backend says.
+    pub broken: Cell<Option<u16>>,
     /// The client has read, or is gone.
     pub changed: Notify,
 }
 
-/// Says all that there is to say; `first` is what came with the first answer.
-pub async fn run(shared: &Shared, link: &Link, first: Option<Reply>) {
+/// What a client has said.
+pub enum Heard {
+    /// All of it is queued for the backend.
+    All,
+    /// The queue is full: the rest waits where it is, and the client is not read from.
+    Enough,
+    /// It ends with its CLOSE.
+    Close(Close),
+    /// It breaks the protocol.
+    Broken(Violation),
+}
+
+/// Takes what has come from the client, as long as the queue has room: what is deflated may become
+/// far more than was read.
+pub fn hear(shared: &Shared, link: &Link) -> Heard {
+    let limits = shared.settings.bounds.of_collected();
+    let mut incoming = link.incoming.borrow_mut();
+    loop {
+        let is_open = link.client.get() == Client::Open;
+        if is_open && link.conversation.borrow().is_full() {
+            link.paused.set(true);
+            return Heard::Enough;
+        }
+        match incoming.next(limits) {
+            Ok(None) => return Heard::All,
+            Ok(Some(Incoming::Message(message))) if is_open => {
+                link.conversation.borrow_mut().client_message(message);
+            }
+            Ok(Some(Incoming::Message(_))) => {}
+            Ok(Some(Incoming::Close(close))) => return Heard::Close(close),
+            Err(violation) => return Heard::Broken(violation),
+        }
+    }
+}
+
+/// Says all that there is to say; `first` is what came with the first answer. `resume` is called
+/// when the queue has room again for what the client has said.
+pub async fn run(shared: &Shared, link: &Link, first: Option<Reply>, resume: impl Fn()) {
     if let Some(reply) = first {
         deliver(shared, link, reply).await;
     }
     loop {
         if link.conversation.borrow().wants_request() {
-            // A client that does not read makes its backend wait.
+            // A client that does not read makes its backend wait (5.3).
             let _ = room(shared, link, 0).await;
         }
-        let Some(request) = link.conversation.borrow_mut().begin() else { break };
+        let request = link.conversation.borrow_mut().begin();
+        let Some(request) = request else {
+            let again = link.conversation.borrow().again_ms();
+            let Some(delay_ms) = again else { break };
+            clock::sleep_ms(delay_ms).await;
+            link.conversation.borrow_mut().timer_due();
+            continue;
+        };
         set_interval(shared, link, None);
         let reply = exchange(shared, link, &request).await;
         if link.paused.get() && !link.conversation.borrow().is_full() {
             link.paused.set(false);
-            shared.hub.set_reading(link.id, true);
+            resume();
         }
         if let Some(reply) = reply {
             deliver(shared, link, reply).await;
@@ -98,34 +150,23 @@ fn set_interval(shared: &Shared, link: &Link, at: Option<Tick>) {
 
 /// Makes a request, and again if it may be made again.
 async fn exchange(shared: &Shared, link: &Link, request: &Request) -> Option<Reply> {
-    let mut retries = 0;
+    let mut retries = Retries::default();
     let target = link.origin.target()?;
     loop {
         let error = match link.origin.post(shared, target, request).await {
             Ok(response) => return receive(shared, link, response).await,
             Err(error) => error,
         };
-        if !error.backend().is_some_and(may_retry) || retries == limits::EVENTS_RETRIES_MAX {
-            return fail(link, &error);
-        }
+        let random_ms = fastrand::u64(0..=RANDOM_MS_MAX);
+        let again = error.backend().and_then(|error| retries.next_ms(error, random_ms));
+        let Some(delay_ms) = again else { return fail(link, &error) };
         tracing::debug!("{}: retry after: {error}", rules::uri(&link.origin.context()));
-        let delay_ms = (1000 << retries) + fastrand::u64(0..=999);
-        retries += 1;
         shared.stats.events_retries.inc();
         clock::sleep_ms(delay_ms).await;
         if link.conversation.borrow().is_moot() {
             link.conversation.borrow_mut().abandon();
             return None;
         }
-    }
-}
-
-/// Only if the backend cannot have seen all of the request, or closed an idle connection under us.
-fn may_retry(error: &Error) -> bool {
-    match error.stage {
-        Stage::Resolve | Stage::Connect | Stage::Tls | Stage::Send => true,
-        Stage::Head => error.reused && error.kind == Kind::Closed,
-        Stage::Policy | Stage::Body => false,
     }
 }
 
@@ -170,8 +211,8 @@ async fn deliver(shared: &Shared, link: &Link, reply: Reply) {
             return;
         }
         let frame = match event {
-            Event::Text(content) => message(shared, link, Opcode::Text, content).await,
-            Event::Binary(content) => message(shared, link, Opcode::Binary, content).await,
+            Event::Text(content) => message(shared, link, DataKind::Text, content).await,
+            Event::Binary(content) => message(shared, link, DataKind::Binary, content).await,
             Event::Ping(content) => Some(control_frame(Opcode::Ping, &content)),
             Event::Pong(content) => Some(control_frame(Opcode::Pong, &content)),
             Event::Open | Event::Close(_) | Event::Disconnect => None,
@@ -182,6 +223,8 @@ async fn deliver(shared: &Shared, link: &Link, reply: Reply) {
     }
     match reply.then {
         Then::Continue => {}
+        // What the backend says after it was parted from means nothing.
+        _ if link.client.get() == Client::Detached => {}
         Then::Close(close) => {
             let payload = relayed_close(&close);
             close_client(shared, link, &payload).await;
@@ -204,10 +247,12 @@ fn relayed_close(close: &Close) -> Bytes {
 }
 
 /// A message through the rules of GRIP: the frame that the client gets, if any.
-async fn message(shared: &Shared, link: &Link, opcode: Opcode, content: Bytes) -> Option<Bytes> {
-    let is_text = opcode == Opcode::Text;
-    match rules::judge(link.prefix.as_deref(), is_text, &content) {
-        Verdict::Relay(skip) => Some(server_frame(opcode, content.get(skip..)?)),
+async fn message(shared: &Shared, link: &Link, kind: DataKind, content: Bytes) -> Option<Bytes> {
+    match rules::judge(link.prefix.as_deref(), kind == DataKind::Text, &content) {
+        Verdict::Relay(skip) => {
+            let hop = Hop::of_client(link.origin.form(), &shared.settings.compression);
+            Some(writer::whole(hop.deflation, kind, content.get(skip..)?))
+        }
         Verdict::Drop => None,
         Verdict::Control(skip) => {
             let context = &link.origin.context();
@@ -224,13 +269,7 @@ async fn message(shared: &Shared, link: &Link, opcode: Opcode, content: Bytes) -
                 Consequence::Settled { channel, .. } => {
                     link.conversation.borrow_mut().settled(&channel);
                 }
-                Consequence::Detach => {
-                    if link.client.get() == Client::Open {
-                        set_interval(shared, link, None);
-                        link.client.set(Client::Detached);
-                    }
-                    link.conversation.borrow_mut().sever();
-                }
+                Consequence::Detach => detach(shared, link).await,
                 Consequence::Close(reason) => {
                     link.conversation.borrow_mut().sever();
                     close_client(shared, link, &close_payload(Some(1011), &reason)).await;
@@ -241,6 +280,19 @@ async fn message(shared: &Shared, link: &Link, opcode: Opcode, content: Bytes) -
     }
 }
 
+async fn detach(shared: &Shared, link: &Link) {
+    link.conversation.borrow_mut().sever();
+    match link.client.get() {
+        Client::Open => {
+            set_interval(shared, link, None);
+            link.client.set(Client::Detached);
+        }
+        // Nobody else answers its CLOSE.
+        Client::Closed => close_client(shared, link, &close_payload(None, "")).await,
+        Client::Detached | Client::Awaited | Client::Ended => {}
+    }
+}
+
 /// Waits until the client's queue takes `bytes` more. `false` when the client is gone.
 async fn room(shared: &Shared, link: &Link, bytes: usize) -> bool {
     loop {
@@ -248,7 +300,8 @@ async fn room(shared: &Shared, link: &Link, bytes: usize) -> bool {
             return false;
         }
         let backlog = shared.hub.backlog(link.id);
-        if backlog == 0 || backlog + bytes < limits::OUTBOX_BYTES_MAX {
+        let most = shared.settings.outbox_bytes_max.min(limits::OUTBOX_BYTES_MAX);
+        if backlog == 0 || backlog + bytes < most {
             return true;
         }
         tokio::select! {
@@ -274,7 +327,8 @@ pub async fn close_client(shared: &Shared, link: &Link, payload: &[u8]) {
     if matches!(link.client.get(), Client::Awaited | Client::Ended) {
         return;
     }
-    send(shared, link, &server_frame(Opcode::Close, payload)).await;
+    let frame = verdict(link).unwrap_or_else(|| server_frame(Opcode::Close, payload));
+    send(shared, link, &frame).await;
     let (then, state) = match link.client.get() {
         Client::Open | Client::Detached => (fanout::Then::AwaitClose, Client::Awaited),
         Client::Closed => (fanout::Then::Close, Client::Ended),
@@ -284,8 +338,18 @@ pub async fn close_client(shared: &Shared, link: &Link, payload: &[u8]) {
     finish(shared, link.id, then);
 }
 
+/// The CLOSE for a client that broke the protocol.
+fn verdict(link: &Link) -> Option<Bytes> {
+    link.broken.get().map(|code| server_frame(Opcode::Close, &close_payload(Some(code), "")))
+}
+
 /// Ends the client's connection without CLOSE, when all that was sent to it before has gone out.
 fn drop_client(shared: &Shared, link: &Link) {
+    if link.client.get() == Client::Closed
+        && let Some(frame) = verdict(link)
+    {
+        shared.hub.send(link.id, &frame, clock::now());
+    }
     match link.client.replace(Client::Ended) {
         Client::Ended => {}
         Client::Awaited => shared.hub.close(link.id),
@@ -305,22 +369,6 @@ pub fn finish(shared: &Shared, id: SessionId, then: fanout::Then) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn error(stage: Stage, kind: Kind, reused: bool) -> Error {
-        Error { stage, kind, reused, detail: String::new() }
-    }
-
-    #[test]
-    fn only_what_the_backend_cannot_have_seen_is_said_again() {
-        assert!(may_retry(&error(Stage::Connect, Kind::Refused, false)));
-        assert!(may_retry(&error(Stage::Tls, Kind::Certificate, false)));
-        assert!(may_retry(&error(Stage::Send, Kind::Closed, false)));
-        assert!(may_retry(&error(Stage::Head, Kind::Closed, true)));
-        assert!(!may_retry(&error(Stage::Head, Kind::Closed, false)));
-        assert!(!may_retry(&error(Stage::Head, Kind::TimedOut, true)));
-        assert!(!may_retry(&error(Stage::Body, Kind::Closed, true)));
-        assert!(!may_retry(&error(Stage::Policy, Kind::Forbidden, false)));
-    }
 
     #[test]
     fn closes_and_pings_are_cut_to_what_a_frame_holds() {

@@ -4,6 +4,7 @@
 //! comes back is the response, and beside it, in the connection's hand-off, who takes the
 //! connection over.
 
+pub mod absent;
 pub mod accept;
 pub mod access;
 pub mod answer;
@@ -11,6 +12,7 @@ pub mod askers;
 pub mod body;
 pub mod carried;
 pub mod collected;
+pub mod compression;
 pub mod content;
 pub mod context;
 pub mod conversation;
@@ -48,12 +50,14 @@ pub mod recovery;
 mod relay;
 pub mod repeat;
 pub mod request;
+pub mod retries;
 pub mod rules;
 pub mod shared;
 pub mod shelf;
 pub mod signing;
 pub mod sockets;
 pub mod sockjs_door;
+pub mod sockjs_hixie;
 pub mod sockjs_home;
 mod sockjs_listener;
 mod sockjs_roster;
@@ -61,6 +65,7 @@ mod sockjs_session;
 mod sockjs_socket;
 mod sockjs_talk;
 pub mod terms;
+pub mod turn;
 pub mod upgrade;
 pub mod upload;
 pub mod upstream;
@@ -72,9 +77,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderValue, Request, Response, header};
 
 use crate::http::Incoming;
 use crate::http::park::Handoff;
@@ -95,6 +99,7 @@ use request::{Client, HeadError};
 use shared::Shared;
 use sockets::Sockets;
 use sockjs_door::{Call, Entrance};
+use sockjs_hixie::Elder;
 use sockjs_home::Sessions;
 use upgrade::{Failed, Outcome, Rejection, log_answer};
 
@@ -227,20 +232,21 @@ impl Proxy {
             context.trusted = upstream.trusts(&context.headers);
         }
         let mut route = self.route(&context);
-        let mut framed = false;
+        let mut manner = Manner::default();
         if let Some(of) = route.take_if(|route| sockjs_door::of(&context, route).is_some()) {
             match sockjs_door::enter(&self.sessions, &self.sockjs_page, context, of.clone()) {
                 Entrance::Answered(response) => {
                     return Begun::answered(response.map(|bytes| Body::whole(bytes, None)));
                 }
                 Entrance::Call(call) => return Begun::SockJs(call),
-                Entrance::Socket { context: mapped, framed: has_frames } => {
-                    (context, framed, route) = (*mapped, has_frames, Some(of));
+                Entrance::Socket { context: mapped, framed, elder } => {
+                    (context, route) = (*mapped, Some(of));
+                    manner = Manner { framed, elder };
                 }
             }
         }
         let mut access = Access::begin(&context, self.shared.settings.json_log);
-        if context.websocket && !is_handshake(&context, version) {
+        if context.websocket && !is_handshake(&context) {
             self.shared.stats.requests_malformed.inc();
             return Begun::answered(self.refuse_socket(&Failure::BadHandshake, false, access));
         }
@@ -256,7 +262,7 @@ impl Proxy {
         }
         if context.websocket {
             let opening =
-                async move { self.open_socket(context, route, framed, handoff, access).await };
+                async move { self.open_socket(context, route, manner, handoff, access).await };
             return Begun::Socket(Box::pin(opening));
         }
         let shared = self.shared.clone();
@@ -284,19 +290,30 @@ impl Proxy {
         &self,
         mut context: Context,
         route: RouteRef,
-        framed: bool,
+        manner: Manner,
         handoff: Handoff<Onward>,
         mut access: Option<Access>,
     ) -> Response<Body> {
         let debug = self.shared.settings.debug || route.options.debug;
         context.compact();
+        let version = context.version;
         let outcome = accept::open(&self.sockets, context, route).await;
         let failure = match outcome {
-            Outcome::Accepted { response, onward } => {
+            Outcome::Accepted { mut response, mut onward } => {
                 log_answer(&mut access, &response);
-                let between = |onward| sockjs_socket::between(&self.sockets, onward);
-                handoff.upgrade(if framed { between(onward) } else { onward });
-                return response.map(|()| Body::whole(Bytes::new(), access));
+                if let Some(access) = access {
+                    access.complete();
+                }
+                if manner.framed {
+                    onward = sockjs_socket::between(&self.sockets, onward);
+                }
+                if let Some(elder) = manner.elder {
+                    elder.answer(response.headers_mut());
+                    onward = elder.between(&self.sockets, onward);
+                }
+                handoff.upgrade(onward, upgrade::head(&response, version));
+                // Whoever takes the connection over drops this.
+                return std::future::pending().await;
             }
             Outcome::Rejected(mut response) => {
                 log_answer(&mut access, &response);
@@ -334,10 +351,16 @@ impl Proxy {
     }
 }
 
+/// How a client of SockJS speaks WebSocket.
+#[derive(Default)]
+struct Manner {
+    framed: bool,
+    elder: Option<Elder>,
+}
+
 /// Whether a request that asks for a WebSocket is a whole handshake.
-fn is_handshake(context: &Context, version: Version) -> bool {
-    version == Version::HTTP_11
-        && crate::ws::handshake::check_request(&context.method, &context.headers).is_ok()
+fn is_handshake(context: &Context) -> bool {
+    crate::ws::handshake::check_request(&context.method, &context.headers).is_ok()
 }
 
 #[cfg(test)]

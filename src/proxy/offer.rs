@@ -110,7 +110,16 @@ impl Queue {
     /// Whether more must not come in.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes) >= limits::EVENTS_QUEUE_BYTES_MAX
+        self.waiting.as_ref().is_some_and(|waiting| {
+            waiting.bytes >= limits::EVENTS_QUEUE_BYTES_MAX
+                || waiting.messages.len() >= limits::EVENTS_QUEUE_MESSAGES_MAX
+        })
+    }
+
+    /// Whether the backend waits for more, and there is no room for more.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.is_full() && !self.has_news()
     }
 
     /// Whether there is something that the backend has not been offered. What it left with us is by
@@ -120,21 +129,27 @@ impl Queue {
         self.waiting.as_ref().is_some_and(|waiting| waiting.messages.len() > waiting.kept)
     }
 
-    /// Encodes at most `messages_max` messages.
+    /// Encodes at most `messages_max` messages, and no more content than the queue is meant to
+    /// hold; but one message at least.
     pub fn offer(&self, messages_max: usize, out: &mut BytesMut) -> Offer {
-        let Some(waiting) = &self.waiting else {
-            return Offer { messages: 0, bytes: 0, whole: true, replayed_bytes: 0 };
-        };
-        let messages = waiting.messages.len().min(messages_max);
-        let (mut bytes, mut replayed_bytes) = (0, 0);
-        for (place, message) in waiting.messages.iter().take(messages).enumerate() {
-            bytes += message.content().len();
-            if place < waiting.kept {
-                replayed_bytes += message.content().len();
+        let mut offer = Offer { messages: 0, bytes: 0, whole: true, replayed_bytes: 0 };
+        let Some(waiting) = &self.waiting else { return offer };
+        let messages_max = messages_max.min(limits::EVENTS_QUEUE_MESSAGES_MAX);
+        for message in waiting.messages.iter().take(messages_max) {
+            let content_bytes = message.content().len();
+            let is_first = offer.messages == 0;
+            if !is_first && offer.bytes + content_bytes > limits::EVENTS_QUEUE_BYTES_MAX {
+                break;
             }
+            if offer.messages < waiting.kept {
+                offer.replayed_bytes += content_bytes;
+            }
+            offer.bytes += content_bytes;
+            offer.messages += 1;
             message.encode(out);
         }
-        Offer { messages, bytes, whole: messages == waiting.messages.len(), replayed_bytes }
+        offer.whole = offer.messages == waiting.messages.len();
+        offer
     }
 
     /// The backend took `bytes` of what it was offered: what is left of a message keeps its kind,
@@ -217,6 +232,45 @@ mod tests {
         assert_eq!(body(&queue, 9).0.replayed_bytes, 3);
         queue.forget_recover("d");
         assert!(queue.waiting.is_none());
+    }
+
+    #[test]
+    fn the_queue_is_bounded_in_bytes_and_in_messages() {
+        let message = |bytes: usize| {
+            let content = Bytes::from(vec![b'x'; bytes]);
+            Message { kind: MessageKind::Binary, content }
+        };
+        let mut queue = Queue::default();
+        for _ in 1..limits::EVENTS_QUEUE_MESSAGES_MAX {
+            queue.push(message(0));
+        }
+        assert!(!queue.is_full());
+        queue.push(message(0));
+        assert!(queue.is_full() && !queue.is_stuck());
+        queue.push(message(1));
+        let (offer, _) = body(&queue, usize::MAX);
+        assert_eq!((offer.messages, offer.whole), (limits::EVENTS_QUEUE_MESSAGES_MAX, false));
+        queue.took(offer, 0);
+        assert!(!queue.is_full() && queue.has_news());
+
+        let mut queue = Queue::default();
+        queue.push(message(limits::EVENTS_QUEUE_BYTES_MAX - 1));
+        assert!(!queue.is_full());
+        queue.push(message(limits::EVENTS_QUEUE_BYTES_MAX));
+        assert!(queue.is_full());
+        // A request holds about as much as the queue is meant to, not what one message came to.
+        let (offer, _) = body(&queue, usize::MAX);
+        assert_eq!((offer.messages, offer.whole), (1, false));
+        queue.took(offer, 5);
+        assert!(queue.is_full() && !queue.is_stuck(), "the second message is new");
+        let (offer, _) = body(&queue, usize::MAX);
+        queue.took(offer, offer.bytes);
+        let (offer, _) = body(&queue, usize::MAX);
+        assert_eq!((offer.bytes, offer.whole), (limits::EVENTS_QUEUE_BYTES_MAX, true));
+        queue.took(offer, 0);
+        assert!(queue.is_stuck());
+        queue.took(offer, 1);
+        assert!(!queue.is_stuck());
     }
 
     proptest! {

@@ -9,8 +9,9 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::conversation::{Answer, Request};
+use super::conversation::Request;
 use super::over_http::{CollectError, Origin, collect, is_events, undress};
+use super::retries::{RANDOM_MS_MAX, Retries};
 use super::rules::{self, Negotiated};
 use super::shared::Shared;
 use crate::backend::body::AnswerBody;
@@ -54,8 +55,8 @@ enum Verdict {
     Failed(&'static str),
 }
 
-fn judge(answer: &Answer) -> Verdict {
-    match (answer.events.first(), answer.interval_s.flatten()) {
+fn judge(events: &[Event], interval_s: Option<u32>) -> Verdict {
+    match (events.first(), interval_s) {
         (Some(Event::Open), _) => Verdict::Accepted,
         (Some(_), _) => Verdict::Failed("the first event of the first response is not OPEN"),
         (None, Some(seconds)) => Verdict::Wait(seconds),
@@ -69,6 +70,7 @@ pub async fn open(shared: &Shared, origin: &Rc<Origin>, left: impl Future<Output
     let open = Request { body: Bytes::from_static(b"OPEN\r\n"), replayed_bytes: 0 };
     let mut left = std::pin::pin!(left);
     let mut first = true;
+    let mut interval_s = None;
     loop {
         let response = match origin.post(shared, target, &open).await {
             Ok(response) => response,
@@ -91,7 +93,9 @@ pub async fn open(shared: &Shared, origin: &Rc<Origin>, left: impl Future<Output
             Ok(answer) => answer,
             Err(error) => return Opening::Failed(error.to_string()),
         };
-        match judge(&answer) {
+        // Where an answer does not say, it stays as it was.
+        interval_s = answer.interval_s.unwrap_or(interval_s);
+        match judge(&answer.events, interval_s) {
             Verdict::Failed(why) => return Opening::Failed(why.into()),
             Verdict::Wait(seconds) => tokio::select! {
                 () = &mut left => return Opening::Left,
@@ -106,7 +110,6 @@ pub async fn open(shared: &Shared, origin: &Rc<Origin>, left: impl Future<Output
                 undress(&mut head.headers);
                 let events = answer.events.split_off(1);
                 let response = http::Response::from_parts(head, ());
-                let interval_s = answer.interval_s.flatten();
                 return Opening::Accepted(Box::new(Accepted {
                     response,
                     negotiated,
@@ -133,8 +136,14 @@ async fn reject(response: http::Response<AnswerBody>) -> Opening {
 pub async fn withdraw(shared: &Shared, origin: &Origin) {
     let Some(target) = origin.target() else { return };
     let gone = Request { body: Bytes::from_static(b"DISCONNECT\r\n"), replayed_bytes: 0 };
-    if let Err(error) = origin.post(shared, target, &gone).await {
+    let mut retries = Retries::default();
+    while let Err(error) = origin.post(shared, target, &gone).await {
         tracing::debug!("DISCONNECT to {target}: {error}");
+        let random_ms = fastrand::u64(0..=RANDOM_MS_MAX);
+        let again = error.backend().and_then(|error| retries.next_ms(error, random_ms));
+        let Some(delay_ms) = again else { return };
+        shared.stats.events_retries.inc();
+        clock::sleep_ms(delay_ms).await;
     }
 }
 
@@ -142,18 +151,13 @@ pub async fn withdraw(shared: &Shared, origin: &Origin) {
 mod tests {
     use super::*;
 
-    fn verdict(events: Vec<Event>, interval_s: Option<Option<u32>>) -> Verdict {
-        judge(&Answer { events, interval_s, accepted_bytes: None })
-    }
-
     #[test]
     fn the_table_of_first_answers() {
-        assert_eq!(verdict(vec![Event::Open, Event::Disconnect], None), Verdict::Accepted);
-        assert_eq!(verdict(vec![Event::Open], Some(None)), Verdict::Accepted);
-        assert_eq!(verdict(vec![], Some(Some(20))), Verdict::Wait(20));
-        assert!(matches!(verdict(vec![], Some(None)), Verdict::Failed(_)));
-        assert!(matches!(verdict(vec![], None), Verdict::Failed(_)));
+        assert_eq!(judge(&[Event::Open, Event::Disconnect], None), Verdict::Accepted);
+        assert_eq!(judge(&[Event::Open], Some(20)), Verdict::Accepted);
+        assert_eq!(judge(&[], Some(20)), Verdict::Wait(20));
+        assert!(matches!(judge(&[], None), Verdict::Failed(_)));
         let text = Event::Text(Bytes::new());
-        assert!(matches!(verdict(vec![text, Event::Open], Some(Some(20))), Verdict::Failed(_)));
+        assert!(matches!(judge(&[text, Event::Open], Some(20)), Verdict::Failed(_)));
     }
 }

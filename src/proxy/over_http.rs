@@ -25,6 +25,7 @@ use crate::backend::error::Error;
 use crate::grip::events::{self, EventsError};
 use crate::limits;
 use crate::route::target::Target;
+use crate::session::socket::Form;
 
 const EVENTS: HeaderValue = HeaderValue::from_static("application/websocket-events");
 const CONNECTION_ID: HeaderName = HeaderName::from_static("connection-id");
@@ -101,6 +102,15 @@ impl Origin {
         match &self.handshake {
             Handshake::Fresh(context) => Cow::Borrowed(context),
             Handshake::Kept(kept) => Cow::Owned(kept.context()),
+        }
+    }
+
+    /// In which form the client gets what is published.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        match &self.handshake {
+            Handshake::Fresh(context) => context.form,
+            Handshake::Kept(kept) => kept.form(),
         }
     }
 
@@ -213,7 +223,11 @@ fn remember(all: &mut Option<Box<Meta>>, headers: &HeaderMap) {
         // A copy: the value may be a part of the backend's much larger response head.
         let value = Some(value).filter(|value| !value.is_empty());
         let value = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
-        if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
+        let taken: usize = meta.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), value)
+            && meta.len() < limits::VARIABLES_MAX
+            && taken + name.as_str().len() + value.len() <= limits::VARIABLES_BYTES_MAX
+        {
             meta.push((name, value));
         }
         if meta.is_empty() {
@@ -323,6 +337,25 @@ mod tests {
         assert_eq!(set(&[("set-meta-a", "1"), ("set-meta-b", "2")]), ["meta-a=1", "meta-b=2"]);
         assert_eq!(set(&[("Set-Meta-A", "3"), ("other", "x")]), ["meta-b=2", "meta-a=3"]);
         assert_eq!(set(&[("set-meta-b", ""), ("set-meta-", "x")]), ["meta-a=3"]);
+    }
+
+    #[test]
+    fn metadata_is_bounded() {
+        let mut meta = None;
+        for n in 0..2 * limits::VARIABLES_MAX {
+            let name = HeaderName::try_from(format!("set-meta-{n}")).unwrap();
+            let headers = HeaderMap::from_iter([(name, HeaderValue::from_static("x"))]);
+            remember(&mut meta, &headers);
+        }
+        assert_eq!(meta.as_ref().map(|meta| meta.len()), Some(limits::VARIABLES_MAX));
+        let mut meta = None;
+        let half = "x".repeat(limits::VARIABLES_BYTES_MAX / 2);
+        for name in ["set-meta-a", "set-meta-b"] {
+            let value = HeaderValue::try_from(half.as_str()).unwrap();
+            let name = HeaderName::from_static(name);
+            remember(&mut meta, &HeaderMap::from_iter([(name, value)]));
+        }
+        assert_eq!(meta.map(|meta| meta.len()), Some(1));
     }
 
     #[test]

@@ -250,7 +250,7 @@ impl Framed {
                 }
                 Err(_) if self.client_closed => return None,
                 Err(violation) => {
-                    count(&self.shared, violation);
+                    count(&self.shared.stats, violation);
                     tracing::info!("a SockJS client is dropped: {violation}");
                     self.tell(Opcode::Close, &close_payload(Some(violation.close_code()), ""));
                     return Some(Over::Finished);

@@ -184,6 +184,7 @@ impl Company {
             gone_delay_ms: 0,
             outbox_bytes_max: limits::OUTBOX_BYTES_MAX,
             json_log: false,
+            disconnects_max: 100,
             filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S,
             compression: Default::default(),
             bounds: Default::default(),

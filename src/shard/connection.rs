@@ -103,6 +103,7 @@ async fn converse(
             park(&shard, lease.park(), stream, read_ahead);
         }
         Ended::Handed { stream, read_ahead, wish: Onward::Task(task) } => {
+            count_early(&shard, &read_ahead);
             // A task of its own: this one has room for all that serving HTTP takes.
             let task = task(stream, read_ahead);
             tokio::task::spawn_local(async move {
@@ -115,10 +116,20 @@ async fn converse(
     drop(ticket);
 }
 
+/// Counts a WebSocket client that had to wait with what it sent before it was answered.
+fn count_early(shard: &Shard, read_ahead: &Bytes) {
+    if !read_ahead.is_empty() && read_ahead.len() >= shard.settings.http.early_bytes_max {
+        shard.stats.socket_early_waits.inc();
+    }
+}
+
 /// Hands a held connection over to the lot. What a WebSocket's client sent ahead are frames; what
 /// others sent ahead waits for their next request.
 fn park(shard: &Rc<Shard>, id: SessionId, stream: Stream, read_ahead: Bytes) {
     let socket = shard.hub.with(|registry| registry.is_socket(id));
+    if socket {
+        count_early(shard, &read_ahead);
+    }
     let (frames, kept) =
         if socket { (read_ahead, Bytes::new()) } else { (Bytes::new(), read_ahead) };
     let parked = shard.lot.borrow_mut().park(id, stream, kept);

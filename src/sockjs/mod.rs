@@ -15,6 +15,7 @@
 pub mod answers;
 pub mod client;
 pub mod hearing;
+pub mod hixie;
 pub mod iframe;
 pub mod path;
 pub mod sending;

@@ -287,20 +287,146 @@ fn a_close_behind_kept_content_is_told_again() {
     let request = c.begin().unwrap();
     assert_eq!(&request.body[..], b"TEXT 2\r\nbc\r\nCLOSE\r\n");
     assert_eq!(request.replayed_bytes, 2);
-    assert_eq!(c.answered(accepting(0)).then, Then::Drop, "no interval: it would hang");
+    assert_eq!(c.answered(accepting(0)), continues());
+    assert_eq!(c.again_ms(), Some(limits::EVENTS_CLOSE_AGAIN_MS));
 
     let mut c = Conversation::new(false, Some(20));
     c.client_message(text("abc"));
     c.client_closed(None);
-    c.begin();
-    assert_eq!(c.answered(accepting(0)), continues());
-    assert_eq!((c.begin(), c.timer_s()), (None, Some(20)));
+    for _ in 0..10 {
+        c.begin().unwrap();
+        assert_eq!(c.answered(accepting(0)), continues());
+        assert_eq!((c.begin(), c.timer_s(), c.again_ms()), (None, Some(20), None));
+        c.timer_due();
+    }
 
     let mut c = open();
     c.client_message(text("abc"));
     c.client_closed(close(1000, "bye"));
     c.begin();
     assert_eq!(c.answered(accepting(3)).then, Then::Drop, "all but the CLOSE");
+}
+
+/// A conversation whose backend has been offered content before a CLOSE, and took nothing of it.
+fn put_off() -> Conversation {
+    let mut c = open();
+    c.client_message(text("abc"));
+    c.client_closed(close(1000, "bye"));
+    c.begin().unwrap();
+    assert_eq!(c.answered(accepting(0)), continues());
+    assert_eq!((c.begin(), c.timer_s()), (None, None));
+    c
+}
+
+#[test]
+fn a_backend_that_takes_nothing_before_a_close_is_asked_a_few_times() {
+    let mut c = put_off();
+    for _ in 1..limits::EVENTS_CLOSES_AGAIN_MAX {
+        c.timer_due();
+        let request = c.begin().unwrap();
+        assert_eq!(&request.body[..], b"TEXT 3\r\nabc\r\nCLOSE 5\r\n\x03\xe8bye\r\n");
+        assert_eq!(request.replayed_bytes, 3);
+        assert_eq!(c.answered(accepting(0)), continues());
+    }
+    c.timer_due();
+    c.begin().unwrap();
+    assert_eq!(c.answered(accepting(0)).then, Then::Drop);
+    assert_eq!(body(&mut c).as_deref(), Some("DISCONNECT\r\n"));
+    c.answered(Answer::default());
+    assert!(c.is_done());
+
+    // Whatever it takes, the patience begins anew.
+    let mut c = put_off();
+    for accepted in [0, 0, 0, 1, 0, 0, 0, 0, 0] {
+        c.timer_due();
+        c.begin().unwrap();
+        assert_eq!(c.answered(accepting(accepted)), continues());
+    }
+    c.timer_due();
+    c.begin().unwrap();
+    assert_eq!(c.answered(answer(vec![Event::Close(None)])).then, Then::Close(None));
+    assert!(c.is_done());
+}
+
+#[test]
+fn a_put_off_close_whose_client_leaves_is_told_at_once() {
+    let mut c = put_off();
+    c.client_gone();
+    assert_eq!(c.again_ms(), None);
+    for _ in 0..limits::EVENTS_CLOSES_AGAIN_MAX {
+        let request = c.begin().unwrap();
+        assert!(request.body.ends_with(b"CLOSE 5\r\n\x03\xe8bye\r\n"));
+        c.answered(accepting(0));
+        c.timer_due();
+    }
+    assert_eq!(body(&mut c).as_deref(), Some("DISCONNECT\r\n"));
+    assert_eq!(c.answered(Answer::default()), continues());
+    assert!(c.is_done());
+}
+
+#[test]
+fn a_backend_may_close_without_having_taken_all() {
+    let mut c = open();
+    c.client_message(text("abc"));
+    c.client_closed(None);
+    c.begin();
+    let closing = Answer { accepted_bytes: Some(0), ..answer(vec![Event::Close(None)]) };
+    assert_eq!(c.answered(closing).then, Then::Close(None));
+    assert_eq!(body(&mut c).as_deref(), Some("CLOSE\r\n"), "it has not taken the CLOSE");
+    c.answered(Answer::default());
+    assert!(c.is_done());
+}
+
+#[test]
+fn severing_after_the_clients_close() {
+    // The CLOSE was told: there is nothing more to say.
+    let mut c = Conversation::new(false, Some(20));
+    c.client_closed(close(3000, ""));
+    c.begin();
+    c.answered(Answer::default());
+    c.sever();
+    assert!(c.is_done());
+    // It was not.
+    let mut c = open();
+    c.client_message(text("a"));
+    c.begin();
+    c.client_closed(close(3000, ""));
+    c.answered(Answer::default());
+    c.sever();
+    assert_eq!(body(&mut c).as_deref(), Some("CLOSE\r\n"));
+    c.answered(Answer::default());
+    assert!(c.is_done());
+    // Both in one answer.
+    let mut c = open();
+    c.client_message(text("a"));
+    c.begin();
+    c.answered(answer(vec![Event::Close(None)]));
+    c.sever();
+    assert_eq!(body(&mut c).as_deref(), Some("CLOSE\r\n"));
+}
+
+#[test]
+fn a_client_that_leaves_after_its_close_was_told() {
+    let mut c = Conversation::new(false, Some(20));
+    c.client_closed(None);
+    c.begin();
+    c.answered(Answer::default());
+    c.client_gone();
+    assert!(c.is_done());
+}
+
+#[test]
+fn a_full_queue_of_which_nothing_is_taken_is_the_end() {
+    let mut c = open();
+    for _ in 0..limits::EVENTS_QUEUE_MESSAGES_MAX {
+        c.client_message(text(""));
+    }
+    c.client_message(text("x"));
+    assert!(c.is_full());
+    c.begin();
+    assert_eq!(c.answered(accepting(0)), continues(), "empty ones go with nothing");
+    assert!(!c.is_full());
+    assert_eq!(body(&mut c).as_deref(), Some("TEXT 1\r\nx\r\n"));
 }
 
 #[test]
@@ -320,7 +446,7 @@ fn the_first_answer_may_hold_more() {
 fn stopping_says_nothing() {
     let mut c = open();
     c.client_message(text("a"));
-    c.stop();
+    c.end();
     c.client_gone();
     assert_eq!(c.begin(), None);
 }

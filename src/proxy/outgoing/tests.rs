@@ -19,6 +19,7 @@ fn settings() -> Settings {
         gone_delay_ms: 0,
         outbox_bytes_max: crate::limits::OUTBOX_BYTES_MAX,
         json_log: false,
+        disconnects_max: 100,
         filter_requests_per_s: 100,
         compression: Default::default(),
         bounds: Default::default(),
