@@ -60,6 +60,7 @@ pub mod sockjs_door;
 pub mod sockjs_hixie;
 pub mod sockjs_home;
 mod sockjs_listener;
+mod sockjs_roster;
 mod sockjs_session;
 mod sockjs_socket;
 mod sockjs_talk;
