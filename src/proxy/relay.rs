@@ -95,7 +95,7 @@ where
         let ending = poll_fn(|cx| self.poll_relay(cx)).await;
         let write_client = matches!(ending, Ending::Both | Ending::Client);
         let write_backend = matches!(ending, Ending::Both | Ending::Backend);
-        let Relay { dialogue, client, backend, .. } = &mut self;
+        let Relay { dialogue, client, backend, close_ms, .. } = &mut self;
         let finish = poll_fn(|cx| {
             let client =
                 write_client && client.poll_finish(cx, &mut dialogue.for_client).is_pending();
@@ -107,7 +107,7 @@ where
         });
         tokio::select! {
             () = finish => {}
-            () = clock::sleep_ms(self.close_ms) => {}
+            () = clock::sleep_ms(*close_ms) => {}
         }
         self.backend = None;
         if write_client && self.dialogue.has_client_broken() {
