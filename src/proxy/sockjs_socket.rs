@@ -170,13 +170,16 @@ impl Framed {
     /// Takes what the backend's side says, as long as the client takes it.
     fn hear_backend(&mut self, cx: &mut Context<'_>, moved: &mut bool) -> Option<Over> {
         while self.out_bytes < WINDOW_BYTES && self.pipe.is_some() {
-            match self.hearing.next() {
+            match self.hearing.hear() {
                 Ok(Some(Said::Message(quoted))) => {
                     self.tell(Opcode::Text, &sockjs::messages(&[quoted]));
                     *moved = true;
                 }
                 Ok(Some(Said::Ping(payload))) => self.say(Opcode::Pong, &payload),
-                Ok(Some(Said::Close(code, reason))) => return self.backend_closed(code, &reason),
+                Ok(Some(Said::Close(code, reason))) => {
+                    *moved = true;
+                    return self.backend_closed(code, &reason);
+                }
                 Ok(None) => match self.pipe.as_mut()?.poll_recv(cx) {
                     Poll::Pending => return None,
                     Poll::Ready(Some(piece)) => self.hearing.feed(piece),

@@ -14,8 +14,9 @@ use http::Response;
 use tokio::sync::mpsc;
 
 use super::carried::Reply;
-use super::sockjs_home::Sessions;
+use super::shared::Shared;
 use super::sockjs_listener::{self as listener, Listener};
+use super::sockjs_roster::Roster;
 use super::visit::{self, Purpose, Visit};
 use crate::clock;
 use crate::listen::pipe::Pipe;
@@ -36,7 +37,8 @@ struct Sending {
 
 /// See the module.
 pub struct Talk {
-    sessions: Rc<Sessions>,
+    shared: Rc<Shared>,
+    roster: Rc<Roster>,
     session: Session,
     listener: Option<Listener>,
     sending: Option<Sending>,
@@ -65,7 +67,7 @@ impl Talk {
     /// A session that `listener` opens.
     #[must_use]
     pub fn new(
-        sessions: Rc<Sessions>,
+        (shared, roster): (Rc<Shared>, Rc<Roster>),
         settings: Settings,
         listener: Listener,
         visits: mpsc::Receiver<Box<Visit>>,
@@ -73,7 +75,7 @@ impl Talk {
         let hearing = Hearing::new(settings.queue_bytes_max);
         let session = Session::new(settings, listener.is_streaming(), clock::now());
         let (listener, sending, pipe) = (Some(listener), None, None);
-        Talk { sessions, session, listener, sending, visits, pipe, hearing }
+        Talk { shared, roster, session, listener, sending, visits, pipe, hearing }
     }
 
     /// Waits while the backend has not decided. Whether the client has left.
@@ -109,7 +111,7 @@ impl Talk {
             }
             self.tell();
             if self.session.is_over(now) {
-                self.sessions.shared().stats.sockjs_sessions_expired.inc();
+                self.shared.stats.sockjs_sessions_expired.inc();
                 return None;
             }
             let flow = match self.next().await {
@@ -185,7 +187,7 @@ impl Talk {
                 let streaming = receiver.transport().is_streaming();
                 match self.session.attach(streaming, clock::now()) {
                     Ok(()) => {
-                        let listener = Listener::new(&self.sessions, receiver, client, reply);
+                        let listener = Listener::new(&self.roster, receiver, client, reply);
                         self.listener = Some(listener);
                     }
                     Err(_) => listener::refuse(&client, &receiver, &reply),
@@ -225,7 +227,7 @@ impl Talk {
     /// Takes in what the backend's side has said, as long as it may be heard.
     fn hear(&mut self) -> Flow {
         while self.session.wants_messages() {
-            match self.hearing.next() {
+            match self.hearing.hear() {
                 Ok(None) => break,
                 Ok(Some(Said::Message(quoted))) => {
                     if self.session.message(quoted).is_err() {
@@ -254,7 +256,7 @@ impl Talk {
     }
 
     fn overflow(&mut self, why: &str) -> Flow {
-        self.sessions.shared().stats.sockjs_sessions_overfull.inc();
+        self.shared.stats.sockjs_sessions_overfull.inc();
         tracing::info!("a SockJS session ends: {why}");
         self.lose()
     }
