@@ -73,7 +73,7 @@ impl Scene {
         let body: String = texts.iter().map(event).collect();
         loop {
             let exchange = self.backend.next().await;
-            if exchange.request.body.ends_with(b"poke\r\n") {
+            if exchange.request.body.windows(4).any(|word| word == b"poke") {
                 return exchange.answer(Answer::events(body)).await;
             }
             exchange.answer(Answer::events("")).await;
