@@ -172,6 +172,13 @@ pub const ID_CACHE_TTL_S_DEFAULT: u64 = 60;
 pub const ID_CACHE_ENTRIES_MAX: usize = 1_000_000;
 /// Bytes that remembered ids may keep; past it the same.
 pub const ID_CACHE_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Commands of operators: largest request, in bytes.
+pub const OPERATOR_REQUEST_BYTES_MAX: usize = 1_000_000;
+/// Commands of operators: connections served at once, each one request at a time; further ones
+/// wait in the backlog.
+pub const OPERATOR_CONNECTIONS_MAX: usize = 32;
+/// Commands of operators: how long a worker is waited for, to take a question and to answer it.
+pub const OPERATOR_WAIT_MS: u64 = 2_000;
 /// Control API: connections served at once; further ones wait in the backlog.
 pub const CONTROL_CONNECTIONS_MAX: usize = 128;
 /// Bytes of its next requests that a held client may send ahead.
@@ -250,6 +257,9 @@ pub const WEBSOCKET_FRAME_BYTES_MAX: u64 = 0;
 pub const WEBSOCKET_EARLY_BYTES_MAX: usize = 64 * 1024;
 /// How long the backends of a WebSocket have to accept or to reject it, by default, in seconds.
 pub const WEBSOCKET_OPEN_S: u64 = 120;
+/// A WebSocket client that was sent CLOSE and still sends is read from so long, so that the CLOSE
+/// is not lost.
+pub const WEBSOCKET_LINGER_MS: u64 = 1_000;
 /// Parked WebSockets are looked through in so long, or in an eighth of what they may be idle.
 pub const WEBSOCKET_SWEEP_MS: u64 = 60_000;
 /// Frames that may wait towards either side of a relayed WebSocket; then the other side is not read

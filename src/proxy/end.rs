@@ -31,7 +31,7 @@ pub struct End<S> {
     meter: Meter,
     limits: Limits,
     flushed: bool,
-    /// It has sent CLOSE.
+    /// It has sent CLOSE, or what cannot be read: what follows is thrown away.
     closed: bool,
     ended: bool,
 }
@@ -52,22 +52,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
         End { reader: self.reader.inflating(inflation), ..self }
     }
 
-    /// The next piece of what this end has sent; see [`Reader::next`]. What follows a CLOSE means
-    /// nothing, so nothing does.
+    /// The next piece of what this end has sent; see [`Reader::next`]. What follows a CLOSE or a
+    /// violation means nothing: there is no next piece.
     pub fn next(&mut self, hold_back: usize) -> Result<Option<Piece>, Violation> {
         if self.closed {
             return Ok(None);
         }
-        let piece = self.reader.next(hold_back)?;
-        match &piece {
-            Some(Piece::Close(_)) => {
-                self.closed = true;
-                self.reader = Reader::new(self.reader.sender());
-            }
-            Some(piece) => self.meter.count(piece, &self.limits)?,
-            None => {}
+        let piece = self.reader.next(hold_back).and_then(|piece| {
+            piece.as_ref().map_or(Ok(()), |piece| self.meter.count(piece, &self.limits))?;
+            Ok(piece)
+        });
+        if matches!(piece, Ok(Some(Piece::Close(_))) | Err(_)) {
+            self.closed = true;
+            self.reader = Reader::new(self.reader.sender());
         }
-        Ok(piece)
+        piece
+    }
+
+    /// Reads to the end of the stream, and throws away what comes.
+    pub fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.closed = true;
+        while !self.ended && ready!(self.poll_read(cx)).is_ok() {}
+        Poll::Ready(())
     }
 
     /// Whether the stream has come to its end: there is nothing more to read.

@@ -13,6 +13,7 @@ pub mod body;
 pub mod carried;
 pub mod collected;
 pub mod compression;
+pub mod connections;
 pub mod content;
 pub mod context;
 pub mod conversation;
@@ -90,6 +91,7 @@ use crate::wire::names::Spelling;
 use access::Access;
 use answer::Answer;
 use body::Body;
+use connections::Question;
 use context::{Context, RouteRef};
 use exchange::{Exchange, failed};
 use failure::Failure;
@@ -169,9 +171,18 @@ impl Proxy {
     pub fn effect(&self, effect: &Effect) {
         match effect {
             Effect::Filter(id) => filters::begin(&self.shared, *id),
-            Effect::Update { .. } | Effect::Ended(_) => self.holds.effect(effect),
+            Effect::Ended(id) => {
+                self.shared.connections.left(*id);
+                self.holds.effect(effect);
+            }
+            Effect::Update { .. } => self.holds.effect(effect),
             _ => self.sockets.effect(effect),
         }
+    }
+
+    /// Answers a question of the control thread, and does what it asks for.
+    pub fn ask(&self, question: &Question) -> Vec<bool> {
+        connections::answer(&self.sockets, question)
     }
 
     /// What was queued for a parked client has been written.

@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError, mpsc, oneshot};
 use crate::grip::item::Item;
 pub use crate::hub::registry::Receipt;
 use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_COMMANDS_MAX};
+pub use crate::proxy::connections::Question;
 use crate::proxy::order::Order;
 use crate::proxy::visit::Visit;
 
@@ -28,6 +29,8 @@ pub enum Command {
     Visit(Box<Visit>),
     /// Use this table for every request from now on.
     Routes(Arc<crate::route::Table>),
+    /// Send back what there is to say to this question about connections.
+    Ask(Question, oneshot::Sender<Vec<bool>>),
     /// Send back the counters as they stand.
     Snapshot(oneshot::Sender<crate::stats::Snapshot>),
     /// Take no new connections and let go of those held.

@@ -26,6 +26,29 @@ async fn opened(server: &Server, target: &str) -> Client {
     client
 }
 
+impl Ends {
+    /// What the client sent was too much: the backend hears it, answers, and the client is told.
+    async fn refused_with(&mut self, code: [u8; 2]) {
+        while self.behind.frame().await != (CLOSE, code.to_vec(), true) {}
+        self.behind.send(from_server(CLOSE, "")).await;
+        self.client.expect_frame(CLOSE, code).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_on_sending_is_told_all_the_same() {
+    let limit = ["--websocket-message-bytes", "1000"];
+    let frame = from_client(0x82, vec![7; 1_000_000]);
+    let mut ends = Ends::open("", &limit).await;
+    ends.client.send(&frame).await;
+    ends.refused_with(TOO_LARGE).await;
+
+    let (_server, mut client) = of_the_test_target(&limit).await;
+    client.send(&frame).await;
+    client.expect_frame(CLOSE, TOO_LARGE).await;
+    client.expect_closed().await;
+}
+
 #[tokio::test]
 async fn messages_of_clients() {
     let limit = ["--websocket-message-bytes", "1000"];
@@ -40,9 +63,8 @@ async fn messages_of_clients() {
     ends.behind.send(from_server(0x82, [7; 5000])).await;
     assert_eq!(ends.client.message().await, [7; 5000]);
     ends.client.send([from_client(0x02, [7; 600]), from_client(0x80, [7; 401])].concat()).await;
-    ends.client.expect_frame(CLOSE, TOO_LARGE).await;
+    ends.refused_with(TOO_LARGE).await;
     ends.client.expect_closed().await;
-    ends.behind.rest().await;
     assert_eq!(ends.server.counted("socket_messages_too_large"), 1);
 
     let (mut server, mut client) = of_the_test_target(&limit).await;
@@ -84,7 +106,7 @@ async fn frames_of_clients() {
     ends.client.send(&most).await;
     assert_eq!(ends.behind.message().await, [7; 2000]);
     ends.client.send(from_client(0x82, [7; 1001])).await;
-    ends.client.expect_frame(CLOSE, TOO_LARGE).await;
+    ends.refused_with(TOO_LARGE).await;
     assert_eq!(ends.server.counted("socket_messages_too_large"), 1);
 
     let (mut server, mut client) = of_the_test_target(&limit).await;
@@ -109,7 +131,7 @@ async fn fragments_of_one_message() {
     ends.client.send(&most).await;
     ends.behind.message().await;
     ends.client.send(&many).await;
-    ends.client.expect_frame(CLOSE, POLICY).await;
+    ends.refused_with(POLICY).await;
     assert_eq!(ends.server.counted("socket_fragments_refused"), 1);
 
     let (mut server, mut client) = of_the_test_target(&limit).await;

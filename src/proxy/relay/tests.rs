@@ -28,6 +28,10 @@ impl World {
     }
 
     fn with(prefix: Option<&[u8]>, bytes: usize, bounds: &Bounds) -> World {
+        World::closing(prefix, bytes, bounds, limits::WEBSOCKET_CLOSE_MS)
+    }
+
+    fn closing(prefix: Option<&[u8]>, bytes: usize, bounds: &Bounds, close_ms: u64) -> World {
         let company = Company::new();
         let lease = company.shared.hub.open_socket(Form::Plain, clock::now());
         let id = lease.id();
@@ -48,7 +52,9 @@ impl World {
             askers: Rc::clone(&company.shared.askers),
         };
         let stats = Rc::clone(&company.shared.stats);
-        let relay = Relay::new(parties, stats, bounds, (one, Bytes::new()), (two, Bytes::new()));
+        let mut relay =
+            Relay::new(parties, stats, bounds, (one, Bytes::new()), (two, Bytes::new()));
+        relay.close_ms = close_ms;
         let task = tokio::task::spawn_local(relay.run());
         World { company, client, backend, task, id }
     }
@@ -384,6 +390,28 @@ fn a_backend_that_ends_without_close_drops_the_client() {
 }
 
 #[test]
+fn a_close_that_is_not_answered_ends_both() {
+    run(async {
+        let mut w = World::closing(None, 4096, &Bounds::default(), 50);
+        w.client_sends(Opcode::Close, b"\x0f\xa1").await;
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x0f\xa1".to_vec()));
+        w.ends().await;
+
+        let mut w = World::closing(None, 4096, &Bounds::default(), 50);
+        w.backend_sends(b"\x88\x02\x0f\xa1").await;
+        w.client_gets(b"\x88\x02\x0f\xa1").await;
+        w.ends().await;
+
+        // Who broke the protocol is told, even so.
+        let mut w = World::closing(None, 4096, &Bounds::default(), 50);
+        w.client.write_all(b"\xff\xff").await.unwrap();
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x03\xea".to_vec()));
+        w.client_gets(b"\x88\x02\x03\xea").await;
+        w.ends().await;
+    });
+}
+
+#[test]
 fn nothing_for_too_long() {
     run(async {
         let bounds = Bounds { idle_ms: 50, ..Bounds::default() };
@@ -425,8 +453,16 @@ fn too_much_of_a_client_or_of_a_backend() {
             w.client_sends(Opcode::Text, b"123456").await;
             assert_eq!(w.backend_gets().await, (Opcode::Text, true, b"123456".to_vec()));
             w.client.write_all(sent).await.unwrap();
-            let [high, low] = code.to_be_bytes();
-            w.client_gets(&[0x88, 2, high, low]).await;
+            let told = loop {
+                match w.backend_gets().await {
+                    (Opcode::Close, true, payload) => break payload,
+                    (opcode, ..) => assert!(!opcode.is_control()),
+                }
+            };
+            assert_eq!(told, code.to_be_bytes());
+            w.backend_sends(b"\x88\x00").await;
+            w.client_gets(&[&b"\x88\x02"[..], &told].concat()).await;
+            w.client.shutdown().await.unwrap();
             w.task.await.unwrap();
             let stats = &w.company.shared.stats;
             let counted =

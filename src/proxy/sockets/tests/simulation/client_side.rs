@@ -30,7 +30,7 @@ impl History {
 
     pub fn client_closes(&mut self) {
         // Who got a CLOSE answers it more often than not.
-        let now = self.person.got_close || self.rng.u8(0..5) == 0;
+        let now = self.person.got_close || self.rng.u8(0..3) == 0;
         if now && !self.stands.gone && !self.person.closed {
             self.person.closes(&mut self.rng);
         }
