@@ -297,6 +297,9 @@ pub const SOCKJS_SESSIONS_MAX: usize = 50_000;
 pub const SOCKJS_PIPE_BYTES: usize = 64 * 1024;
 /// Parts of an answer that wait for the shard that writes it to a SockJS client.
 pub const SOCKJS_PIECES_MAX: usize = 4;
+/// A second SockJS receiver waits so long before it is told that there is one already: a client
+/// that gave the first one up may be back sooner than that is noticed.
+pub const SOCKJS_ABORT_MS: u64 = 100;
 /// Requests of one SockJS session that wait for it.
 pub const SOCKJS_VISITS_MAX: usize = 8;
 /// A request of a SockJS session waits so long for room in the mailbox of the session's shard.
