@@ -285,6 +285,9 @@ pub const SOCKJS_QUEUE_BYTES_MAX: usize = 200_000;
 pub const SOCKJS_BODY_BYTES_MAX: usize = 100_000;
 /// Largest message of a SockJS client (specification, SockJS 6.6 and 6.8).
 pub const SOCKJS_MESSAGE_BYTES_MAX: usize = 200_000;
+/// Largest message of a backend to a SockJS client that has a WebSocket: it has to be whole before
+/// it is framed.
+pub const SOCKJS_SOCKET_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Largest text of messages in one frame of a SockJS client's WebSocket (specification, 6.8).
 pub const SOCKJS_TEXT_BYTES_MAX: usize = 400_000;
 /// SockJS sessions of the HTTP transports at once, over all shards, by default (option
@@ -294,6 +297,9 @@ pub const SOCKJS_SESSIONS_MAX: usize = 50_000;
 pub const SOCKJS_PIPE_BYTES: usize = 64 * 1024;
 /// Parts of an answer that wait for the shard that writes it to a SockJS client.
 pub const SOCKJS_PIECES_MAX: usize = 4;
+/// A second SockJS receiver waits so long before it is told that there is one already: a client
+/// that gave the first one up may be back sooner than that is noticed.
+pub const SOCKJS_ABORT_MS: u64 = 100;
 /// Requests of one SockJS session that wait for it.
 pub const SOCKJS_VISITS_MAX: usize = 8;
 /// A request of a SockJS session waits so long for room in the mailbox of the session's shard.

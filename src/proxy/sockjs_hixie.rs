@@ -1,5 +1,5 @@
-//! SockJS clients whose WebSocket is older than its RFC ("hixie 76"; specification, SockJS 6.9): they
-//! are made ordinary ones. Used by `sockjs_door` and the roof; nothing behind them knows.
+//! SockJS clients whose WebSocket is older than its RFC ("hixie 76"; specification, SockJS 6.9):
+//! they are made ordinary ones. Used by `sockjs_door` and the roof; nothing behind them knows.
 //!
 //! Such a connection is a task between its stream and a pipe within the process. There are hardly
 //! any left, so it is simple rather than cheap.

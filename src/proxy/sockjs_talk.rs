@@ -18,7 +18,8 @@ use super::shared::Shared;
 use super::sockjs_listener::{self as listener, Listener};
 use super::sockjs_roster::Roster;
 use super::visit::{self, Purpose, Visit};
-use crate::clock;
+use crate::clock::{self, Tick};
+use crate::limits;
 use crate::listen::pipe::Pipe;
 use crate::sockjs::answers;
 use crate::sockjs::client::Client;
@@ -42,6 +43,8 @@ pub struct Talk {
     session: Session,
     listener: Option<Listener>,
     sending: Option<Sending>,
+    /// A second receiver, and when it is told that it is one too many.
+    second: Option<(Box<Visit>, Tick)>,
     visits: mpsc::Receiver<Box<Visit>>,
     /// Absent before the backend has accepted, and when it has closed.
     pipe: Option<Pipe>,
@@ -74,22 +77,14 @@ impl Talk {
     ) -> Talk {
         let hearing = Hearing::new(settings.queue_bytes_max);
         let session = Session::new(settings, listener.is_streaming(), clock::now());
-        let (listener, sending, pipe) = (Some(listener), None, None);
-        Talk { shared, roster, session, listener, sending, visits, pipe, hearing }
+        let (listener, sending, second, pipe) = (Some(listener), None, None, None);
+        Talk { shared, roster, session, listener, sending, second, visits, pipe, hearing }
     }
 
     /// Waits while the backend has not decided. Whether the client has left.
     pub async fn wait_undecided(&mut self) -> bool {
         tokio::select! {
-            visit = self.visits.recv() => match visit.map(|visit| *visit) {
-                Some(Visit { purpose: Purpose::Receive(receiver, _), client, reply, .. }) => {
-                    listener::refuse(&client, &receiver, &reply);
-                }
-                Some(Visit { client, reply, .. }) => {
-                    visit::answer(&reply, answers::not_found(&client));
-                }
-                None => {}
-            },
+            visit = self.visits.recv() => visit.into_iter().for_each(|visit| refuse(*visit)),
             () = listener::left(self.listener.as_ref()) => return true,
         }
         false
@@ -110,6 +105,9 @@ impl Talk {
                 return further;
             }
             self.tell();
+            if let ControlFlow::Break(further) = self.look_at_second() {
+                return further;
+            }
             if self.session.is_over(now) {
                 self.shared.stats.sockjs_sessions_expired.inc();
                 return None;
@@ -125,7 +123,7 @@ impl Talk {
                     self.send();
                     Flow::Continue(())
                 }
-                Event::Left => Flow::Break(None),
+                Event::Left => Flow::Break(self.second.take().map(|(visit, _)| visit)),
                 Event::Look => Flow::Continue(()),
             };
             if let ControlFlow::Break(further) = flow {
@@ -135,7 +133,8 @@ impl Talk {
     }
 
     async fn next(&mut self) -> Event {
-        let deadline = self.session.deadline();
+        let second_due = self.second.as_ref().map(|&(_, at)| at);
+        let deadline = self.session.deadline().into_iter().chain(second_due).min();
         let speaks = self.session.has_something_to_say(clock::now());
         let Talk { session, listener: waiting, sending, visits, pipe, .. } = self;
         let (hears, sends) = (session.wants_messages(), sending.is_some());
@@ -181,6 +180,16 @@ impl Talk {
         if self.listener.as_ref().is_some_and(|listener| listener.is_gone()) {
             return Flow::Break(Some(visit));
         }
+        if self.listener.is_some() && matches!(visit.purpose, Purpose::Receive(..)) {
+            match self.second {
+                None => {
+                    let patience = clock::now().plus_ms(limits::SOCKJS_ABORT_MS);
+                    self.second = Some((visit, patience));
+                }
+                Some(_) => refuse(*visit),
+            }
+            return Flow::Continue(());
+        }
         let Visit { purpose, client, reply, .. } = *visit;
         match purpose {
             Purpose::Receive(receiver, _) => {
@@ -203,6 +212,25 @@ impl Talk {
                 self.sending = Some(Sending { messages, sent, client, reply });
                 self.send();
             }
+        }
+        Flow::Continue(())
+    }
+
+    /// A second receiver takes the place of one that has ended, or is refused in time.
+    fn look_at_second(&mut self) -> Flow {
+        let due = self.second.as_ref().is_some_and(|&(_, at)| at <= clock::now());
+        if self.listener.is_some() && !due {
+            return Flow::Continue(());
+        }
+        match self.second.take() {
+            Some((visit, _)) if visit.reply.is_closed() => {}
+            Some((visit, _)) if self.listener.is_none() => {
+                let flow = self.visit(visit);
+                self.tell();
+                return flow;
+            }
+            Some((visit, _)) => refuse(*visit),
+            None => {}
         }
         Flow::Continue(())
     }
@@ -271,5 +299,14 @@ impl Talk {
             visit::answer(&reply, answers::terminated(&client));
         }
         Flow::Break(None)
+    }
+}
+
+/// Answers a receiver that is one too many, or what is sent to a session that is not open yet.
+fn refuse(visit: Visit) {
+    let Visit { purpose, client, reply, .. } = visit;
+    match purpose {
+        Purpose::Receive(receiver, _) => listener::refuse(&client, &receiver, &reply),
+        Purpose::Send(..) => visit::answer(&reply, answers::not_found(&client)),
     }
 }

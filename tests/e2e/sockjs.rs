@@ -15,6 +15,7 @@ use super::harness::{Answer, Backend, Client, Publisher, Request, Server, WebSoc
 
 mod bounds;
 mod endings;
+mod old_sockets;
 mod polling;
 mod sockets;
 mod streaming;

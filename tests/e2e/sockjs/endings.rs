@@ -222,3 +222,14 @@ async fn a_server_that_stops_tells_who_waits() {
     assert!(last.contains("data: c[1001,") && last.ends_with("0\r\n\r\n"), "{last}");
     assert_eq!(server.exit_code(Duration::from_secs(8)), Some(0));
 }
+
+#[tokio::test]
+async fn a_client_that_gives_up_and_is_back_at_once_has_a_new_session() {
+    let server = echo(&[]);
+    for turn in 0..20 {
+        let session = Session::open(&server, &format!("s{turn}")).await;
+        // It waits: another one is told so.
+        drop(session.waiting().await);
+        assert_eq!(session.poll().await, "o\n");
+    }
+}

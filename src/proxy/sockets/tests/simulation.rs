@@ -316,7 +316,7 @@ impl History {
             if !self.stands.gone && (round == 40 || !closes) {
                 self.client_leaves();
             }
-            if self.asked.is_none() && self.sockets.is_empty() && self.sockets.absent.len() == 0 {
+            if self.asked.is_none() && self.sockets.is_empty() && self.sockets.absent.count() == 0 {
                 break;
             }
             match self.asked.take() {
@@ -338,7 +338,7 @@ impl History {
         self.company.shared.hub.with(|registry| {
             assert!(registry.is_empty() && registry.next_deadline().is_none());
         });
-        assert_eq!(self.sockets.absent.len(), 0, "a farewell is never over");
+        assert_eq!(self.sockets.absent.count(), 0, "a farewell is never over");
         let ends = (self.peer.close.is_some(), self.peer.disconnects);
         // A request that was lost may be the end; a backend that failed hears nothing more.
         let failed = stands.over || stands.lost.is_some();
