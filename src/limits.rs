@@ -240,8 +240,8 @@ const _: () = {
 };
 /// A shorter message is not compressed on a WebSocket, by default: it would hardly get shorter.
 pub const COMPRESSION_BYTES_MIN: usize = 128;
-/// A published WebSocket message of more bytes is not deflated: a shard would serve nobody meanwhile,
-/// for some milliseconds a megabyte.
+/// A published WebSocket message of more bytes is not deflated: a shard would serve nobody
+/// meanwhile, for some milliseconds a megabyte.
 pub const DEFLATED_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Largest WebSocket message of a client, by default: no bound, messages are relayed while they
 /// come.

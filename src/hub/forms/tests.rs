@@ -354,7 +354,8 @@ proptest! {
     ) {
         let kind = if binary { MessageKind::Binary } else { MessageKind::Text };
         let message = Message { kind, content: Bytes::from(content.clone()) };
-        let mut ledger = Ledger::new(crate::hub::sequence::Sequencer::new(Default::default()), false);
+        let sequencer = crate::hub::sequence::Sequencer::new(Default::default());
+        let mut ledger = Ledger::new(sequencer, false);
         ledger.deflate_bytes_min = bytes_min;
         let frame = Frame::of(&message).unwrap();
         let own = if binary { Opcode::Binary } else { Opcode::Text };
