@@ -1,6 +1,6 @@
-//! Deflated frames from outside: whatever comes, and however it is cut, nothing panics, no step gives
-//! more than it may, and a stream reads the same in one piece as byte by byte. What is written is
-//! read again, in whatever parts it was written.
+//! Deflated frames from outside: whatever comes, and however it is cut, nothing panics, no step
+//! gives more than it may, and a stream reads the same in one piece as byte by byte. What is
+//! written is read again, in whatever parts it was written.
 #![no_main]
 
 use arbitrary::Arbitrary;

@@ -359,6 +359,13 @@ fn drop_client(shared: &Shared, link: &Link) {
     }
 }
 
+/// The last that a client is sent: CLOSE, with 1000 if no code is given.
+pub fn dismiss(shared: &Shared, id: SessionId, code: Option<u16>, then: fanout::Then) {
+    let frame = server_frame(Opcode::Close, &close_payload(code, ""));
+    shared.hub.send(id, &frame, clock::now());
+    finish(shared, id, then);
+}
+
 /// No more is sent to a client; whatever is awaited from it, it has a bound.
 pub fn finish(shared: &Shared, id: SessionId, then: fanout::Then) {
     shared.hub.finish(id, then);

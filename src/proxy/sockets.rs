@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::absent::Absent;
 use super::compression::Hop;
 use super::conversation::{Conversation, Reply, opening_reply};
-use super::courier::{self, Client, Heard, Link, finish};
+use super::courier::{self, Client, Heard, Link, dismiss};
 use super::echo::{Echo, Progress, count};
 use super::kept::Alike;
 use super::opening::Accepted;
@@ -28,7 +28,6 @@ use crate::hub::fanout::Then;
 use crate::hub::registry::Effect;
 use crate::hub::slab::SessionId;
 use crate::limits;
-use crate::wire::frame::{Opcode, close_payload, server_frame};
 use crate::ws::messages::Messages;
 use crate::ws::reader::{Sender, Violation};
 
@@ -247,22 +246,19 @@ impl Sockets {
     }
 
     fn client_closed(&self, link: &Link) -> Flow {
-        let hub = &self.shared.hub;
         match link.client.get() {
             Client::Open => {
                 link.client.set(Client::Closed);
                 // Nothing that is published reaches it any more.
-                hub.with(|registry| registry.mute(link.id));
+                self.shared.hub.with(|registry| registry.mute(link.id));
             }
             Client::Detached => {
-                let frame = server_frame(Opcode::Close, &close_payload(None, ""));
-                hub.send(link.id, &frame, clock::now());
-                finish(&self.shared, link.id, Then::Close);
+                dismiss(&self.shared, link.id, None, Then::Close);
                 self.end(link);
             }
             Client::Awaited => {
                 self.end(link);
-                hub.close(link.id);
+                self.shared.hub.close(link.id);
                 return Flow::Close;
             }
             Client::Closed | Client::Ended => {}
@@ -288,9 +284,7 @@ impl Sockets {
             self.shared.hub.close(link.id);
             return Flow::Close;
         }
-        let payload = close_payload(Some(code), "");
-        self.shared.hub.send(link.id, &server_frame(Opcode::Close, &payload), clock::now());
-        finish(&self.shared, link.id, Then::Close);
+        dismiss(&self.shared, link.id, Some(code), Then::Close);
         Flow::Read
     }
 
@@ -353,10 +347,8 @@ impl Sockets {
         let told = link.conversation.borrow_mut().missed(missed.channel, content);
         if !told && link.client.get() == Client::Detached {
             // Nobody can bring it any more: the client is to notice.
-            let payload = close_payload(Some(CANNOT_RECOVER), "");
-            self.shared.hub.send(id, &server_frame(Opcode::Close, &payload), clock::now());
             link.client.set(Client::Awaited);
-            finish(&self.shared, id, Then::AwaitClose);
+            dismiss(&self.shared, id, Some(CANNOT_RECOVER), Then::AwaitClose);
         }
     }
 

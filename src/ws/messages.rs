@@ -67,8 +67,8 @@ impl Messages {
         self.reader.feed(BytesMut::from(bytes));
     }
 
-    /// The next whole message; `None` when more bytes are needed. A message over `limits`, or a text
-    /// that is not UTF-8, is an error as soon as so much of it has come.
+    /// The next whole message; `None` when more bytes are needed. A message over `limits`, or a
+    /// text that is not UTF-8, is an error as soon as so much of it has come.
     pub fn next(&mut self, limits: impl Into<Limits>) -> Result<Option<Incoming>, Violation> {
         let limits = limits.into();
         while let Some(piece) = self.reader.next(0)? {

@@ -9,6 +9,7 @@ use crate::proxy::accept::open;
 use crate::proxy::onward::Onward;
 use crate::proxy::tests::{Company, Scripted, context, from_client, route, run, until};
 use crate::proxy::upgrade::{Failed, Outcome, Rejection, Via};
+use crate::wire::frame::Opcode;
 
 const OPEN: &str = "OPEN\r\n";
 const GRIP: &str = "Sec-WebSocket-Extensions: grip\r\n";
