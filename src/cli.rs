@@ -93,6 +93,11 @@ pub struct RunArgs {
     )]
     control: SocketAddr,
 
+    /// Address of the socket for commands (ZeroMQ REP): tcp://HOST:PORT or ipc://PATH; port 0 picks
+    /// a free one. Off unless given.
+    #[arg(long, env = "LINCHPIN_COMMAND_SPEC", value_name = "SPEC")]
+    command_spec: Option<String>,
+
     /// Routes file to use instead of the routes compiled in.
     #[arg(long, env = "LINCHPIN_ROUTES", value_name = "FILE")]
     routes: Option<PathBuf>,
@@ -252,6 +257,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         http,
         https: https.flatten(),
         control: args.control,
+        command_spec: args.command_spec.clone().filter(|spec| !spec.is_empty()),
         routes,
         strict: args.strict,
         certs: args.certs.clone(),

@@ -172,6 +172,13 @@ pub const ID_CACHE_TTL_S_DEFAULT: u64 = 60;
 pub const ID_CACHE_ENTRIES_MAX: usize = 1_000_000;
 /// Bytes that remembered ids may keep; past it the same.
 pub const ID_CACHE_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Commands of operators: largest request, in bytes.
+pub const OPERATOR_REQUEST_BYTES_MAX: usize = 1_000_000;
+/// Commands of operators: connections served at once, each one request at a time; further ones
+/// wait in the backlog.
+pub const OPERATOR_CONNECTIONS_MAX: usize = 32;
+/// Commands of operators: how long a worker is waited for, to take a question and to answer it.
+pub const OPERATOR_WAIT_MS: u64 = 2_000;
 /// Control API: connections served at once; further ones wait in the backlog.
 pub const CONTROL_CONNECTIONS_MAX: usize = 128;
 /// Bytes of its next requests that a held client may send ahead.
@@ -233,8 +240,8 @@ const _: () = {
 };
 /// A shorter message is not compressed on a WebSocket, by default: it would hardly get shorter.
 pub const COMPRESSION_BYTES_MIN: usize = 128;
-/// A published WebSocket message of more bytes is not deflated: a shard would serve nobody meanwhile,
-/// for some milliseconds a megabyte.
+/// A published WebSocket message of more bytes is not deflated: a shard would serve nobody
+/// meanwhile, for some milliseconds a megabyte.
 pub const DEFLATED_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Largest WebSocket message of a client, by default: no bound, messages are relayed while they
 /// come.
@@ -278,6 +285,9 @@ pub const SOCKJS_QUEUE_BYTES_MAX: usize = 200_000;
 pub const SOCKJS_BODY_BYTES_MAX: usize = 100_000;
 /// Largest message of a SockJS client (specification, SockJS 6.6 and 6.8).
 pub const SOCKJS_MESSAGE_BYTES_MAX: usize = 200_000;
+/// Largest message of a backend to a SockJS client that has a WebSocket: it has to be whole before
+/// it is framed.
+pub const SOCKJS_SOCKET_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Largest text of messages in one frame of a SockJS client's WebSocket (specification, 6.8).
 pub const SOCKJS_TEXT_BYTES_MAX: usize = 400_000;
 /// SockJS sessions of the HTTP transports at once, over all shards, by default (option
@@ -287,6 +297,9 @@ pub const SOCKJS_SESSIONS_MAX: usize = 50_000;
 pub const SOCKJS_PIPE_BYTES: usize = 64 * 1024;
 /// Parts of an answer that wait for the shard that writes it to a SockJS client.
 pub const SOCKJS_PIECES_MAX: usize = 4;
+/// A second SockJS receiver waits so long before it is told that there is one already: a client
+/// that gave the first one up may be back sooner than that is noticed.
+pub const SOCKJS_ABORT_MS: u64 = 100;
 /// Requests of one SockJS session that wait for it.
 pub const SOCKJS_VISITS_MAX: usize = 8;
 /// A request of a SockJS session waits so long for room in the mailbox of the session's shard.

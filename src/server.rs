@@ -17,7 +17,7 @@ use crate::clock;
 use crate::config::routes;
 use crate::config::settings::{Problem, RoutesFrom, Settings};
 use crate::listen;
-use crate::publish::{self, publisher::Publisher};
+use crate::publish::{self, command_port, operator::Operator, publisher::Publisher};
 use crate::route::Table;
 use crate::shard;
 use crate::shard::mailbox::{Command, Inbox, Mailbox, mailbox};
@@ -195,10 +195,21 @@ fn serve(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
-        let outcome = control_thread(settings, &banner, control, &mailboxes, &threads).await;
+        let commands = commands(settings)?;
+        let outcome =
+            control_thread(settings, banner, (control, commands), &mailboxes, &threads).await;
         drop(mailboxes);
         join(threads, settings.drain_ms).await;
         outcome
+    })
+}
+
+/// The socket for commands, where one is wanted. Within a runtime, so it is bound late.
+fn commands(settings: &Settings) -> io::Result<Option<command_port::Listener>> {
+    let Some(spec) = &settings.command_spec else { return Ok(None) };
+    let listener = command_port::Listener::bind(spec);
+    listener.map(Some).map_err(|error| {
+        io::Error::new(error.kind(), format!("--command-spec: cannot listen on {spec}: {error}"))
     })
 }
 
@@ -243,8 +254,8 @@ fn announce(banner: &str) {
 /// Serves the control API until a signal comes or a shard dies, then tells everybody to stop.
 async fn control_thread(
     settings: &Settings,
-    banner: &str,
-    control: std::net::TcpListener,
+    mut banner: String,
+    (control, commands): (std::net::TcpListener, Option<command_port::Listener>),
     mailboxes: &[Mailbox],
     threads: &[JoinHandle<io::Result<()>>],
 ) -> io::Result<()> {
@@ -257,14 +268,20 @@ async fn control_thread(
         ..Default::default()
     };
     let (stop, stopping) = watch::channel(false);
+    let stopping_too = stopping.clone();
     let publisher = Publisher::new(mailboxes.to_vec(), settings.for_publisher(), stats.clone());
     let serving = publish::http::serve(listener, publisher, api, stats.clone(), stopping);
     let serving = tokio::task::spawn_local(serving);
+    if let Some(commands) = commands {
+        banner += &format!("commands on {}\n", commands.spec()?);
+        let operator = Operator::new(mailboxes.to_vec(), stats.clone());
+        tokio::task::spawn_local(command_port::serve(commands, operator, stopping_too));
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     // Only now: whoever reads it may send a signal at once.
-    announce(banner);
+    announce(&banner);
     let outcome = loop {
         tokio::select! {
             _ = terminate.recv() => break Ok(()),

@@ -194,6 +194,10 @@ counters! {
     publishers_held_back,
     /// Publishes refused because a shard's mailbox stayed full.
     publishes_refused,
+    /// Commands of operators.
+    commands_received,
+    /// Of these, the ones that were not carried out.
+    commands_failed,
     /// Publish requests refused as invalid.
     publishes_invalid,
     /// Items dropped because their id had been published to their channel shortly before.

@@ -59,6 +59,8 @@ pub struct Settings {
     pub https: Option<SocketAddr>,
     /// Where publishers send to.
     pub control: SocketAddr,
+    /// Where operators send commands to: a ZeroMQ address.
+    pub command_spec: Option<String>,
     /// The routes.
     pub routes: RoutesFrom,
     /// A mistake in the routes prevents the start.
@@ -183,6 +185,7 @@ impl Settings {
                 gone_delay_ms: self.gone_delay_ms,
                 outbox_bytes_max: self.outbox_bytes_max,
                 disconnects_max: self.connections_max.div_ceil(self.workers.max(1)),
+                commands: self.command_spec.is_some(),
                 json_log: self.json_log,
                 filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S
                     .div_ceil(u32::try_from(self.workers.max(1)).unwrap_or(u32::MAX)),

@@ -298,12 +298,12 @@ mod tests {
         /// books are even in the end.
         #[test]
         fn bytes_keep_their_order(
-            steps in prop::collection::vec((0..4_u8, prop::collection::vec(any::<u8>(), 0..40)), 0..60),
+            steps: Vec<(u8, Vec<u8>)>,
         ) {
             let (mut one, mut two) = pair(64);
             let (mut written, mut read) = (Vec::new(), Vec::new());
             for (how, bytes) in steps {
-                match how {
+                match how % 4 {
                     0 if one.poll_room(&mut cx()).is_ready() => {
                         written.extend_from_slice(&bytes);
                         one.send(bytes.into());

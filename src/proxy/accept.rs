@@ -53,12 +53,17 @@ async fn ask_targets(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -
     let mut tried = Vec::new();
     for (place, target) in route.targets.iter().enumerate() {
         let attempt = match target.address {
-            Address::Test => Attempt::Decided(open_test(sockets, &context, &route, place)),
+            Address::Test => {
+                Attempt::Decided(open_test(sockets, &context, &route, place, connection_id))
+            }
             _ if target.over_http => {
                 let origin = Origin::new(context.clone(), route.clone(), place, connection_id);
                 open_over_http(sockets, Rc::new(origin)).await
             }
-            _ => passthrough::open(sockets.shared(), &context, &route, target).await,
+            _ => {
+                let shared = sockets.shared();
+                passthrough::open(shared, &context, &route, target, connection_id).await
+            }
         };
         match attempt {
             Attempt::Unreachable => tried.push(target.to_string()),
@@ -81,12 +86,18 @@ fn via(mut outcome: Outcome, target: String) -> Outcome {
     outcome
 }
 
-fn open_test(sockets: &Rc<Sockets>, context: &Context, route: &RouteRef, place: usize) -> Outcome {
+fn open_test(
+    sockets: &Rc<Sockets>,
+    context: &Context,
+    route: &RouteRef,
+    place: usize,
+    connection_id: Uuid,
+) -> Outcome {
     if let Some(refusal) = echo::refuse(context, route) {
         return rejected(refusal.map(Rejection::Whole));
     }
     let shared = sockets.shared();
-    let lease = lease(shared, context, route);
+    let lease = lease(shared, context, route, connection_id);
     sockets.add_echo(lease.id(), Echo::open(shared, context, route, lease.id()));
     if let Some(target) = route.targets.get(place) {
         rules::subscribe_implicitly(&shared.hub, lease.id(), target);
@@ -133,7 +144,7 @@ fn decide(sockets: &Rc<Sockets>, origin: &Rc<Origin>, opening: Opening) -> Attem
         Opening::Left => return decided_other("the client left".into()),
     };
     let shared = sockets.shared();
-    let lease = lease(shared, &origin.context(), &origin.route);
+    let lease = lease(shared, &origin.context(), &origin.route, origin.connection_id());
     if let Some(target) = origin.target() {
         rules::subscribe_implicitly(&shared.hub, lease.id(), target);
     }

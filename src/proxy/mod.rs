@@ -13,6 +13,7 @@ pub mod body;
 pub mod carried;
 pub mod collected;
 pub mod compression;
+pub mod connections;
 pub mod content;
 pub mod context;
 pub mod conversation;
@@ -45,6 +46,7 @@ pub mod over_http;
 pub mod parked;
 pub mod passthrough;
 pub mod porter;
+pub mod question;
 pub mod queue;
 pub mod recovery;
 mod relay;
@@ -57,8 +59,10 @@ pub mod shelf;
 pub mod signing;
 pub mod sockets;
 pub mod sockjs_door;
+pub mod sockjs_hixie;
 pub mod sockjs_home;
 mod sockjs_listener;
+mod sockjs_roster;
 mod sockjs_session;
 mod sockjs_socket;
 mod sockjs_talk;
@@ -93,10 +97,12 @@ use exchange::{Exchange, failed};
 use failure::Failure;
 use holds::Holds;
 use onward::Onward;
+use question::Question;
 use request::{Client, HeadError};
 use shared::Shared;
 use sockets::Sockets;
 use sockjs_door::{Call, Entrance};
+use sockjs_hixie::Elder;
 use sockjs_home::Sessions;
 use upgrade::{Failed, Outcome, Rejection, log_answer};
 
@@ -166,9 +172,18 @@ impl Proxy {
     pub fn effect(&self, effect: &Effect) {
         match effect {
             Effect::Filter(id) => filters::begin(&self.shared, *id),
-            Effect::Update { .. } | Effect::Ended(_) => self.holds.effect(effect),
+            Effect::Ended(id) => {
+                self.shared.connections.left(*id);
+                self.holds.effect(effect);
+            }
+            Effect::Update { .. } => self.holds.effect(effect),
             _ => self.sockets.effect(effect),
         }
+    }
+
+    /// Answers a question of the control thread, and does what it asks for.
+    pub fn ask(&self, question: &Question) -> Vec<bool> {
+        question::answer(&self.sockets, question)
     }
 
     /// What was queued for a parked client has been written.
@@ -229,15 +244,16 @@ impl Proxy {
             context.trusted = upstream.trusts(&context.headers);
         }
         let mut route = self.route(&context);
-        let mut framed = false;
+        let mut manner = Manner::default();
         if let Some(of) = route.take_if(|route| sockjs_door::of(&context, route).is_some()) {
             match sockjs_door::enter(&self.sessions, &self.sockjs_page, context, of.clone()) {
                 Entrance::Answered(response) => {
                     return Begun::answered(response.map(|bytes| Body::whole(bytes, None)));
                 }
                 Entrance::Call(call) => return Begun::SockJs(call),
-                Entrance::Socket { context: mapped, framed: has_frames } => {
-                    (context, framed, route) = (*mapped, has_frames, Some(of));
+                Entrance::Socket { context: mapped, framed, elder } => {
+                    (context, route) = (*mapped, Some(of));
+                    manner = Manner { framed, elder };
                 }
             }
         }
@@ -258,7 +274,7 @@ impl Proxy {
         }
         if context.websocket {
             let opening =
-                async move { self.open_socket(context, route, framed, handoff, access).await };
+                async move { self.open_socket(context, route, manner, handoff, access).await };
             return Begun::Socket(Box::pin(opening));
         }
         let shared = self.shared.clone();
@@ -286,7 +302,7 @@ impl Proxy {
         &self,
         mut context: Context,
         route: RouteRef,
-        framed: bool,
+        manner: Manner,
         handoff: Handoff<Onward>,
         mut access: Option<Access>,
     ) -> Response<Body> {
@@ -295,13 +311,18 @@ impl Proxy {
         let version = context.version;
         let outcome = accept::open(&self.sockets, context, route).await;
         let failure = match outcome {
-            Outcome::Accepted { response, onward } => {
+            Outcome::Accepted { mut response, mut onward } => {
                 log_answer(&mut access, &response);
                 if let Some(access) = access {
                     access.complete();
                 }
-                let between = |onward| sockjs_socket::between(&self.sockets, onward);
-                let onward = if framed { between(onward) } else { onward };
+                if manner.framed {
+                    onward = sockjs_socket::between(&self.sockets, onward);
+                }
+                if let Some(elder) = manner.elder {
+                    elder.answer(response.headers_mut());
+                    onward = elder.between(&self.sockets, onward);
+                }
                 handoff.upgrade(onward, upgrade::head(&response, version));
                 // Whoever takes the connection over drops this.
                 return std::future::pending().await;
@@ -340,6 +361,13 @@ impl Proxy {
         }
         response.map(|bytes| Body::whole(bytes, access))
     }
+}
+
+/// How a client of SockJS speaks WebSocket.
+#[derive(Default)]
+struct Manner {
+    framed: bool,
+    elder: Option<Elder>,
 }
 
 /// Whether a request that asks for a WebSocket is a whole handshake.

@@ -120,6 +120,12 @@ impl Origin {
         self.route.targets.get(self.target)
     }
 
+    /// The id of the connection, as its backend knows it.
+    #[must_use]
+    pub fn connection_id(&self) -> Uuid {
+        self.connection_id
+    }
+
     /// Which of the route's targets it is.
     #[must_use]
     pub fn target_index(&self) -> usize {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::compression::Hop;
 use super::context::{Context, RouteRef};
@@ -28,6 +29,7 @@ pub async fn open(
     context: &Context,
     route: &RouteRef,
     target: &Target,
+    connection: Uuid,
 ) -> Attempt {
     let kind = outgoing::Kind::WebSocket;
     let outgoing = match outgoing::request(shared, context, route, target, kind) {
@@ -65,7 +67,7 @@ pub async fn open(
         Ok(agreed) => agreed,
         Err(error) => return other(&error),
     };
-    let lease = lease(shared, context, route);
+    let lease = lease(shared, context, route, connection);
     rules::subscribe_implicitly(&shared.hub, lease.id(), target);
     let response = switching(context, response, negotiated.relayed);
     let parties = Parties {

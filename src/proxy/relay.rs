@@ -51,6 +51,8 @@ pub struct Relay<C, B> {
     stats: Rc<Stats>,
     /// See [`Bounds::idle_ms`].
     idle_ms: u64,
+    /// An answer to a CLOSE is awaited so long.
+    close_ms: u64,
     client: End<C>,
     /// Absent when the connection is gone although the client's goes on.
     backend: Option<End<B>>,
@@ -80,6 +82,7 @@ where
             dialogue: Dialogue::new(parties),
             stats,
             idle_ms: bounds.idle_ms,
+            close_ms: limits::WEBSOCKET_CLOSE_MS,
             client,
             backend,
             active: clock::now(),
@@ -92,7 +95,7 @@ where
         let ending = poll_fn(|cx| self.poll_relay(cx)).await;
         let write_client = matches!(ending, Ending::Both | Ending::Client);
         let write_backend = matches!(ending, Ending::Both | Ending::Backend);
-        let Relay { dialogue, client, backend, .. } = &mut self;
+        let Relay { dialogue, client, backend, close_ms, .. } = &mut self;
         let finish = poll_fn(|cx| {
             let client =
                 write_client && client.poll_finish(cx, &mut dialogue.for_client).is_pending();
@@ -104,7 +107,7 @@ where
         });
         tokio::select! {
             () = finish => {}
-            () = clock::sleep_ms(limits::WEBSOCKET_CLOSE_MS) => {}
+            () = clock::sleep_ms(*close_ms) => {}
         }
         self.backend = None;
         if write_client && self.dialogue.has_client_broken() {
@@ -283,8 +286,7 @@ where
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         loop {
             let idle = (self.idle_ms > 0).then(|| self.active.plus_ms(self.idle_ms));
-            let close =
-                self.dialogue.closing_since.map(|at| at.plus_ms(limits::WEBSOCKET_CLOSE_MS));
+            let close = self.dialogue.closing_since.map(|at| at.plus_ms(self.close_ms));
             let Some(due) = idle.into_iter().chain(close).min() else { return Poll::Pending };
             if clock::now() >= due {
                 if close != Some(due) {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::askers::Askers;
+use super::connections::Connections;
 use super::order::Peers;
 use super::recovery::Ears;
 use super::signing::Keys;
@@ -32,6 +33,8 @@ pub struct Shared {
     /// Channels remember what was published lately: who catches up with an answer that has become
     /// old has the rest from there.
     pub remembers: bool,
+    /// WebSockets by the ids that their backends know.
+    pub connections: Connections,
     /// The other shards, if there are any.
     pub peers: Option<Rc<dyn Peers>>,
     /// What the operator has set.
@@ -79,6 +82,8 @@ pub struct Settings {
     pub outbox_bytes_max: usize,
     /// Backends of WebSockets over HTTP that one shard tells at once that their clients are gone.
     pub disconnects_max: usize,
+    /// Operators may ask for connections by their ids.
+    pub commands: bool,
     /// Log lines are JSON.
     pub json_log: bool,
     /// Requests that HTTP filters make in a second.

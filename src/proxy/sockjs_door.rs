@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, SEC_WEBSOCKET_EXTENSIONS,
-    TRANSFER_ENCODING,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, ORIGIN, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::BodyExt;
@@ -19,6 +19,7 @@ use super::answer::Answer;
 use super::body::Body;
 use super::carried;
 use super::context::{Context, RouteRef};
+use super::sockjs_hixie::Elder;
 use super::sockjs_home::Sessions;
 use super::visit::{Name, Opening, Purpose, Visit};
 use crate::clock;
@@ -47,6 +48,8 @@ pub enum Entrance {
         context: Box<Context>,
         /// The client speaks SockJS frames.
         framed: bool,
+        /// Its WebSocket is an old one.
+        elder: Option<Elder>,
     },
 }
 
@@ -129,6 +132,15 @@ fn backend_path(sockjs: &SockJs, behind: &str) -> String {
 
 fn socket(sockjs: &SockJs, context: Context, framed: bool) -> Entrance {
     let mut context = context;
+    let elder = Elder::of(&mut context);
+    if is_draft(&context.headers) {
+        let mut headers = Rc::unwrap_or_clone(context.headers);
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        if let Some(origin) = headers.remove("sec-websocket-origin") {
+            headers.entry(ORIGIN).or_insert(origin);
+        }
+        context.headers = Rc::new(headers);
+    }
     context.path = backend_path(sockjs, "/websocket").into();
     if framed {
         context.form = Form::Quoted;
@@ -137,7 +149,12 @@ fn socket(sockjs: &SockJs, context: Context, framed: bool) -> Entrance {
         headers.remove(SEC_WEBSOCKET_EXTENSIONS);
         context.headers = Rc::new(headers);
     }
-    Entrance::Socket { context: Box::new(context), framed }
+    Entrance::Socket { context: Box::new(context), framed, elder }
+}
+
+/// A handshake of the drafts 7 to 12, which differ from the RFC in the name of one header only.
+fn is_draft(headers: &HeaderMap) -> bool {
+    headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "7" || version == "8")
 }
 
 /// The handshake of a session that a request opens.

@@ -2,21 +2,19 @@
 //! session.
 //!
 //! `sockjs_door` has requests brought to their home by [`Sessions::send`]; the shard gives what
-//! other shards send to [`Sessions::take`]. Each session is a task (`sockjs_session`) and its name
-//! here; it takes itself out when it is over.
+//! other shards send to [`Sessions::take`]. Each session is a task (`sockjs_session`) and a name in
+//! the roster, which it takes out when it is over.
 
-use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
-use hashbrown::HashMap;
 use http::{HeaderValue, Response, StatusCode, header};
-use tokio::sync::mpsc;
 
 use super::shared::Shared;
 use super::sockets::Sockets;
-use super::sockjs_session::{self, First};
-use super::visit::{self, Name, Purpose, Visit};
+use super::sockjs_roster::{Bell, Missed, Roster};
+use super::sockjs_session::{self, End, First};
+use super::visit::{self, Purpose, Visit};
 use crate::clock;
 use crate::limits;
 use crate::sockjs::answers;
@@ -25,54 +23,21 @@ use crate::sockjs::client::Client;
 /// First and longest pause before a visit that found no room is tried again, in milliseconds.
 const PAUSES_MS: (u64, u64) = (1, 50);
 
-/// Told when nobody waits for a session any more.
-type Bell = Rc<dyn Fn()>;
-
 /// See the module.
 pub struct Sessions {
     sockets: Rc<Sockets>,
-    open: RefCell<HashMap<Name, mpsc::Sender<Box<Visit>>, ahash::RandomState>>,
-    /// How many of them have a receiver.
-    waited_for: Cell<usize>,
-    /// Set when the shard stops.
-    stopping: RefCell<Option<Bell>>,
+    roster: Rc<Roster>,
     this: Weak<Sessions>,
-}
-
-/// A receiver waits for a session, as long as this lives.
-pub struct Waiting(Rc<Sessions>);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.waited_for.set(self.0.waited_for.get() - 1);
-        if let Some(bell) = &*self.0.stopping.borrow() {
-            bell();
-        }
-    }
 }
 
 impl Sessions {
     /// A shard that has none yet.
     #[must_use]
     pub fn new(sockets: Rc<Sockets>) -> Rc<Sessions> {
-        Rc::new_cyclic(|this| Sessions {
-            sockets,
-            open: RefCell::default(),
-            waited_for: Cell::new(0),
-            stopping: RefCell::default(),
-            this: this.clone(),
-        })
+        Rc::new_cyclic(|this| Sessions { sockets, roster: Rc::default(), this: this.clone() })
     }
 
-    /// The WebSockets of the shard: the sessions are their clients.
-    #[must_use]
-    pub fn sockets(&self) -> &Rc<Sockets> {
-        &self.sockets
-    }
-
-    /// The shard's company.
-    #[must_use]
-    pub fn shared(&self) -> &Rc<Shared> {
+    fn shared(&self) -> &Rc<Shared> {
         self.sockets.shared()
     }
 
@@ -86,9 +51,8 @@ impl Sessions {
         let patience = clock::now().plus_ms(limits::SOCKJS_VISIT_MS);
         let mut pause_ms = PAUSES_MS.0;
         while let Err(back) = peers.visit(home, visit) {
-            if clock::now() >= patience {
-                self.shared().stats.sockjs_visits_refused.inc();
-                return visit::answer(&back.reply, unavailable(&back.client));
+            if clock::now() >= patience || self.roster.is_stopping() {
+                return self.turn_away(&back);
             }
             visit = back;
             clock::sleep_ms(pause_ms).await;
@@ -98,79 +62,54 @@ impl Sessions {
 
     /// A request has come to its home.
     pub fn take(&self, visit: Box<Visit>) {
-        let known = self.open.borrow().get(&visit.name).cloned();
-        let Some(session) = known else { return self.open(visit) };
-        let visit = match session.try_send(visit) {
-            Ok(()) => return,
-            Err(mpsc::error::TrySendError::Full(visit)) => {
-                self.shared().stats.sockjs_visits_refused.inc();
-                return visit::answer(&visit.reply, unavailable(&visit.client));
-            }
-            Err(mpsc::error::TrySendError::Closed(visit)) => visit,
-        };
-        self.open.borrow_mut().remove(&visit.name);
-        self.open(visit);
-    }
-
-    /// There is no such session.
-    fn open(&self, visit: Box<Visit>) {
-        let Visit { name, purpose, client, reply } = *visit;
-        let Purpose::Receive(receiver, opening) = purpose else {
-            return visit::answer(&reply, answers::not_found(&client));
-        };
-        let full = self.open.borrow().len() >= self.shared().settings.sockjs.sessions_max;
-        let Some(sessions) = self.this.upgrade().filter(|_| !full && !self.is_stopping()) else {
-            self.shared().stats.sockjs_sessions_refused.inc();
-            return visit::answer(&reply, unavailable(&client));
-        };
-        let (sender, visits) = mpsc::channel(limits::SOCKJS_VISITS_MAX);
-        self.open.borrow_mut().insert(name.clone(), sender);
-        self.shared().stats.sockjs_sessions.inc();
-        let first = First { receiver, client, reply, opening: *opening };
-        tokio::task::spawn_local(sockjs_session::run(sessions, name, first, visits));
-    }
-
-    /// A session is over: what still comes for it is for the next one of its name.
-    pub(super) fn remove(&self, name: &Name, mut visits: mpsc::Receiver<Box<Visit>>) {
-        self.open.borrow_mut().remove(name);
-        visits.close();
-        while let Ok(visit) = visits.try_recv() {
-            self.take(visit);
+        match self.roster.pass(visit) {
+            Ok(()) => {}
+            Err(Missed::Full(visit)) => self.turn_away(&visit),
+            Err(Missed::Unknown(visit)) => self.open(*visit),
         }
     }
 
-    /// A receiver waits from now on.
-    pub(super) fn wait(self: &Rc<Sessions>) -> Waiting {
-        self.waited_for.set(self.waited_for.get() + 1);
-        Waiting(Rc::clone(self))
+    fn turn_away(&self, visit: &Visit) {
+        self.shared().stats.sockjs_visits_refused.inc();
+        visit::answer(&visit.reply, unavailable(&visit.client));
+    }
+
+    /// There is no such session.
+    fn open(&self, visit: Visit) {
+        let Visit { name, purpose, client, reply } = visit;
+        let Purpose::Receive(receiver, opening) = purpose else {
+            return visit::answer(&reply, answers::not_found(&client));
+        };
+        let full = self.roster.len() >= self.shared().settings.sockjs.sessions_max;
+        let refused = full || self.roster.is_stopping();
+        let Some(sessions) = self.this.upgrade().filter(|_| !refused) else {
+            self.shared().stats.sockjs_sessions_refused.inc();
+            return visit::answer(&reply, unavailable(&client));
+        };
+        let visits = self.roster.add(&name);
+        self.shared().stats.sockjs_sessions.inc();
+        let first = First { receiver, client, reply, opening: *opening };
+        let home = (Rc::clone(&self.sockets), Rc::clone(&self.roster));
+        tokio::task::spawn_local(async move {
+            let End { visits, refused } = sockjs_session::run(home, name, first, visits).await;
+            // What came too late is for the next one of its name.
+            visits.into_iter().for_each(|visit| sessions.take(Box::new(visit)));
+            if let Some((listener, response)) = refused {
+                listener.refuse(response).await;
+            }
+        });
     }
 
     /// Stopping: no session is opened any more. The hub closes those that there are; `bell` is rung
     /// when a receiver has been told.
     pub fn drain(&self, bell: Bell) {
-        *self.stopping.borrow_mut() = Some(bell);
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.stopping.borrow().is_some()
+        self.roster.stop(bell);
     }
 
     /// Whether nobody waits for any of them.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.waited_for.get() == 0
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.open.borrow().len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.roster.is_idle()
     }
 }
 

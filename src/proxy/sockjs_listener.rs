@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 
 use super::carried::Reply;
-use super::sockjs_home::{Sessions, Waiting};
+use super::sockjs_roster::{Roster, Waiting};
 use super::upgrade::Rejection;
 use super::visit;
 use crate::sockjs::answers;
@@ -38,12 +38,12 @@ impl Listener {
     /// A receiver that waits from now on.
     #[must_use]
     pub fn new(
-        sessions: &Rc<Sessions>,
+        roster: &Rc<Roster>,
         receiver: Receiver,
         client: Client,
         reply: mpsc::Sender<Reply>,
     ) -> Listener {
-        Listener { receiver, client, reply, begun: false, _waiting: sessions.wait() }
+        Listener { receiver, client, reply, begun: false, _waiting: roster.wait() }
     }
 
     /// Whether it takes more than one frame.

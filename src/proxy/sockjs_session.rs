@@ -19,8 +19,9 @@ use super::failure::Failure;
 use super::onward::Onward;
 use super::porter::Accepted;
 use super::shared::SockJs;
-use super::sockjs_home::Sessions;
+use super::sockets::Sockets;
 use super::sockjs_listener::Listener;
+use super::sockjs_roster::Roster;
 use super::sockjs_talk::Talk;
 use super::upgrade::{Failed, Outcome, Rejection, log_answer};
 use super::visit::{Name, Opening, Visit};
@@ -44,24 +45,33 @@ pub struct First {
     pub opening: Opening,
 }
 
+/// What is left of a session.
+pub struct End {
+    /// What came for it too late.
+    pub visits: Vec<Visit>,
+    /// The request that was to open it, and how its backend has declined.
+    pub refused: Option<(Listener, Response<Rejection>)>,
+}
+
 /// See the module.
 pub async fn run(
-    sessions: Rc<Sessions>,
+    (sockets, roster): (Rc<Sockets>, Rc<Roster>),
     name: Name,
     first: First,
     visits: mpsc::Receiver<Box<Visit>>,
-) {
+) -> End {
     let First { receiver, client, reply, opening } = first;
-    let settings = settings(&sessions.shared().settings.sockjs, &opening.route);
-    let listener = Listener::new(&sessions, receiver, client, reply);
-    let mut talk = Talk::new(Rc::clone(&sessions), settings, listener, visits);
-    let opened = open(&sessions, &mut talk, opening).await;
+    let shared = sockets.shared();
+    let settings = settings(&shared.settings.sockjs, &opening.route);
+    let listener = Listener::new(&roster, receiver, client, reply);
+    let home = (Rc::clone(shared), Rc::clone(&roster));
+    let mut talk = Talk::new(home, settings, listener, visits);
     let mut further = None;
     let mut refused = None;
-    match opened {
+    match open(&sockets, &mut talk, opening).await {
         Some(Ok(onward)) => {
             let (ours, theirs) = pipe::pair(limits::SOCKJS_PIPE_BYTES);
-            let accepted = Accepted::new(Rc::clone(sessions.sockets()), onward);
+            let accepted = Accepted::new(Rc::clone(&sockets), onward);
             tokio::task::spawn_local(accepted.attend(Stream::Inside(theirs), Bytes::new()));
             further = talk.run(ours).await;
         }
@@ -70,13 +80,9 @@ pub async fn run(
         None => {}
     }
     let (visits, listener) = talk.into_parts();
-    sessions.remove(&name, visits);
-    if let Some(visit) = further {
-        sessions.take(visit);
-    }
-    if let (Some(response), Some(listener)) = (refused, listener) {
-        listener.refuse(response).await;
-    }
+    let mut visits = roster.remove(&name, visits);
+    visits.splice(..0, further.map(|visit| *visit));
+    End { visits, refused: listener.zip(refused) }
 }
 
 fn settings(settings: &SockJs, route: &Route) -> Settings {
@@ -92,11 +98,11 @@ fn settings(settings: &SockJs, route: &Route) -> Settings {
 
 /// Asks the backend. `None` when the client has left meanwhile.
 async fn open(
-    sessions: &Rc<Sessions>,
+    sockets: &Rc<Sockets>,
     talk: &mut Talk,
     opening: Opening,
 ) -> Option<Result<Onward, Response<Rejection>>> {
-    let shared = sessions.shared();
+    let shared = sockets.shared();
     let (mut context, route) = opening.into_context();
     context.compact();
     let mut access = Access::begin(&context, shared.settings.json_log);
@@ -104,7 +110,7 @@ async fn open(
         access.set_route(route.options.id.as_deref());
     }
     let debug = shared.settings.debug || route.options.debug;
-    let mut asking = pin!(accept::open(sessions.sockets(), context, route));
+    let mut asking = pin!(accept::open(sockets, context, route));
     let outcome = loop {
         tokio::select! {
             outcome = &mut asking => break outcome,

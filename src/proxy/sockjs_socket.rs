@@ -101,8 +101,7 @@ impl Framed {
             out: VecDeque::new(),
             out_bytes: 0,
             pipe: Some(pipe),
-            // Towards a WebSocket a message is no larger than the backend's side allows.
-            hearing: Hearing::new(usize::MAX),
+            hearing: Hearing::new(limits::SOCKJS_SOCKET_MESSAGE_BYTES_MAX),
             client_closed: false,
             closing: None,
             heartbeat,
@@ -170,19 +169,23 @@ impl Framed {
     /// Takes what the backend's side says, as long as the client takes it.
     fn hear_backend(&mut self, cx: &mut Context<'_>, moved: &mut bool) -> Option<Over> {
         while self.out_bytes < WINDOW_BYTES && self.pipe.is_some() {
-            match self.hearing.next() {
+            match self.hearing.hear() {
                 Ok(Some(Said::Message(quoted))) => {
                     self.tell(Opcode::Text, &sockjs::messages(&[quoted]));
                     *moved = true;
                 }
                 Ok(Some(Said::Ping(payload))) => self.say(Opcode::Pong, &payload),
-                Ok(Some(Said::Close(code, reason))) => return self.backend_closed(code, &reason),
+                Ok(Some(Said::Close(code, reason))) => {
+                    *moved = true;
+                    return self.backend_closed(code, &reason);
+                }
                 Ok(None) => match self.pipe.as_mut()?.poll_recv(cx) {
                     Poll::Pending => return None,
                     Poll::Ready(Some(piece)) => self.hearing.feed(piece),
                     Poll::Ready(None) => return Some(Over::Finished),
                 },
                 Err(misheard) => {
+                    self.shared.stats.sockjs_sessions_overfull.inc();
                     tracing::info!("a SockJS client is dropped: {misheard}");
                     return Some(Over::Now);
                 }

@@ -14,10 +14,12 @@ use http::Response;
 use tokio::sync::mpsc;
 
 use super::carried::Reply;
-use super::sockjs_home::Sessions;
+use super::shared::Shared;
 use super::sockjs_listener::{self as listener, Listener};
+use super::sockjs_roster::Roster;
 use super::visit::{self, Purpose, Visit};
-use crate::clock;
+use crate::clock::{self, Tick};
+use crate::limits;
 use crate::listen::pipe::Pipe;
 use crate::sockjs::answers;
 use crate::sockjs::client::Client;
@@ -36,10 +38,13 @@ struct Sending {
 
 /// See the module.
 pub struct Talk {
-    sessions: Rc<Sessions>,
+    shared: Rc<Shared>,
+    roster: Rc<Roster>,
     session: Session,
     listener: Option<Listener>,
     sending: Option<Sending>,
+    /// A second receiver, and when it is told that it is one too many.
+    second: Option<(Box<Visit>, Tick)>,
     visits: mpsc::Receiver<Box<Visit>>,
     /// Absent before the backend has accepted, and when it has closed.
     pipe: Option<Pipe>,
@@ -65,29 +70,21 @@ impl Talk {
     /// A session that `listener` opens.
     #[must_use]
     pub fn new(
-        sessions: Rc<Sessions>,
+        (shared, roster): (Rc<Shared>, Rc<Roster>),
         settings: Settings,
         listener: Listener,
         visits: mpsc::Receiver<Box<Visit>>,
     ) -> Talk {
         let hearing = Hearing::new(settings.queue_bytes_max);
         let session = Session::new(settings, listener.is_streaming(), clock::now());
-        let (listener, sending, pipe) = (Some(listener), None, None);
-        Talk { sessions, session, listener, sending, visits, pipe, hearing }
+        let (listener, sending, second, pipe) = (Some(listener), None, None, None);
+        Talk { shared, roster, session, listener, sending, second, visits, pipe, hearing }
     }
 
     /// Waits while the backend has not decided. Whether the client has left.
     pub async fn wait_undecided(&mut self) -> bool {
         tokio::select! {
-            visit = self.visits.recv() => match visit.map(|visit| *visit) {
-                Some(Visit { purpose: Purpose::Receive(receiver, _), client, reply, .. }) => {
-                    listener::refuse(&client, &receiver, &reply);
-                }
-                Some(Visit { client, reply, .. }) => {
-                    visit::answer(&reply, answers::not_found(&client));
-                }
-                None => {}
-            },
+            visit = self.visits.recv() => visit.into_iter().for_each(|visit| refuse(*visit)),
             () = listener::left(self.listener.as_ref()) => return true,
         }
         false
@@ -108,8 +105,11 @@ impl Talk {
                 return further;
             }
             self.tell();
+            if let ControlFlow::Break(further) = self.look_at_second() {
+                return further;
+            }
             if self.session.is_over(now) {
-                self.sessions.shared().stats.sockjs_sessions_expired.inc();
+                self.shared.stats.sockjs_sessions_expired.inc();
                 return None;
             }
             let flow = match self.next().await {
@@ -123,7 +123,7 @@ impl Talk {
                     self.send();
                     Flow::Continue(())
                 }
-                Event::Left => Flow::Break(None),
+                Event::Left => Flow::Break(self.second.take().map(|(visit, _)| visit)),
                 Event::Look => Flow::Continue(()),
             };
             if let ControlFlow::Break(further) = flow {
@@ -133,7 +133,8 @@ impl Talk {
     }
 
     async fn next(&mut self) -> Event {
-        let deadline = self.session.deadline();
+        let second_due = self.second.as_ref().map(|&(_, at)| at);
+        let deadline = self.session.deadline().into_iter().chain(second_due).min();
         let speaks = self.session.has_something_to_say(clock::now());
         let Talk { session, listener: waiting, sending, visits, pipe, .. } = self;
         let (hears, sends) = (session.wants_messages(), sending.is_some());
@@ -179,13 +180,23 @@ impl Talk {
         if self.listener.as_ref().is_some_and(|listener| listener.is_gone()) {
             return Flow::Break(Some(visit));
         }
+        if self.listener.is_some() && matches!(visit.purpose, Purpose::Receive(..)) {
+            match self.second {
+                None => {
+                    let patience = clock::now().plus_ms(limits::SOCKJS_ABORT_MS);
+                    self.second = Some((visit, patience));
+                }
+                Some(_) => refuse(*visit),
+            }
+            return Flow::Continue(());
+        }
         let Visit { purpose, client, reply, .. } = *visit;
         match purpose {
             Purpose::Receive(receiver, _) => {
                 let streaming = receiver.transport().is_streaming();
                 match self.session.attach(streaming, clock::now()) {
                     Ok(()) => {
-                        let listener = Listener::new(&self.sessions, receiver, client, reply);
+                        let listener = Listener::new(&self.roster, receiver, client, reply);
                         self.listener = Some(listener);
                     }
                     Err(_) => listener::refuse(&client, &receiver, &reply),
@@ -201,6 +212,25 @@ impl Talk {
                 self.sending = Some(Sending { messages, sent, client, reply });
                 self.send();
             }
+        }
+        Flow::Continue(())
+    }
+
+    /// A second receiver takes the place of one that has ended, or is refused in time.
+    fn look_at_second(&mut self) -> Flow {
+        let due = self.second.as_ref().is_some_and(|&(_, at)| at <= clock::now());
+        if self.listener.is_some() && !due {
+            return Flow::Continue(());
+        }
+        match self.second.take() {
+            Some((visit, _)) if visit.reply.is_closed() => {}
+            Some((visit, _)) if self.listener.is_none() => {
+                let flow = self.visit(visit);
+                self.tell();
+                return flow;
+            }
+            Some((visit, _)) => refuse(*visit),
+            None => {}
         }
         Flow::Continue(())
     }
@@ -225,7 +255,7 @@ impl Talk {
     /// Takes in what the backend's side has said, as long as it may be heard.
     fn hear(&mut self) -> Flow {
         while self.session.wants_messages() {
-            match self.hearing.next() {
+            match self.hearing.hear() {
                 Ok(None) => break,
                 Ok(Some(Said::Message(quoted))) => {
                     if self.session.message(quoted).is_err() {
@@ -254,7 +284,7 @@ impl Talk {
     }
 
     fn overflow(&mut self, why: &str) -> Flow {
-        self.sessions.shared().stats.sockjs_sessions_overfull.inc();
+        self.shared.stats.sockjs_sessions_overfull.inc();
         tracing::info!("a SockJS session ends: {why}");
         self.lose()
     }
@@ -269,5 +299,14 @@ impl Talk {
             visit::answer(&reply, answers::terminated(&client));
         }
         Flow::Break(None)
+    }
+}
+
+/// Answers a receiver that is one too many, or what is sent to a session that is not open yet.
+fn refuse(visit: Visit) {
+    let Visit { purpose, client, reply, .. } = visit;
+    match purpose {
+        Purpose::Receive(receiver, _) => listener::refuse(&client, &receiver, &reply),
+        Purpose::Send(..) => visit::answer(&reply, answers::not_found(&client)),
     }
 }

@@ -28,6 +28,7 @@ use crate::hub::fanout::{Delivery, Outlet, Then};
 use crate::hub::registry;
 use crate::hub::slab::SessionId;
 use crate::limits;
+use crate::proxy::connections::Connections;
 use crate::route::Table;
 use crate::session::outbox::Outbox;
 use crate::session::socket::Form;
@@ -185,6 +186,7 @@ impl Company {
             outbox_bytes_max: limits::OUTBOX_BYTES_MAX,
             json_log: false,
             disconnects_max: 100,
+            commands: false,
             filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S,
             compression: Default::default(),
             bounds: Default::default(),
@@ -196,6 +198,7 @@ impl Company {
             backend: Backend::new(crate::backend::Settings::default(), tls),
             stats: Rc::default(),
             ears: Rc::default(),
+            connections: Connections::new(true),
             remembers: true,
             peers,
             keys: Keys::new(PathBuf::new()),

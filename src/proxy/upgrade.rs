@@ -8,6 +8,7 @@ use http::header::{
     CONTENT_LENGTH, HeaderName, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
+use uuid::Uuid;
 
 use super::access::Access;
 use super::context::Context;
@@ -142,11 +143,12 @@ pub fn rejected(backend: http::Response<Rejection>) -> Outcome {
     Outcome::Rejected(response)
 }
 
-/// A lease for an accepted client.
-pub fn lease(shared: &Shared, context: &Context, route: &Route) -> Lease {
+/// A lease for an accepted client, whose connection has this id.
+pub fn lease(shared: &Shared, context: &Context, route: &Route, connection: Uuid) -> Lease {
     shared.stats.holds_socket.inc();
     let lease = shared.hub.open_socket(context.form, clock::now());
     shared.set_slow(&lease, route);
+    shared.connections.enter(&shared.hub, connection, lease.id());
     lease
 }
 

@@ -11,6 +11,7 @@ use crate::grip::item::Item;
 pub use crate::hub::registry::Receipt;
 use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_COMMANDS_MAX};
 use crate::proxy::order::Order;
+pub use crate::proxy::question::Question;
 use crate::proxy::visit::Visit;
 
 /// What may be asked of a shard.
@@ -28,6 +29,8 @@ pub enum Command {
     Visit(Box<Visit>),
     /// Use this table for every request from now on.
     Routes(Arc<crate::route::Table>),
+    /// Send back what there is to say to this question about connections.
+    Ask(Question, oneshot::Sender<Vec<bool>>),
     /// Send back the counters as they stand.
     Snapshot(oneshot::Sender<crate::stats::Snapshot>),
     /// Take no new connections and let go of those held.

@@ -21,6 +21,7 @@ use crate::limits;
 use crate::parking::poll::Poll;
 use crate::parking::{self, Lot};
 use crate::proxy::askers::Askers;
+use crate::proxy::connections::Connections;
 use crate::proxy::shared::{self, Shared};
 use crate::proxy::{Proxy, signing};
 use crate::route::Table;
@@ -99,6 +100,7 @@ impl Shard {
             askers: Rc::new(Askers::new(settings.proxy.filter_requests_per_s)),
             settings: settings.proxy.clone(),
             ears: Rc::default(),
+            connections: Connections::new(settings.proxy.commands),
             remembers: settings.hub.ring_items_max > 0,
             peers: peers.map(|peers| Rc::new(peers) as _),
             keys: signing::Keys::new(PathBuf::new()),
@@ -142,6 +144,9 @@ impl Shard {
             Command::Fly(order) => self.proxy.holds().order(*order),
             Command::Visit(visit) => self.proxy.sessions().take(visit),
             Command::Routes(table) => self.proxy.set_table(table),
+            Command::Ask(question, reply) => {
+                let _ = reply.send(self.proxy.ask(&question));
+            }
             Command::Snapshot(reply) => {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.snapshot());

@@ -55,7 +55,7 @@ impl Hearing {
         Hearing { input: Bytes::new(), message: None, message_bytes_max }
     }
 
-    /// Takes what came. [`Hearing::next`] then tells what it says.
+    /// Takes what came. [`Hearing::hear`] then tells what it says.
     pub fn feed(&mut self, piece: Bytes) {
         if self.input.is_empty() {
             self.input = piece;
@@ -74,7 +74,7 @@ impl Hearing {
     ///
     /// # Errors
     /// See [`Misheard`]. After one there is nothing more to hear.
-    pub fn next(&mut self) -> Result<Option<Said>, Misheard> {
+    pub fn hear(&mut self) -> Result<Option<Said>, Misheard> {
         while let Some((head, payload)) = self.frame()? {
             let said = match head.opcode {
                 Opcode::Ping => Some(Said::Ping(payload)),
@@ -174,7 +174,7 @@ mod tests {
     fn hear(hearing: &mut Hearing, piece: Bytes) -> Result<Vec<Said>, Misheard> {
         hearing.feed(piece);
         let mut all = Vec::new();
-        while let Some(said) = hearing.next()? {
+        while let Some(said) = hearing.hear()? {
             all.push(said);
         }
         Ok(all)

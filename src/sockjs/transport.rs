@@ -207,6 +207,7 @@ fn html_head(function: &str) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::sockjs::quote;
     use proptest::prelude::*;
 
     fn receiver(transport: Transport) -> Receiver {
@@ -278,7 +279,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_script_holds_the_frame(text: String) {
-            let frame = crate::wire::sockjs::messages(&[crate::wire::sockjs::quote(text.as_bytes())]);
+            let frame = crate::wire::sockjs::messages(&[quote(text.as_bytes())]);
             for transport in [Transport::HtmlFile, Transport::Jsonp] {
                 let script = receiver(transport).write(&frame);
                 let script = std::str::from_utf8(&script).unwrap();

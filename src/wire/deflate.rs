@@ -17,8 +17,8 @@ pub const WINDOW_BITS_MIN: u8 = 9;
 pub const WINDOW_BITS_MAX: u8 = 15;
 /// Window sizes that there are.
 const WINDOWS: usize = (WINDOW_BITS_MAX - WINDOW_BITS_MIN + 1) as usize;
-/// How hard it is tried. A kilobyte of JSON takes a third of the time with 1 and a third more bytes;
-/// with 3 and more it takes longer and hardly gets shorter.
+/// How hard it is tried. A kilobyte of JSON takes a third of the time with 1 and a third more
+/// bytes; with 3 and more it takes longer and hardly gets shorter.
 const LEVEL: Compression = Compression::new(2);
 /// A thread's buffer that is larger is given back after the message.
 const ROOM_KEPT_BYTES_MAX: usize = 64 * 1024;

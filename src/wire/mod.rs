@@ -12,3 +12,4 @@ pub mod params;
 pub mod sockjs;
 pub mod text;
 pub mod tnet;
+pub mod zmtp;

@@ -47,11 +47,14 @@ impl Meter {
         let length = bytes.len() as u64;
         self.message_bytes = self.message_bytes.saturating_add(length);
         self.frame_bytes = self.frame_bytes.saturating_add(length);
-        if self.message_bytes > limits.message_bytes {
+        let too_large = self.message_bytes.saturating_sub(limits.message_bytes);
+        let long_frame = self.frame_bytes.saturating_sub(limits.frame_bytes);
+        // Of both, the one that was met first, however the bytes are cut.
+        if too_large > 0 && too_large >= long_frame {
             let limit_bytes = usize::try_from(limits.message_bytes).unwrap_or(usize::MAX);
             return Err(Violation::TooLarge { limit_bytes });
         }
-        if self.frame_bytes > limits.frame_bytes {
+        if long_frame > 0 {
             return Err(Violation::LongFrame { limit_bytes: limits.frame_bytes });
         }
         if *frame_end {
@@ -116,16 +119,26 @@ mod tests {
     proptest! {
         #[test]
         fn it_does_not_matter_how_a_message_is_cut(
-            lengths in prop::collection::vec(0_usize..20, 1..10),
-            limit in 0_usize..100,
+            frames in prop::collection::vec((0_usize..20, any::<bool>()), 1..10),
+            message_bytes in 0_u64..100,
+            frame_bytes in 0_u64..30,
+            fragments in 0_u64..8,
         ) {
-            let mut meter = Meter::default();
-            let count = lengths.len();
-            let taken = lengths.iter().enumerate().try_for_each(|(n, &length)| {
-                let last = n + 1 == count;
-                meter.count(&piece(length, last, last), &Limits::from(limit))
+            let limits = Limits { message_bytes, frame_bytes, fragments };
+            let count = |pieces: Vec<(usize, bool, bool)>| {
+                let mut meter = Meter::default();
+                pieces.iter().try_for_each(|&(length, frame_end, last)| {
+                    meter.count(&piece(length, frame_end, last), &limits)
+                })
+            };
+            let whole = frames.iter().map(|&(length, last)| (length, true, last)).collect();
+            let bytes = frames.iter().flat_map(|&(length, last)| {
+                (0..length.max(1)).map(move |n| {
+                    let end = n + 1 >= length;
+                    (length.min(1), end, end && last)
+                })
             });
-            prop_assert_eq!(taken.is_ok(), lengths.iter().sum::<usize>() <= limit);
+            prop_assert_eq!(count(whole), count(bytes.collect()));
         }
     }
 }

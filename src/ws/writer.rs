@@ -28,15 +28,15 @@ pub struct Deflation {
 pub struct Writer {
     sender: Sender,
     deflation: Option<Deflation>,
-    /// How the message that is open is deflated, if it is.
-    open: Option<Deflation>,
+    /// The message that is open is deflated.
+    deflating: bool,
 }
 
 impl Writer {
     /// A writer of `sender`'s frames.
     #[must_use]
     pub fn new(sender: Sender, deflation: Option<Deflation>) -> Writer {
-        Writer { sender, deflation, open: None }
+        Writer { sender, deflation, deflating: false }
     }
 
     /// The next part of a message, as one frame in one or two pieces. Nothing is made of an empty
@@ -55,12 +55,14 @@ impl Writer {
             return put(frame);
         }
         if first {
-            self.open = self.deflation;
+            self.deflating = self.deflation.is_some();
         } else if !last && bytes.is_empty() {
             return;
         }
         let opcode = if first { opcode(kind) } else { Opcode::Continuation };
-        let Some(deflation) = self.open else { return self.plain(opcode, last, bytes, put) };
+        let Some(deflation) = self.deflation.filter(|_| self.deflating) else {
+            return self.plain(opcode, last, bytes, put);
+        };
         let payload = deflate::message(deflation.window_bits, &bytes);
         // Without it the next part could not begin at a byte.
         let rest: &[u8] = if last { b"" } else { &deflate::TAIL };

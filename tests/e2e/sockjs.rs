@@ -15,6 +15,7 @@ use super::harness::{Answer, Backend, Client, Publisher, Request, Server, WebSoc
 
 mod bounds;
 mod endings;
+mod old_sockets;
 mod polling;
 mod sockets;
 mod streaming;
@@ -80,16 +81,16 @@ impl<'a> Session<'a> {
         assert_eq!(head.status, "HTTP/1.1 204 No Content");
     }
 
-    /// A receiver that waits: whether it does is seen by a second one.
-    async fn waiting(&self, last: &str) -> Client {
-        let client = self.ask("POST", last, "").await;
-        self.until_busy().await;
-        client
-    }
-
-    /// Waits until a receiver waits.
-    async fn until_busy(&self) {
-        while self.poll().await != "c[2010,\"Another connection still open\"]\n" {}
+    /// An xhr poll that waits. Of two that come, one is told that there is the other one.
+    async fn waiting(&self) -> Client {
+        let (mut one, mut two) =
+            (self.ask("POST", "xhr", "").await, self.ask("POST", "xhr", "").await);
+        let (body, waits) = tokio::select! {
+            (_, body) = one.response() => (body, two),
+            (_, body) = two.response() => (body, one),
+        };
+        assert_eq!(body, "c[2010,\"Another connection still open\"]\n");
+        waits
     }
 
     /// Polls until there is a session anew: the last one is over.

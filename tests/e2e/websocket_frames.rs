@@ -142,7 +142,9 @@ async fn a_side_that_ends_without_close_drops_the_other() {
 
 /// What breaks the protocol, whoever sends it: the frame's bytes from a client and from a server,
 /// and the code that says so.
-fn violations() -> Vec<(&'static str, Vec<u8>, Vec<u8>, [u8; 2])> {
+type Broken = (&'static str, Vec<u8>, Vec<u8>, [u8; 2]);
+
+fn violations() -> Vec<Broken> {
     let both = |name, first: u8, payload: &[u8], code: u16| {
         (name, from_client(first, payload), from_server(first, payload), code.to_be_bytes())
     };

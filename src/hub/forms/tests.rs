@@ -17,6 +17,7 @@ use crate::hub::interest::Interest;
 use crate::hub::ledger::Tally;
 use crate::hub::recorder::Recorder;
 use crate::hub::registry::{Registry, Settings};
+use crate::hub::sequence::Sequencer;
 use crate::hub::slab::SessionId;
 use crate::wire::frame::{Head, Opcode, Parsed, head};
 
@@ -327,7 +328,7 @@ fn further_forms_count_as_waiting_as_long_as_the_message_waits() {
 #[test]
 fn a_frame_that_outlives_its_wait_counts_no_more() {
     let backlog = Rc::new(Backlog::default());
-    let mut ledger = Ledger::new(crate::hub::sequence::Sequencer::new(Default::default()), false);
+    let mut ledger = Ledger::new(Sequencer::new(Default::default()), false);
     let frame = Frame::of(&text(words(300))).unwrap();
     frame.in_form(Form::Quoted, &mut ledger);
     frame.begin_waiting(&backlog);
@@ -354,7 +355,7 @@ proptest! {
     ) {
         let kind = if binary { MessageKind::Binary } else { MessageKind::Text };
         let message = Message { kind, content: Bytes::from(content.clone()) };
-        let mut ledger = Ledger::new(crate::hub::sequence::Sequencer::new(Default::default()), false);
+        let mut ledger = Ledger::new(Sequencer::new(Default::default()), false);
         ledger.deflate_bytes_min = bytes_min;
         let frame = Frame::of(&message).unwrap();
         let own = if binary { Opcode::Binary } else { Opcode::Text };

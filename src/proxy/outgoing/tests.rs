@@ -20,6 +20,7 @@ fn settings() -> Settings {
         outbox_bytes_max: crate::limits::OUTBOX_BYTES_MAX,
         json_log: false,
         disconnects_max: 100,
+        commands: false,
         filter_requests_per_s: 100,
         compression: Default::default(),
         bounds: Default::default(),

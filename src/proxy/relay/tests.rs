@@ -28,6 +28,10 @@ impl World {
     }
 
     fn with(prefix: Option<&[u8]>, bytes: usize, bounds: &Bounds) -> World {
+        World::closing(prefix, bytes, bounds, limits::WEBSOCKET_CLOSE_MS)
+    }
+
+    fn closing(prefix: Option<&[u8]>, bytes: usize, bounds: &Bounds, close_ms: u64) -> World {
         let company = Company::new();
         let lease = company.shared.hub.open_socket(Form::Plain, clock::now());
         let id = lease.id();
@@ -48,7 +52,9 @@ impl World {
             askers: Rc::clone(&company.shared.askers),
         };
         let stats = Rc::clone(&company.shared.stats);
-        let relay = Relay::new(parties, stats, bounds, (one, Bytes::new()), (two, Bytes::new()));
+        let mut relay =
+            Relay::new(parties, stats, bounds, (one, Bytes::new()), (two, Bytes::new()));
+        relay.close_ms = close_ms;
         let task = tokio::task::spawn_local(relay.run());
         World { company, client, backend, task, id }
     }
@@ -379,6 +385,28 @@ fn a_backend_that_ends_without_close_drops_the_client() {
         w.backend_sends(&server_frame(Opcode::Text, b"last")).await;
         w.backend.shutdown().await.unwrap();
         w.client_gets(b"\x81\x04last").await;
+        w.ends().await;
+    });
+}
+
+#[test]
+fn a_close_that_is_not_answered_ends_both() {
+    run(async {
+        let mut w = World::closing(None, 4096, &Bounds::default(), 50);
+        w.client_sends(Opcode::Close, b"\x0f\xa1").await;
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x0f\xa1".to_vec()));
+        w.ends().await;
+
+        let mut w = World::closing(None, 4096, &Bounds::default(), 50);
+        w.backend_sends(b"\x88\x02\x0f\xa1").await;
+        w.client_gets(b"\x88\x02\x0f\xa1").await;
+        w.ends().await;
+
+        // Who broke the protocol is told, even so.
+        let mut w = World::closing(None, 4096, &Bounds::default(), 50);
+        w.client.write_all(b"\xff\xff").await.unwrap();
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x03\xea".to_vec()));
+        w.client_gets(b"\x88\x02\x03\xea").await;
         w.ends().await;
     });
 }

@@ -233,7 +233,8 @@ proptest! {
             .collect();
         let mut reader = Reader::new(Sender::Client).inflating(inflation);
         let _ = hear(&mut reader, &mut frames.chunks(read), 0);
-        let plain = server_frame(Opcode::Text, b"");
-        let _ = hear(&mut reader, &mut std::iter::once(&plain[..]), 0);
+        // After an error it may say anything, but it must go on standing.
+        reader.feed(BytesMut::from(&server_frame(Opcode::Text, b"")[..]));
+        while let Ok(Some(_)) = reader.next(0) {}
     }
 }

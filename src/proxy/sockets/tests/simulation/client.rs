@@ -24,6 +24,8 @@ pub enum What {
 
 /// See the module.
 pub struct Person {
+    /// Its messages are long.
+    loud: bool,
     /// All that it has sent, and how much of it has arrived.
     sent: Vec<u8>,
     arrived: usize,
@@ -42,8 +44,9 @@ pub struct Person {
 }
 
 impl Person {
-    pub fn new() -> Person {
+    pub fn new(loud: bool) -> Person {
         Person {
+            loud,
             sent: Vec::new(),
             arrived: 0,
             said: VecDeque::new(),
@@ -69,7 +72,7 @@ impl Person {
     /// Says something: a message, whole or in fragments, or a control frame.
     pub fn speaks(&mut self, rng: &mut Rng, number: usize) {
         let bytes = match rng.u8(0..60) {
-            0 => rng.usize(60_000..=200_000),
+            0..=30 if self.loud => rng.usize(60_000..=200_000),
             1..=12 => 0,
             13..=20 => rng.usize(120..300),
             _ => rng.usize(1..20),

@@ -30,20 +30,26 @@ impl History {
 
     pub fn client_closes(&mut self) {
         // Who got a CLOSE answers it more often than not.
-        let now = self.person.got_close || self.rng.u8(0..5) == 0;
+        let now = self.person.got_close || self.rng.u8(0..3) == 0;
         if now && !self.stands.gone && !self.person.closed {
             self.person.closes(&mut self.rng);
         }
     }
 
-    /// The shard reads some of what the client has sent.
+    /// The shard reads some of what the client has sent, a few times at most.
     pub fn client_is_read(&mut self) {
+        for _ in 0..self.rng.usize(1..6) {
+            self.is_read_once();
+        }
+    }
+
+    fn is_read_once(&mut self) {
         let paused = self.company.clients.borrow_mut().client(self.id).paused;
         let waits = self.person.on_the_way();
         if self.stands.gone || paused || waits == 0 {
             return;
         }
-        let n = if self.rng.bool() { waits } else { self.rng.usize(1..=waits) };
+        let n = if self.rng.bool() { waits } else { self.rng.usize(1..=waits) }.min(64 * 1024);
         let (bytes, whole) = self.person.arrives(n);
         for what in whole {
             match what {
