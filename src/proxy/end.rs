@@ -89,13 +89,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
         moved: &mut bool,
     ) -> Poll<io::Result<()>> {
         while !out.is_empty() {
-            let pieces: SmallVec<[IoSlice<'_>; PIECES_PER_WRITE]> =
-                out.pieces().take(PIECES_PER_WRITE).map(IoSlice::new).collect();
-            let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &pieces))?;
+            let written = match out.pieces().next() {
+                // Cheaper than a vector of one.
+                Some(only) if out.len() == 1 => {
+                    ready!(Pin::new(&mut self.io).poll_write(cx, only))?
+                }
+                _ => {
+                    let pieces: SmallVec<[IoSlice<'_>; PIECES_PER_WRITE]> =
+                        out.pieces().take(PIECES_PER_WRITE).map(IoSlice::new).collect();
+                    ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &pieces))?
+                }
+            };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            drop(pieces);
             out.advance(written);
             self.flushed = false;
             *moved = true;

@@ -5,7 +5,9 @@ const { createServer } = require("http");
 const { WebSocketServer } = require("ws");
 
 const server = createServer();
-const options = { server, perMessageDeflate: true, maxPayload: 64 * 1024 * 1024 };
+// The suite's messages have up to 16 MiB, and up to 65,536 fragments.
+const bounds = { maxPayload: 64 * 1024 * 1024, maxFragments: 0, maxBufferedChunks: 0 };
+const options = { server, perMessageDeflate: true, ...bounds };
 new WebSocketServer(options).on("connection", (socket) => {
   socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
   // What a client does wrong is told to the client, by `ws`.
