@@ -1,9 +1,10 @@
-//! Frames: encoding what is published, reading and unmasking what a client sends.
+//! Frames: encoding and deflating what is published, reading and unmasking what a client sends.
 
 use std::hint::black_box;
 
 use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use linchpin::wire::deflate;
 use linchpin::wire::frame::{Opcode, client_fragment, mask, server_frame};
 use linchpin::ws::messages::Messages;
 use linchpin::ws::reader::{Reader, Sender};
@@ -15,6 +16,19 @@ fn encode(c: &mut Criterion) {
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(size.to_string(), |b| {
             b.iter(|| server_frame(Opcode::Text, black_box(&payload)));
+        });
+    }
+    group.finish();
+}
+
+fn deflate(c: &mut Criterion) {
+    let mut group = c.benchmark_group("frame/deflate");
+    for size in [128, 1024, 16_384] {
+        let text = (0..).map(|at: u32| format!("{{\"id\":{at},\"price\":{}}},", at * 7919 % 1000));
+        let payload: Vec<u8> = text.flat_map(String::into_bytes).take(size).collect();
+        group.throughput(Throughput::Bytes(size as u64));
+        group.bench_function(size.to_string(), |b| {
+            b.iter(|| deflate::shorter(15, black_box(&payload), <[u8]>::len));
         });
     }
     group.finish();
@@ -58,5 +72,5 @@ fn read(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, encode, unmask, read);
+criterion_group!(benches, encode, deflate, unmask, read);
 criterion_main!(benches);

@@ -28,6 +28,7 @@ pub mod hub;
 pub mod listen;
 
 pub mod http;
+pub mod sockjs;
 pub mod ws;
 
 pub mod parking;

@@ -240,8 +240,69 @@ const _: () = {
 };
 /// A shorter message is not compressed on a WebSocket, by default: it would hardly get shorter.
 pub const COMPRESSION_BYTES_MIN: usize = 128;
+/// A published WebSocket message of more bytes is not deflated: a shard would serve nobody meanwhile,
+/// for some milliseconds a megabyte.
+pub const DEFLATED_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Largest WebSocket message of a client, by default: no bound, messages are relayed while they
 /// come.
 pub const WEBSOCKET_MESSAGE_BYTES_MAX: u64 = 0;
 /// A WebSocket without a byte in either direction is closed after so many seconds, by default.
 pub const WEBSOCKET_IDLE_S: u64 = 1_800;
+/// Frames of one WebSocket message, by default: what comes in more is no message.
+pub const WEBSOCKET_FRAGMENTS_MAX: u64 = 1 << 20;
+/// Largest WebSocket frame of a client, by default: no bound, as for messages.
+pub const WEBSOCKET_FRAME_BYTES_MAX: u64 = 0;
+/// Bytes that a client may send behind its WebSocket handshake before the backend has accepted, by
+/// default; past it the client waits.
+pub const WEBSOCKET_EARLY_BYTES_MAX: usize = 64 * 1024;
+/// How long the backends of a WebSocket have to accept or to reject it, by default, in seconds.
+pub const WEBSOCKET_OPEN_S: u64 = 120;
+/// A WebSocket client that was sent CLOSE and still sends is read from so long, so that the CLOSE
+/// is not lost.
+pub const WEBSOCKET_LINGER_MS: u64 = 1_000;
+/// Parked WebSockets are looked through in so long, or in an eighth of what they may be idle.
+pub const WEBSOCKET_SWEEP_MS: u64 = 60_000;
+/// Frames that may wait towards either side of a relayed WebSocket; then the other side is not read
+/// from, as if the bytes were too many: small frames cost more memory than they have bytes.
+pub const RELAY_FRAMES_MAX: usize = 1024;
+/// SockJS: longest name of a client's function (the query's `c`).
+pub const SOCKJS_CALLBACK_BYTES_MAX: usize = 128;
+/// SockJS: a streaming answer ends after so many bytes of frames, by default (route option
+/// `sockjs_limit`).
+pub const SOCKJS_RESPONSE_BYTES_MAX: u32 = 128 * 1024;
+/// A SockJS receiver that has got nothing for so long gets a heartbeat, by default (option
+/// `--sockjs-heartbeat`).
+pub const SOCKJS_HEARTBEAT_MS: u64 = 25_000;
+/// A SockJS session without a receiver for so long is over, by default (option
+/// `--sockjs-disconnect-delay`).
+pub const SOCKJS_DISCONNECT_MS: u64 = 5_000;
+/// A SockJS client that has been told of its session's close is told again for so long.
+pub const SOCKJS_LINGER_MS: u64 = 5_000;
+/// Bytes of messages that wait for one SockJS client that does not fetch them (option
+/// `--sockjs-queue-bytes`), and of one message of its backend.
+pub const SOCKJS_QUEUE_BYTES_MAX: usize = 200_000;
+/// Largest request body of SockJS (specification, SockJS 6.3).
+pub const SOCKJS_BODY_BYTES_MAX: usize = 100_000;
+/// Largest message of a SockJS client (specification, SockJS 6.6 and 6.8).
+pub const SOCKJS_MESSAGE_BYTES_MAX: usize = 200_000;
+/// Largest message of a backend to a SockJS client that has a WebSocket: it has to be whole before
+/// it is framed.
+pub const SOCKJS_SOCKET_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest text of messages in one frame of a SockJS client's WebSocket (specification, 6.8).
+pub const SOCKJS_TEXT_BYTES_MAX: usize = 400_000;
+/// SockJS sessions of the HTTP transports at once, over all shards, by default (option
+/// `--sockjs-sessions-max`).
+pub const SOCKJS_SESSIONS_MAX: usize = 50_000;
+/// Bytes that wait in either direction between a SockJS session and its side of the backend.
+pub const SOCKJS_PIPE_BYTES: usize = 64 * 1024;
+/// Parts of an answer that wait for the shard that writes it to a SockJS client.
+pub const SOCKJS_PIECES_MAX: usize = 4;
+/// A second SockJS receiver waits so long before it is told that there is one already: a client
+/// that gave the first one up may be back sooner than that is noticed.
+pub const SOCKJS_ABORT_MS: u64 = 100;
+/// Requests of one SockJS session that wait for it.
+pub const SOCKJS_VISITS_MAX: usize = 8;
+/// A request of a SockJS session waits so long for room in the mailbox of the session's shard.
+pub const SOCKJS_VISIT_MS: u64 = 5_000;
+/// Where SockJS iframe pages load the client library from, by default (option `--sockjs-url`).
+pub const SOCKJS_URL: &str = "http://cdn.jsdelivr.net/sockjs/0.3.4/sockjs.min.js";

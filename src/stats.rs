@@ -111,6 +111,12 @@ counters! {
     variables_refused,
     /// Deliveries that a filter prevented.
     deliveries_filtered,
+    /// Published WebSocket messages that were deflated: each once, whoever gets them.
+    messages_deflated,
+    /// What these had been before, in bytes.
+    messages_deflated_bytes_before,
+    /// What they became, in bytes.
+    messages_deflated_bytes_after,
     /// Items that came before the one they follow on, and waited for it.
     items_held_back,
     /// Of these, the ones that were delivered without it, because they had waited long enough.
@@ -149,10 +155,34 @@ counters! {
     gone_dropped,
     /// Gone links not requested because the client came back in time.
     gone_withdrawn,
+    /// WebSockets on which compression was agreed on with the client.
+    sockets_compressed,
     /// WebSocket clients dropped for breaking the protocol.
     socket_protocol_errors,
     /// WebSocket clients dropped because a message was too large.
     socket_messages_too_large,
+    /// WebSocket clients dropped because a message came in too many frames.
+    socket_fragments_refused,
+    /// WebSocket handshakes that no backend answered in time.
+    socket_openings_timed_out,
+    /// WebSocket clients that had to wait because of what they had sent before their handshake was
+    /// answered.
+    socket_early_waits,
+    /// WebSockets closed because nothing was heard or said for too long.
+    sockets_idle,
+    /// WebSocket backends that broke the protocol; their clients were dropped.
+    socket_backend_errors,
+    /// SockJS sessions of the HTTP transports that were opened.
+    sockjs_sessions,
+    /// SockJS sessions refused because there were too many, or the shard was stopping.
+    sockjs_sessions_refused,
+    /// SockJS sessions that ended because nobody came to fetch for too long.
+    sockjs_sessions_expired,
+    /// SockJS sessions that ended because too much waited for their clients, or a message was too
+    /// large.
+    sockjs_sessions_overfull,
+    /// Requests of SockJS sessions that found no room where their session is.
+    sockjs_visits_refused,
     /// Times that the backend of a WebSocket was asked for what its client has missed.
     socket_recoveries,
     /// WebSocket-over-HTTP requests sent again.

@@ -76,7 +76,7 @@ error: unknown condition property `colour`
  --> FILE:4:7
   |
 4 | b.com,colour=red localhost:80
-  |       ^^^^^^^^^^ expected one of `proto`, `ssl`, `path_beg`, `id`, `sig_iss`, `sig_key`, `prefix`, `orig_headers`, `as_host`, `path_rem`, `replace_beg`, `debug`, `header`, `no_grip`, `slow`
+  |       ^^^^^^^^^^ expected one of `proto`, `ssl`, `path_beg`, `id`, `sig_iss`, `sig_key`, `prefix`, `orig_headers`, `as_host`, `path_rem`, `replace_beg`, `debug`, `header`, `no_grip`, `slow`, `sockjs`, `sockjs_as_path`, `sockjs_websocket`, `sockjs_cookie`, `sockjs_limit`
 
 error: unterminated quoted section
  --> FILE:6:14
@@ -109,6 +109,8 @@ b.com,path_beg=/\,proto=ws b:1
 b.com,path_beg=/é b:1
 b.com,path_beg=/a/b,ssl=yes b:1
 b.com,path_beg=/a/b b:1
+c.com,sockjs=/s b:1
+c.com,proto=ws,sockjs=/,sockjs_as_path=/"x",sockjs_websocket=false,sockjs_cookie,sockjs_limit=7 b:1
 ,id=internal localhost:80
 "#;
 

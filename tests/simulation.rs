@@ -6,6 +6,8 @@
 //! that are late: 100,000 seeds of 60 operations each, all processors together. A seed that fails
 //! is printed; `SEED=n cargo test --test simulation nothing_is_lost` replays it.
 
+#[path = "simulation/forms.rs"]
+mod forms;
 #[path = "simulation/model.rs"]
 mod model;
 #[path = "simulation/outlet.rs"]
@@ -28,9 +30,9 @@ use linchpin::grip::message::{Message, MessageKind};
 use linchpin::hub::registry::{Receivers, Registry, Settings, Subscribed};
 use linchpin::hub::slab::SessionId;
 use linchpin::session::http::{ResponseHold, StreamFraming, StreamHold};
-use linchpin::session::socket::Form;
 use linchpin::wire::http1::Version;
 
+use forms::{DEFLATE_BYTES_MIN, FORMS};
 use model::{Expected, HELD, KEEP_ALIVE, Kind, Session, Window, frame};
 use outlet::Clients;
 use sends::check;
@@ -96,6 +98,7 @@ impl Simulation {
             linger_ms: 0,
             ring_items_max: 0,
             update_on_first_subscription: false,
+            deflate_bytes_min: DEFLATE_BYTES_MIN,
             ..Settings::default()
         };
         Simulation {
@@ -177,7 +180,7 @@ impl Simulation {
             1 => Kind::Chunked { persistent },
             2 => Kind::Raw,
             3 => Kind::Silent,
-            _ => Kind::Socket,
+            _ => Kind::Socket(FORMS[self.rng.usize(..FORMS.len())]),
         };
         let mut keep_alive = None;
         let mut stream = |framing, keep: bool| {
@@ -194,7 +197,7 @@ impl Simulation {
                 let hold = response_hold(persistent, timeout_s);
                 self.registry.open_response(hold, self.now)
             }
-            Kind::Socket => self.registry.open_socket(Form::Plain, self.now),
+            Kind::Socket(form) => self.registry.open_socket(form, self.now),
             Kind::Chunked { .. } => {
                 self.registry.open_stream(stream(StreamFraming::Chunked, keep), self.now)
             }

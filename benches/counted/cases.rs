@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use linchpin::grip::headers::{instruction, is_instruction};
 use linchpin::grip::item::parse_items;
 use linchpin::route::{Query, Table};
+use linchpin::wire::{deflate, sockjs};
 
 use crate::fanout;
 
@@ -56,6 +57,10 @@ fn cases() -> Vec<Case> {
         let prepare = Box::new(move || parsing(items, size));
         cases.push(Case { name, operations: items * BODIES, prepare });
     }
+    for (name, encode) in ENCODINGS {
+        let prepare = Box::new(move || encoding(encode));
+        cases.push(Case { name, operations: MESSAGES, prepare });
+    }
     for (name, fields, body) in instructions() {
         let prepare = Box::new(move || reading(fields, body));
         cases.push(Case { name, operations: RESPONSES, prepare });
@@ -86,6 +91,35 @@ fn parsing(items: u64, size: usize) -> Box<dyn FnMut()> {
     Box::new(move || {
         for body in bodies.drain(bodies.len() - BODIES as usize..) {
             black_box(parse_items(black_box(&body))).expect("the items are good");
+        }
+    })
+}
+
+const MESSAGES: u64 = 10;
+
+type Encode = fn(&[u8]) -> Bytes;
+
+/// Forms of a published message that are made once for all who get them.
+const ENCODINGS: [(&str, Encode); 2] = [
+    ("message deflated, 1 kB", |payload| deflate::message(15, payload)),
+    ("message quoted, 1 kB", sockjs::quote),
+];
+
+/// Messages of a kilobyte of JSON, to a form.
+fn encoding(encode: Encode) -> Box<dyn FnMut()> {
+    let mut rng = Rng::with_seed(5);
+    let mut message = || {
+        let mut text = String::from("{\"updates\":[");
+        while text.len() < 1000 {
+            let (id, price, up) = (rng.u32(..100_000), rng.u32(..100_000), rng.bool());
+            let _ = write!(text, "{{\"id\":{id},\"price\":{price},\"up\":{up}}},");
+        }
+        text + "null]}"
+    };
+    let messages: Vec<String> = (0..MESSAGES).map(|_| message()).collect();
+    Box::new(move || {
+        for message in &messages {
+            black_box(encode(black_box(message.as_bytes())));
         }
     })
 }

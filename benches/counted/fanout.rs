@@ -31,6 +31,8 @@ pub enum Kind {
     Stream,
     /// WebSockets.
     Socket,
+    /// WebSockets that have agreed to permessage-deflate.
+    Deflated,
     /// Streams whose channel has ids, and a ring.
     Ids,
     /// The same, with clients that follow the ids.
@@ -38,10 +40,11 @@ pub enum Kind {
 }
 
 /// All kinds, and what they are called.
-pub const KINDS: [(&str, Kind); 5] = [
+pub const KINDS: [(&str, Kind); 6] = [
     ("fan-out, long-poll", Kind::Response),
     ("fan-out, stream", Kind::Stream),
     ("fan-out, WebSocket", Kind::Socket),
+    ("fan-out, WebSocket, deflated", Kind::Deflated),
     ("fan-out, stream, ids", Kind::Ids),
     ("fan-out, stream, ids followed", Kind::Following),
 ];
@@ -67,11 +70,13 @@ pub fn publishing(kind: Kind) -> Box<dyn FnMut()> {
 
 fn subscribed(kind: Kind) -> Registry {
     let channel = ChannelName::new("room");
-    let mut registry = Registry::new(Settings { seed: Some(1), ..Settings::default() });
+    let settings = Settings { seed: Some(1), deflate_bytes_min: 1, ..Settings::default() };
+    let mut registry = Registry::new(settings);
     for _ in 0..SUBSCRIBERS {
         let id = match kind {
             Kind::Response => registry.open_response(response_hold(), Tick(0)),
             Kind::Socket => registry.open_socket(Form::Plain, Tick(0)),
+            Kind::Deflated => registry.open_socket(Form::Deflated { window_bits: 15 }, Tick(0)),
             _ => registry.open_stream(stream_hold(), Tick(0)),
         };
         let prev_id = matches!(kind, Kind::Following).then(|| "0".into());

@@ -7,6 +7,13 @@ use serde_json::json;
 
 use crate::transport::Transport;
 
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+/// With what a browser offers.
+const UPGRADE_DEFLATED: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+
 /// A way of asking and publishing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,11 +34,8 @@ impl Dialect {
             Transport::Stream if self == Dialect::Nchan => ("stream", "TE: chunked\r\n"),
             Transport::Stream => ("stream", ""),
             Transport::Longpoll => ("response", ""),
-            Transport::Websocket => (
-                "ws",
-                "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
-            ),
+            Transport::Websocket => ("ws", UPGRADE),
+            Transport::Deflated => ("ws", UPGRADE_DEFLATED),
         };
         format!("GET /{path}?channel={channel} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n").into_bytes()
     }
@@ -79,7 +83,7 @@ fn item(transport: Transport, channel: &str, payload: &[u8]) -> Vec<u8> {
     let formats = match transport {
         Transport::Stream => json!({"http-stream": {"content": text}}),
         Transport::Longpoll => json!({"http-response": {"body": text}}),
-        Transport::Websocket => json!({"ws-message": {"content": text}}),
+        Transport::Websocket | Transport::Deflated => json!({"ws-message": {"content": text}}),
     };
     json!({"items": [{"channel": channel, "formats": formats}]}).to_string().into_bytes()
 }

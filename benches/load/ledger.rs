@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::failure::{Fault, excerpt};
 use crate::histogram::Histogram;
+use crate::inflating::Inflating;
 
 /// The shortest message: number, time, line end.
 pub const SHORTEST: usize = 32;
@@ -29,6 +30,9 @@ pub struct Ledger {
     pub latency: Histogram,
     /// When the last delivery was read.
     pub last: Instant,
+    /// Messages are of JSON instead of padding.
+    pub json: bool,
+    inflating: Inflating,
 }
 
 impl Ledger {
@@ -44,6 +48,8 @@ impl Ledger {
             delivered: 0,
             latency: Histogram::new(),
             last: now,
+            json: false,
+            inflating: Inflating::default(),
         }
     }
 
@@ -83,6 +89,9 @@ impl Ledger {
         let number = self.oldest + self.outstanding.len() as u64;
         let micros = at.saturating_duration_since(self.epoch).as_micros();
         let mut payload = format!("{number:010} {micros:014} ").into_bytes();
+        if self.json {
+            payload.extend(updates(number).take((self.size - 1).saturating_sub(payload.len())));
+        }
         payload.resize(self.size - 1, b'x');
         payload.push(b'\n');
         self.outstanding.push_back(Sent { payload, at, missing: self.subscribers });
@@ -109,6 +118,22 @@ impl Ledger {
         self.size
     }
 
+    /// As `receive`, of what came deflated.
+    pub fn receive_deflated(
+        &mut self,
+        next: &mut u64,
+        deflated: &[u8],
+        now: Instant,
+    ) -> Result<(), Fault> {
+        let mut inflating = std::mem::take(&mut self.inflating);
+        let received = match inflating.message(deflated) {
+            Some(message) => self.receive(next, message, now),
+            None => Err(Fault::Protocol { what: "not deflated", got: excerpt(deflated) }),
+        };
+        self.inflating = inflating;
+        received
+    }
+
     /// A subscriber whose next message is number `next` got `payload`, read at `now`.
     pub fn receive(&mut self, next: &mut u64, payload: &[u8], now: Instant) -> Result<(), Fault> {
         let due = next.checked_sub(self.oldest).and_then(|index| usize::try_from(index).ok());
@@ -127,6 +152,19 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// Records as applications send them, other ones in each message.
+fn updates(message: u64) -> impl Iterator<Item = u8> {
+    (1..).flat_map(move |record: u64| {
+        let number = (message * 1000 + record).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let (id, price, seller) = (number >> 40, number >> 20 & 0xffff, number % 977);
+        format!(
+            "{{\"id\":{id},\"price\":{price},\"seller\":\"user-{seller}\",\"open\":{}}},",
+            id.is_multiple_of(3)
+        )
+        .into_bytes()
+    })
 }
 
 fn fault(expected: u64, payload: &[u8]) -> Fault {

@@ -17,6 +17,7 @@ mod dialect;
 mod failure;
 mod goal;
 mod histogram;
+mod inflating;
 mod ledger;
 mod machine;
 mod meter;

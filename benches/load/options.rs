@@ -30,6 +30,8 @@ pub enum Suite {
     Memory,
     /// Two cores against one.
     Shards,
+    /// WebSockets with permessage-deflate against WebSockets without it.
+    Deflate,
     /// Many servers that hold very many connections between them.
     Many,
 }
@@ -94,6 +96,12 @@ pub struct Options {
     /// Shards: messages.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub shards_messages: u64,
+    /// Deflate: subscribers.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub deflate_connections: usize,
+    /// Deflate: bytes of a message, JSON but for its first 26.
+    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
+    pub deflate_size: usize,
     /// Many: servers, each with a client process of its own.
     #[arg(long, value_name = "N", default_value_t = 12)]
     pub servers: usize,
@@ -133,15 +141,18 @@ impl Options {
             self.make_small();
         }
         let setup = |why: String| Err(Failure::Setup(why));
-        if self.size < ledger::SHORTEST {
-            return setup(format!("--size must be at least {}", ledger::SHORTEST));
+        if self.size.min(self.deflate_size) < ledger::SHORTEST {
+            return setup(format!("a size must be at least {}", ledger::SHORTEST));
         }
         if !self.rate.iter().all(|rate| *rate > 0.0 && *rate <= 10_000.0) {
             return setup("--rate must be above 0 and at most 10000".to_owned());
         }
         let counts = [self.latency_connections, self.most, self.rounds, self.servers, self.workers];
         let all = counts.iter().chain(&self.window).chain(&self.connections);
-        if all.chain(&[self.shards_connections, self.total]).any(|count| *count == 0) {
+        if all
+            .chain(&[self.shards_connections, self.deflate_connections, self.total])
+            .any(|count| *count == 0)
+        {
             return setup("no number of the options may be 0".to_owned());
         }
         let files = machine::raise_file_limit()?;
@@ -163,17 +174,19 @@ impl Options {
         (self.latency_connections, self.latency_seconds, self.rate) = (100, 0.4, vec![50.0]);
         (self.most, self.small_seconds) = (200, 0.5);
         (self.shards_connections, self.shards_messages) = (100, 50);
+        self.deflate_connections = 100;
         (self.servers, self.total) = (2, 200);
     }
 
     /// The most connections that one process holds in each suite.
-    fn needs(&self) -> [(Suite, usize); 6] {
+    fn needs(&self) -> [(Suite, usize); 7] {
         [
             (Suite::FanOut, self.connections.iter().copied().max().unwrap_or(0)),
             (Suite::Latency, self.latency_connections),
             (Suite::Small, self.most),
             (Suite::Memory, self.most),
             (Suite::Shards, self.shards_connections),
+            (Suite::Deflate, self.deflate_connections),
             (Suite::Many, self.total.div_ceil(self.servers.max(1))),
         ]
     }

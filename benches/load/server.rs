@@ -179,6 +179,9 @@ fn linchpin(plan: Plan<'_>, http: SocketAddr, control: SocketAddr) -> Result<Com
         .args(["--bind", &http.ip().to_string(), "--port", &http.port().to_string()])
         .args(["--control", &control.to_string(), "--workers", &plan.workers.to_string()])
         .args(["--log-level", "warn"]);
+    if plan.transport == Transport::Deflated {
+        command.arg("--allow-compression");
+    }
     Ok(command)
 }
 

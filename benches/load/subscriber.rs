@@ -97,6 +97,9 @@ impl Subscriber {
                         ledger.receive(&mut self.next, &message, now)?;
                     }
                 }
+                Unit::Deflated(content) => {
+                    ledger.receive_deflated(&mut self.next, content, now)?;
+                }
                 Unit::Content(content) if !self.content.is_empty() => {
                     let got = excerpt(content);
                     return Err(Fault::Protocol { what: "a message within another", got });

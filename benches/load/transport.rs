@@ -22,6 +22,8 @@ pub enum Transport {
     Longpoll,
     /// WebSocket text messages.
     Websocket,
+    /// The same with permessage-deflate.
+    Deflated,
 }
 
 /// One thing cut off the front of what arrived.
@@ -38,12 +40,14 @@ pub enum Unit<'a> {
         /// Whether it is the last one.
         last: bool,
     },
+    /// Content of a frame, deflated.
+    Deflated(&'a [u8]),
     /// Something that carries no message (a WebSocket ping or pong).
     Nothing,
 }
 
 impl Transport {
-    /// All of them, in the order in which they are reported.
+    /// All that every server knows, in the order in which they are reported.
     pub const ALL: [Transport; 3] = [Transport::Stream, Transport::Longpoll, Transport::Websocket];
 
     /// As tables and messages call it.
@@ -52,6 +56,7 @@ impl Transport {
             Transport::Stream => "HTTP stream",
             Transport::Longpoll => "long-poll",
             Transport::Websocket => "WebSocket",
+            Transport::Deflated => "deflated WebSocket",
         }
     }
 
@@ -64,7 +69,7 @@ impl Transport {
                 payload.len()
             )
             .into_bytes(),
-            Transport::Websocket => frame_head(payload.len()),
+            Transport::Websocket | Transport::Deflated => frame_head(payload.len()),
         };
         out.extend_from_slice(payload);
         if self == Transport::Stream {
@@ -84,9 +89,11 @@ impl Transport {
                 out
             }
             Transport::Longpoll => Vec::new(),
-            Transport::Websocket => b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+            Transport::Websocket | Transport::Deflated => {
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
                 Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-                .to_vec(),
+                    .to_vec()
+            }
         }
     }
 
@@ -96,9 +103,16 @@ impl Transport {
         let unit = match self {
             Transport::Longpoll => response(bytes, "HTTP/1.1 200 ")?,
             Transport::Stream if opened => chunk(bytes)?,
-            Transport::Websocket if opened => frame(bytes)?,
+            Transport::Websocket if opened => frame(bytes, false)?,
+            Transport::Deflated if opened => frame(bytes, true)?,
             Transport::Stream => head(bytes, "HTTP/1.1 200 ")?.map(|end| (Unit::Head, end)),
             Transport::Websocket => head(bytes, "HTTP/1.1 101 ")?.map(|end| (Unit::Head, end)),
+            Transport::Deflated => match head(bytes, "HTTP/1.1 101 ")? {
+                Some(end) if memmem::find(&bytes[..end], b"permessage-deflate").is_none() => {
+                    return Err(protocol("permessage-deflate was not agreed to", bytes));
+                }
+                end => end.map(|end| (Unit::Head, end)),
+            },
         };
         if unit.is_none() && bytes.len() > LONGEST_UNIT {
             return Err(protocol("a unit without an end", bytes));
@@ -173,7 +187,7 @@ fn chunk(bytes: &[u8]) -> Result<Option<(Unit<'_>, usize)>, Fault> {
     Ok(Some((Unit::Content(&bytes[start..end]), end + 2)))
 }
 
-fn frame(bytes: &[u8]) -> Result<Option<(Unit<'_>, usize)>, Fault> {
+fn frame(bytes: &[u8], deflated: bool) -> Result<Option<(Unit<'_>, usize)>, Fault> {
     let (Some(&first), Some(&second)) = (bytes.first(), bytes.get(1)) else { return Ok(None) };
     let (start, length): (usize, usize) = match second {
         127 => match bytes.get(2..10).map(<[u8; 8]>::try_from) {
@@ -192,7 +206,8 @@ fn frame(bytes: &[u8]) -> Result<Option<(Unit<'_>, usize)>, Fault> {
     };
     let Some(content) = bytes.get(start..end) else { return Ok(None) };
     match first {
-        0x81 => Ok(Some((Unit::Content(content), end))),
+        0x81 if !deflated => Ok(Some((Unit::Content(content), end))),
+        0xc1 if deflated => Ok(Some((Unit::Deflated(content), end))),
         0x01 | 0x00 => Ok(Some((Unit::Part { content, last: false }, end))),
         0x80 => Ok(Some((Unit::Part { content, last: true }, end))),
         0x89 | 0x8a => Ok(Some((Unit::Nothing, end))),
@@ -232,5 +247,18 @@ mod tests {
         let part = Unit::Part { content: b"x", last: false };
         assert_eq!(Transport::Websocket.unit(true, &[0x01, 1, b'x']), Ok(Some((part, 3))));
         assert_eq!(Transport::Websocket.unit(true, &[0x89, 0]), Ok(Some((Unit::Nothing, 2))));
+    }
+
+    #[test]
+    fn who_asked_for_deflated_messages_takes_no_others() {
+        let head = "HTTP/1.1 101 Switching Protocols\r\n";
+        let agreed = format!("{head}Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
+        let unit = Transport::Deflated.unit(false, agreed.as_bytes());
+        assert_eq!(unit, Ok(Some((Unit::Head, agreed.len()))));
+        assert!(Transport::Deflated.unit(false, format!("{head}\r\n").as_bytes()).is_err());
+        let unit = Transport::Deflated.unit(true, &[0xc1, 1, 9]);
+        assert_eq!(unit, Ok(Some((Unit::Deflated(&[9]), 3))));
+        assert!(Transport::Deflated.unit(true, &[0x81, 1, 9]).is_err());
+        assert!(Transport::Websocket.unit(true, &[0xc1, 1, 9]).is_err());
     }
 }

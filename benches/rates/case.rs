@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::meter::Spent;
 
-/// One of the four edges; `--only` names them.
+/// One of the edges; `--only` names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Measure {
     /// Connections accepted, asked of the backend and held.
@@ -15,6 +15,8 @@ pub enum Measure {
     Publish,
     /// Requests that are passed through.
     Proxy,
+    /// WebSocket messages that are passed through, both ways.
+    Socket,
     /// Handshakes, and memory of what is held behind TLS.
     Tls,
 }
@@ -65,6 +67,10 @@ pub enum Case {
     ProxyMany,
     /// Large bodies.
     ProxyLarge,
+    /// Messages of few WebSockets to a backend that sends them back.
+    Socket,
+    /// The same with many WebSockets.
+    SocketMany,
     /// New TLS sessions.
     TlsHandshakes,
     /// Idle TLS connections.
@@ -73,7 +79,7 @@ pub enum Case {
 
 impl Case {
     /// All of them, in the order in which they are measured and reported.
-    pub const ALL: [Case; 10] = [
+    pub const ALL: [Case; 12] = [
         Case::Hold,
         Case::Publish,
         Case::PublishPipelined,
@@ -82,6 +88,8 @@ impl Case {
         Case::Proxy,
         Case::ProxyMany,
         Case::ProxyLarge,
+        Case::Socket,
+        Case::SocketMany,
         Case::TlsHandshakes,
         Case::TlsMemory,
     ];
@@ -94,6 +102,7 @@ impl Case {
                 Measure::Publish
             }
             Case::Proxy | Case::ProxyMany | Case::ProxyLarge => Measure::Proxy,
+            Case::Socket | Case::SocketMany => Measure::Socket,
             Case::TlsHandshakes | Case::TlsMemory => Measure::Tls,
         }
     }
@@ -108,13 +117,15 @@ impl Case {
             Case::PublishPipelined => &[Peer::Linchpin, Peer::Nchan],
             Case::PublishIds => &[Peer::Linchpin],
             Case::Proxy | Case::ProxyLarge => &[Peer::Linchpin, Peer::Nginx, Peer::Pushpin],
-            Case::ProxyMany | Case::TlsHandshakes | Case::TlsMemory => {
-                &[Peer::Linchpin, Peer::Nginx]
-            }
+            Case::ProxyMany
+            | Case::Socket
+            | Case::SocketMany
+            | Case::TlsHandshakes
+            | Case::TlsMemory => &[Peer::Linchpin, Peer::Nginx],
         }
     }
 
-    /// Whether a backend stands behind the server.
+    /// Whether nginx stands behind the server.
     pub fn has_backend(self) -> bool {
         matches!(self.measure(), Measure::Hold | Measure::Proxy)
     }
@@ -130,6 +141,8 @@ impl Case {
             Case::Proxy => "proxy",
             Case::ProxyMany => "proxy, many clients",
             Case::ProxyLarge => "proxy, 1 MB",
+            Case::Socket => "WebSocket echo",
+            Case::SocketMany => "WebSocket echo, many",
             Case::TlsHandshakes => "TLS handshakes",
             Case::TlsMemory => "TLS memory",
         }
@@ -160,7 +173,8 @@ pub struct Measurement {
     pub pinned: bool,
     /// Client connections: held, publishing, asking, or being opened at once (handshakes).
     pub connections: usize,
-    /// How often it was done: connections held, messages accepted, requests, handshakes.
+    /// How often it was done: connections held, messages accepted, requests, messages that came
+    /// back, handshakes.
     pub operations: u64,
     /// From the first to the last of these.
     pub seconds: f64,

@@ -20,6 +20,7 @@ mod machine;
 mod pushpin;
 
 mod case;
+mod echo;
 mod head;
 mod hold;
 mod item;
@@ -35,6 +36,7 @@ mod readiness;
 mod report;
 mod responses;
 mod server;
+mod socket;
 mod stream;
 mod subscriber;
 mod tls;
@@ -169,6 +171,7 @@ fn measure(run: Run, setting: &Setting) -> Result<Measurement, Failure> {
         case => match case.measure() {
             Measure::Hold => hold::measure(run, &server, options),
             Measure::Publish => publish::measure(run, &server, options),
+            Measure::Socket => socket::measure(run, &server, options),
             Measure::Proxy | Measure::Tls => proxy::measure(run, &server, options),
         },
     };

@@ -1,5 +1,6 @@
-//! nginx in its four parts: the backend of all servers, a proxy before it, a server with TLS, and
-//! pub/sub with the module nchan. One worker each, nothing logged, no limits that would throttle.
+//! nginx in its parts: the backend of all servers, a proxy before it, one of WebSockets, a server
+//! with TLS, and pub/sub with the module nchan. One worker each, nothing logged, no limits that
+//! would throttle.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -105,6 +106,25 @@ pub fn proxy(folder: &Path, http: SocketAddr, backend: SocketAddr) -> Result<Com
          }}\n"
     );
     configured(folder, "", &upstream, &server)
+}
+
+/// A proxy of WebSockets before a backend, as nginx's documentation has it.
+pub fn socket_proxy(
+    folder: &Path,
+    http: SocketAddr,
+    backend: SocketAddr,
+) -> Result<Command, Failure> {
+    let server = format!(
+        "listen {http} backlog=4096;\n\
+         location / {{\n\
+         proxy_pass http://{backend};\n\
+         proxy_http_version 1.1;\n\
+         proxy_set_header Upgrade $http_upgrade;\n\
+         proxy_set_header Connection \"upgrade\";\n\
+         proxy_read_timeout 3600s;\n\
+         }}\n"
+    );
+    configured(folder, "", "", &server)
 }
 
 /// A server with TLS that answers all by itself.

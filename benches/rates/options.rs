@@ -13,8 +13,8 @@ use crate::messages::PUBLISHERS_MAX;
 /// Files that either side needs besides the connections.
 const OTHER_FILES: u64 = 300;
 
-/// Measures what the edges of linchpin do in a second (holding, publishing, passing through, TLS)
-/// beside Pushpin, nginx and nchan, and checks every byte of it.
+/// Measures what the edges of linchpin do in a second (holding, publishing, passing through,
+/// WebSocket echoes, TLS) beside Pushpin, nginx and nchan, and checks every byte of it.
 #[derive(Parser, Debug)]
 #[command(name = "rates")]
 pub struct Options {
@@ -30,7 +30,7 @@ pub struct Options {
     /// Every server is measured this often, in turn; the medians are reported.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub rounds: usize,
-    /// Publish, proxy: seconds of a measurement.
+    /// Publish, proxy, socket: seconds of a measurement.
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
     pub seconds: f64,
     /// Hold: connections.
@@ -54,10 +54,10 @@ pub struct Options {
     /// Publish: no more is published once so many messages are accepted but not delivered.
     #[arg(long, value_name = "N", default_value_t = 25_000)]
     pub backlog: u64,
-    /// Proxy: clients.
+    /// Proxy, socket: clients.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub clients: usize,
-    /// Proxy: clients of the second case.
+    /// Proxy, socket: clients of the second case.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub many_clients: usize,
     /// Proxy: clients that fetch bodies of 1 MB.

@@ -29,6 +29,9 @@ fn columns(case: Case) -> &'static [Column] {
             ("CPU us each", CPU, true),
         ],
         Case::Proxy | Case::ProxyMany => &[("requests/s", RATE, true), ("CPU us each", CPU, true)],
+        Case::Socket | Case::SocketMany => {
+            &[("round trips/s", RATE, true), ("CPU us each", CPU, true)]
+        }
         Case::ProxyLarge => &[("GB/s", GIGABYTES, true), ("CPU s/GB", CPU_PER_GIGABYTE, true)],
         Case::TlsHandshakes => &[("handshakes/s", RATE, true), ("CPU us each", CPU, true)],
         Case::TlsMemory => &[("bytes/conn", MEMORY, true), ("after", MEMORY_AFTER, false)],
@@ -108,6 +111,12 @@ fn heading(case: Case, options: &Options) -> String {
         Case::Proxy => format!("Passed through: 100 bytes, {} clients", options.clients),
         Case::ProxyMany => format!("Passed through: 100 bytes, {} clients", options.many_clients),
         Case::ProxyLarge => format!("Passed through: 1 MB, {} clients", options.large_clients),
+        Case::Socket => {
+            format!("WebSocket echo: 100 bytes there and back, {} clients", options.clients)
+        }
+        Case::SocketMany => {
+            format!("WebSocket echo: 100 bytes there and back, {} clients", options.many_clients)
+        }
         Case::TlsHandshakes => {
             format!("TLS 1.3: {} new sessions, {opening} under way at once", options.handshakes)
         }
@@ -147,6 +156,8 @@ pub fn goals(all: &[Measurement]) -> String {
     say("items/s in batches by Pushpin's", by(Case::PublishBatches, pushpin, RATE), true, 4.0);
     say("proxied/s by nginx's", by(Case::Proxy, nginx, RATE), true, 0.9);
     say("proxied/s by Pushpin's", by(Case::Proxy, pushpin, RATE), true, 20.0);
+    say("WebSocket round trips/s by nginx's", by(Case::Socket, nginx, RATE), true, 0.9);
+    say("the same, many clients", by(Case::SocketMany, nginx, RATE), true, 0.9);
     let rows: Vec<&Measurement> = all.iter().filter(|row| row.case == Case::TlsMemory).collect();
     let memory = median(values(&rows, Peer::Linchpin, MEMORY));
     say("bytes per idle TLS stream", memory, false, 8192.0);

@@ -9,12 +9,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::case::{Case, Measure, Peer, Run};
+use crate::echo::Echo;
 use crate::failure::{Context, Failure, excerpt};
 use crate::machine;
 use crate::nginx;
 use crate::options::{Cores, Options};
 use crate::process::{Processes, free_ports};
 use crate::pushpin;
+use crate::socket;
 
 /// For how long one look at all threads must find them asleep, again and again, until the server
 /// has surely nothing to do. Pushpin's processes now and then hand on by timers of 10 to 20 ms.
@@ -39,6 +41,7 @@ pub struct Server {
     pub beside: Vec<u32>,
     own: Processes,
     _backend: Option<Processes>,
+    _echo: Option<Echo>,
 }
 
 impl Server {
@@ -52,13 +55,15 @@ impl Server {
         let Run { case, peer, .. } = run;
         let [http, https, control, behind] = free_ports()?;
         let backend = case.has_backend().then(|| start_backend(behind, cores)).transpose()?;
+        let is_socket = case.measure() == Measure::Socket;
+        let echo = is_socket.then(|| Echo::start(behind)).transpose()?;
         let mut own = Processes::new()?;
         let folder = own.folder();
         let mut commands = Vec::new();
         match (peer, case.measure()) {
             (Peer::Linchpin, measure) => {
                 let mut command = linchpin(&options.linchpin, http, control)?;
-                if case.has_backend() {
+                if case.has_backend() || is_socket {
                     command.args(["--route", &format!("* {behind}")]);
                 }
                 if measure == Measure::Tls {
@@ -80,6 +85,9 @@ impl Server {
             (Peer::Nginx, Measure::Tls) => {
                 commands.push(nginx::tls(folder, http, https, certificates)?);
             }
+            (Peer::Nginx, Measure::Socket) => {
+                commands.push(nginx::socket_proxy(folder, http, behind)?);
+            }
             (Peer::Nginx, _) => commands.push(nginx::proxy(folder, http, behind)?),
             (Peer::Nchan, _) => commands.push(nginx::nchan_server(folder, http)?),
         }
@@ -90,7 +98,8 @@ impl Server {
         own.wait_until(peer.title(), || ready(case, peer, http, https, control))?;
         let processes = own.family();
         let beside = backend.as_ref().map(Processes::family).unwrap_or_default();
-        Ok(Server { peer, http, https, control, processes, beside, own, _backend: backend })
+        let (_backend, _echo) = (backend, echo);
+        Ok(Server { peer, http, https, control, processes, beside, own, _backend, _echo })
     }
 
     /// Waits until it has nothing left to do: its threads are found asleep again and again.
@@ -213,24 +222,31 @@ fn ready(
         }
         (Measure::Hold, _) => answers(http, "/hold").and_then(|()| connects(control)),
         (Measure::Proxy, _) => answers(http, "/small"),
+        (Measure::Socket, _) => asked(http, &socket::handshake(http), b"HTTP/1.1 101"),
         (Measure::Tls, _) => answers(http, "/").and_then(|()| connects(https)),
     }
 }
 
 /// One request, answered with 200.
 fn answers(http: SocketAddr, path: &str) -> Result<(), String> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {http}\r\n\r\n");
+    asked(http, request.as_bytes(), b"HTTP/1.1 200")
+}
+
+/// One request, whose answer begins so.
+fn asked(http: SocketAddr, request: &[u8], answer: &[u8]) -> Result<(), String> {
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut socket = TcpStream::connect(http)?;
         socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-        socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: {http}\r\n\r\n").as_bytes())?;
-        let mut answer = vec![0; 1024];
-        let count = socket.read(&mut answer)?;
-        answer.truncate(count);
-        Ok(answer)
+        socket.write_all(request)?;
+        let mut got = vec![0; 1024];
+        let count = socket.read(&mut got)?;
+        got.truncate(count);
+        Ok(got)
     };
     match ask() {
-        Ok(answer) if answer.starts_with(b"HTTP/1.1 200") => Ok(()),
-        Ok(answer) => Err(format!("it answered {:?}", excerpt(&answer))),
+        Ok(got) if got.starts_with(answer) => Ok(()),
+        Ok(got) => Err(format!("it answered {:?}", excerpt(&got))),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -5,7 +5,10 @@
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use linchpin::ws::messages::{Incoming, Messages};
+use linchpin::ws::meter::Limits;
 use linchpin::ws::reader::{Reader, Sender, Violation};
+
+const LIMITS: Limits = Limits { message_bytes: 1000, frame_bytes: 600, fragments: 20 };
 
 fn all(
     sender: Sender,
@@ -16,7 +19,7 @@ fn all(
     for chunk in chunks {
         messages.feed(chunk);
         loop {
-            match messages.next(1000) {
+            match messages.next(LIMITS) {
                 Ok(Some(one)) => out.push(one),
                 Ok(None) => break,
                 Err(violation) => return (out, Some(violation)),

@@ -227,6 +227,10 @@ pub fn response(
             all.extend_from_slice(head.get(*name..=name + length).unwrap_or_default());
         }
         *response.extensions_mut() = spelling::for_hyper(&all);
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            // Not hyper's to write.
+            response.extensions_mut().insert(names::Spelling::new(&all));
+        }
     }
     *response.status_mut() = status;
     *response.version_mut() = version;

@@ -153,13 +153,18 @@ impl Settings {
             handshakes_max: self.handshakes_max.div_ceil(self.workers.max(1)),
             handshake_ms: self.handshake_ms,
             drain_ms: self.drain_ms,
-            http: http::Settings { head_bytes_max: self.head_bytes_max, ..Default::default() },
+            http: http::Settings {
+                head_bytes_max: self.head_bytes_max,
+                early_bytes_max: self.websockets.bounds.early_bytes_max,
+                ..Default::default()
+            },
             hub: self.messages.for_shard(
                 self.workers,
                 registry::Settings {
                     subscriptions_max: self.subscriptions_max,
                     waiting_items_max: self.waiting_items_max,
                     waiting_bytes_max: self.waiting_bytes_max,
+                    deflate_bytes_min: self.websockets.compression.bytes_min,
                     ..Default::default()
                 },
             ),
@@ -186,7 +191,7 @@ impl Settings {
                     .div_ceil(u32::try_from(self.workers.max(1)).unwrap_or(u32::MAX)),
                 compression: self.websockets.compression.clone(),
                 bounds: self.websockets.bounds.clone(),
-                sockjs: self.websockets.sockjs.clone(),
+                sockjs: self.websockets.sockjs.of_each(self.workers),
             },
             backend: backend::Settings::default(),
             client_tls,

@@ -17,15 +17,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::state::{Doubt, EdgeState};
 use crate::wire::framing::HeadGuard;
 
-/// Bytes kept from an offending request on; past it the client has to wait.
-const RETAINED_BYTES_MAX: usize = 64 * 1024;
-
 /// The stream.
 pub struct Edge<S> {
     stream: S,
     first: Bytes,
     guard: HeadGuard,
     retained: BytesMut,
+    /// Bytes kept from an offending request on; past it the client has to wait.
+    retained_bytes_max: usize,
     state: Rc<EdgeState>,
 }
 
@@ -33,11 +32,11 @@ impl<S> Edge<S> {
     pub(super) fn new(
         stream: S,
         first: Bytes,
-        head_bytes_max: usize,
+        (head_bytes_max, retained_bytes_max): (usize, usize),
         state: Rc<EdgeState>,
     ) -> Edge<S> {
         let guard = HeadGuard::new(head_bytes_max);
-        Edge { stream, first, guard, retained: BytesMut::new(), state }
+        Edge { stream, first, guard, retained: BytesMut::new(), retained_bytes_max, state }
     }
 
     /// The stream, and the bytes that were read from it and not passed on.
@@ -76,9 +75,10 @@ impl<S: AsyncRead + Unpin> Edge<S> {
     /// Reads on behind an offending request, only to see the client leave (or to keep what an
     /// upgrade will want).
     fn poll_retain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.retained.len() < RETAINED_BYTES_MAX {
+        while self.retained.len() < self.retained_bytes_max {
             let mut scratch = [0_u8; 1024];
-            let mut into = ReadBuf::new(&mut scratch);
+            let room = self.retained_bytes_max.saturating_sub(self.retained.len());
+            let mut into = ReadBuf::new(scratch.get_mut(..room.min(1024)).unwrap_or_default());
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut into))?;
             if into.filled().is_empty() {
                 return Poll::Ready(Ok(()));

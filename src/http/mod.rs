@@ -14,6 +14,7 @@ pub mod state;
 pub mod tracked;
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -44,11 +45,18 @@ pub struct Settings {
     pub head_bytes_max: usize,
     /// A connection without a request, or with half a head, is closed after this.
     pub idle_ms: u64,
+    /// Bytes that a client may send behind a WebSocket's handshake before it is answered; past it
+    /// the client waits.
+    pub early_bytes_max: usize,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { head_bytes_max: limits::REQUEST_HEAD_BYTES_MAX, idle_ms: limits::CLIENT_IDLE_MS }
+        Settings {
+            head_bytes_max: limits::REQUEST_HEAD_BYTES_MAX,
+            idle_ms: limits::CLIENT_IDLE_MS,
+            early_bytes_max: limits::WEBSOCKET_EARLY_BYTES_MAX,
+        }
     }
 }
 
@@ -96,7 +104,8 @@ where
     B: Body<Data = Bytes, Error = BodyError> + Unpin + 'static,
 {
     let state = Rc::new(EdgeState::new());
-    let edge = Edge::new(stream, read_ahead, settings.head_bytes_max, state.clone());
+    let bounds = (settings.head_bytes_max, settings.early_bytes_max);
+    let edge = Edge::new(stream, read_ahead, bounds, state.clone());
     let service = {
         let state = state.clone();
         hyper::service::service_fn(move |request: Request<Incoming>| {
@@ -135,7 +144,7 @@ where
     })
     .await;
 
-    let wish = handoff.take();
+    let (wish, head) = handoff.take().unzip();
     match outcome {
         Outcome::Failed(error) => {
             tracing::debug!(%error, "connection ended");
@@ -144,9 +153,12 @@ where
         Outcome::Silent => Ended::Closed { unclaimed: wish },
         Outcome::Done | Outcome::Parted => {
             let parts = connection.into_parts();
-            let (stream, unread) = parts.io.into_inner().into_parts();
+            let (mut stream, unread) = parts.io.into_inner().into_parts();
             match wish {
                 Some(wish) => {
+                    if say(&mut stream, &head.unwrap_or_default()).await.is_err() {
+                        return Ended::Closed { unclaimed: Some(wish) };
+                    }
                     let read_ahead = join(&parts.read_buf, &unread);
                     Ended::Handed { stream, read_ahead, wish }
                 }
@@ -200,6 +212,15 @@ fn join(first: &[u8], second: &[u8]) -> Bytes {
         return Bytes::new();
     }
     [first, second].concat().into()
+}
+
+/// Writes what a connection's new owner wants said first; mostly nothing.
+async fn say<S: AsyncWrite + Unpin>(stream: &mut S, head: &[u8]) -> io::Result<()> {
+    if head.is_empty() {
+        return Ok(());
+    }
+    stream.write_all(head).await?;
+    stream.flush().await
 }
 
 async fn close<S: AsyncWrite + Unpin>(mut stream: S) {

@@ -8,6 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
+
 /// From when on a connection may be taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
@@ -16,8 +18,6 @@ pub enum When {
     Unanswered,
     /// When head and first part of the body are flushed and the body has said [`Handoff::idle`].
     Idle,
-    /// When hyper has finished an upgrade (101).
-    Upgraded,
 }
 
 /// Asked while the connection waits to be taken over: gone means that nobody wants it any more.
@@ -27,6 +27,8 @@ struct Wish<W> {
     who: W,
     when: When,
     gone: Option<Gone>,
+    /// What the client is sent before `who` has it.
+    head: Bytes,
 }
 
 /// One connection's wish, shared between its service and `serve`.
@@ -57,12 +59,16 @@ impl<W> Handoff<W> {
         gone: impl FnMut(&mut Context<'_>) -> Poll<()> + 'static,
     ) {
         self.idle.set(false);
-        *self.wish.borrow_mut() = Some(Wish { who, when, gone: Some(Box::new(gone)) });
+        let (gone, head) = (Some(Box::new(gone) as Gone), Bytes::new());
+        *self.wish.borrow_mut() = Some(Wish { who, when, gone, head });
     }
 
-    /// The connection goes to `who` after the upgrade.
-    pub fn upgrade(&self, who: W) {
-        *self.wish.borrow_mut() = Some(Wish { who, when: When::Upgraded, gone: None });
+    /// The connection goes to `who` as soon as `head`, a whole 101, has been written. The present
+    /// request's service never ends. hyper does not write it: to who asked with `Connection: close`
+    /// it would say so as well, and to HTTP/1.0 it would not switch.
+    pub fn upgrade(&self, who: W, head: Bytes) {
+        let when = When::Unanswered;
+        *self.wish.borrow_mut() = Some(Wish { who, when, gone: None, head });
     }
 
     /// The body has nothing to give for now, and what it gives later comes from elsewhere.
@@ -77,12 +83,12 @@ impl<W> Handoff<W> {
         let due = match wish.when {
             When::Unanswered => flushed,
             When::Idle => flushed && self.idle.get(),
-            When::Upgraded => false,
         };
         due || wish.gone.as_mut().is_some_and(|gone| gone(cx).is_ready())
     }
 
-    pub(super) fn take(&self) -> Option<W> {
-        self.wish.borrow_mut().take().map(|wish| wish.who)
+    /// Who takes the connection over, and what is written before.
+    pub(super) fn take(&self) -> Option<(W, Bytes)> {
+        self.wish.borrow_mut().take().map(|wish| (wish.who, wish.head))
     }
 }

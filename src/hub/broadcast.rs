@@ -9,17 +9,19 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::backlog::Backlog;
 use super::channels::{ChannelIndex, Subscriber};
-use super::fanout::{Effect, Fanout, Then};
+use super::fanout::{Fanout, Then};
 use super::offers::{Flow, Offers, want};
+use super::performing::{Wire, perform};
 use super::seats::Seats;
 use super::slab::SessionId;
-use super::waiting::{Backlog, Load, Step, Waiting};
+use super::waiting::{Load, Parcel, Step, Waiting};
 use crate::clock::Tick;
 use crate::session::http::StreamFraming;
+use crate::session::socket::Form;
 use crate::session::{Hold, Mode};
 
 /// Subscribers looked at for one that is sent something: looking is cheap, but not for nothing.
@@ -44,7 +46,7 @@ impl Broadcasts {
     /// Lets an item wait for the subscribers of a channel.
     pub fn put(&mut self, seats: &mut Seats, channel: ChannelIndex, mode: Mode, load: Load) {
         let Broadcasts { turns, backlog } = self;
-        if seats.channels().wait(channel, mode, |nth| backlog.parcel(load, nth)) {
+        if seats.channels().wait(channel, mode, |nth| Parcel::new(load, nth, backlog)) {
             turns.push_back((channel, mode));
         }
     }
@@ -124,24 +126,28 @@ impl Pass<'_, '_> {
 
     fn serve(&mut self, subscriber: Subscriber) {
         let Subscriber { id, upto, .. } = subscriber;
-        if subscriber.is_special() {
-            return self.offer(id, upto, subscriber.nth() as usize);
-        }
-        if !self.others && self.serve_alone(id) {
+        if !subscriber.is_usual() {
+            if subscriber.is_special() {
+                return self.offer(id, upto, subscriber.nth() as usize);
+            }
+            if !self.others && self.serve_alone_in_form(id) {
+                return;
+            }
+        } else if !self.others && self.serve_alone(id) {
             return;
         }
         let Some(session) = self.fanout.seats.session(id) else { return };
-        let framing = match &session.hold {
+        let wire = match &session.hold {
             Hold::Response { .. } => return self.answer(id, upto),
-            Hold::Stream { framing, .. } => *framing,
-            Hold::Socket { .. } => StreamFraming::Silent, // it has no payloads
+            Hold::Stream { framing, .. } => Wire { framing: *framing, form: Form::Plain },
+            Hold::Socket { form, .. } => Wire { framing: StreamFraming::Silent, form: *form },
             Hold::Asking { .. } | Hold::Muted { .. } => return,
         };
         if self.others && self.fanout.seats.subscriptions(id).len() > 1 {
-            return self.serve_from_all(id, upto, framing);
+            return self.serve_from_all(id, upto, wire);
         }
         let loads = self.waiting.after(upto).map(|parcel| &parcel.load);
-        perform(self.fanout, id, framing, self.now, loads);
+        perform(self.fanout, id, wire, self.now, loads);
     }
 
     /// The usual case, without detours: a single message waits, and on no other list anything.
@@ -155,7 +161,7 @@ impl Pass<'_, '_> {
         let piece = match &load.step {
             Step::Frame(frame) => {
                 fanout.seats.touched(id, *now);
-                frame
+                frame.plain()
             }
             Step::Payload { raw, chunk } => match fanout.seats.touched(id, *now) {
                 Some(Hold::Stream { framing: StreamFraming::Chunked, .. }) => chunk,
@@ -171,6 +177,21 @@ impl Pass<'_, '_> {
         true
     }
 
+    /// The same for a WebSocket that has a form of its own.
+    fn serve_alone_in_form(&mut self, id: SessionId) -> bool {
+        let Pass { fanout, waiting, now, .. } = self;
+        let Some(load) = waiting.only() else { return false };
+        let Step::Frame(frame) = &load.step else { return false };
+        if load.for_all
+            && let Some(&Hold::Socket { form, .. }) = fanout.seats.touched(id, *now)
+        {
+            fanout.cost += u64::from(load.cost);
+            let piece = frame.in_form(form, &mut fanout.seats.ledger);
+            fanout.publish(id, piece);
+        }
+        true
+    }
+
     /// The usual case of a client that follows ids: a single message, and it is the next one.
     /// Whether it is that case.
     fn follow_alone(&mut self, id: SessionId, nth: usize) -> bool {
@@ -181,7 +202,9 @@ impl Pass<'_, '_> {
         };
         let Some(hold) = fanout.seats.follow_on(id, nth, entry, *now) else { return false };
         let piece = match (&load.step, hold) {
-            (Step::Frame(frame), Hold::Socket { .. }) => frame,
+            (Step::Frame(frame), &Hold::Socket { form, .. }) => {
+                frame.in_form(form, &mut fanout.seats.ledger)
+            }
             (Step::Payload { raw, chunk }, Hold::Stream { framing, .. }) => match framing {
                 StreamFraming::Chunked => chunk,
                 StreamFraming::Raw => raw,
@@ -247,7 +270,7 @@ impl Pass<'_, '_> {
     }
 
     /// All that waits for this session goes out now, in the order in which it was published.
-    fn serve_from_all(&mut self, id: SessionId, upto: u32, framing: StreamFraming) {
+    fn serve_from_all(&mut self, id: SessionId, upto: u32, wire: Wire) {
         let mut loads: Vec<(u64, Load)> = Vec::new();
         let mut take = |waiting: &Waiting, upto| {
             let parcels = waiting.after(upto);
@@ -265,7 +288,7 @@ impl Pass<'_, '_> {
             }
         }
         loads.sort_unstable_by_key(|(order, _)| *order);
-        perform(self.fanout, id, framing, self.now, loads.iter().map(|(_, load)| load));
+        perform(self.fanout, id, wire, self.now, loads.iter().map(|(_, load)| load));
     }
 
     /// A long-poll takes the first that waits for it, of all its channels.
@@ -301,53 +324,6 @@ impl Pass<'_, '_> {
             self.fanout.finish(id, &bytes, Then::after(reply.persistent));
         }
     }
-}
-
-/// Does to one session what these steps do: what is to be written goes out in one piece, as far as
-/// no end comes between.
-fn perform<'s>(
-    fanout: &mut Fanout<'_>,
-    id: SessionId,
-    framing: StreamFraming,
-    now: Tick,
-    loads: impl Iterator<Item = &'s Load>,
-) {
-    let mut pieces: SmallVec<[&Bytes; 8]> = SmallVec::new();
-    let mut touched = false;
-    for load in loads.filter(|load| load.for_all) {
-        let piece = match &load.step {
-            Step::Payload { raw, chunk } => match framing {
-                StreamFraming::Chunked => Some(chunk),
-                StreamFraming::Raw => Some(raw),
-                StreamFraming::Silent => None,
-            },
-            Step::Frame(frame) => Some(frame),
-            Step::EndStream => {
-                if fanout.publish_all(id, &pieces) {
-                    fanout.end_stream(id, true);
-                }
-                return;
-            }
-            Step::CloseSocket(frame) => {
-                if fanout.publish_all(id, &pieces) {
-                    fanout.close_socket(id, frame);
-                }
-                return;
-            }
-            Step::Refresh => {
-                fanout.effects.push_back(Effect::Refresh(id));
-                continue;
-            }
-            Step::Answer(_) | Step::Hint | Step::Nothing => continue,
-        };
-        fanout.cost += u64::from(load.cost);
-        if !touched {
-            touched = true;
-            fanout.seats.touched(id, now);
-        }
-        pieces.extend(piece.filter(|piece| !piece.is_empty()));
-    }
-    fanout.publish_all(id, &pieces);
 }
 
 #[cfg(test)]

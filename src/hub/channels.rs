@@ -19,24 +19,49 @@ use crate::session::Mode;
 pub struct Subscriber {
     /// Who.
     pub id: SessionId,
-    /// Which of the session's subscriptions this is, and whether the session is special.
+    /// Which of the session's subscriptions this is, and the marks of the session.
     nth: u32,
     /// The number of the last item of the list that it has, or that came before it.
     pub upto: u32,
 }
 
+/// What is to be known of a session before one looks at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Items must be looked at one by one for it: it follows ids, has filters or a next link.
+    pub special: bool,
+    /// It gets what is published in a form of its own (`session::socket::Form`).
+    pub formed: bool,
+}
+
 /// The bit of a subscriber's `nth` that says that its session is special.
 const SPECIAL: u32 = 1 << 31;
+/// The bit that says that it has a form of its own.
+const FORMED: u32 = 1 << 30;
 
 impl Subscriber {
-    fn new(id: SessionId, nth: u32, special: bool, upto: u32) -> Subscriber {
-        Subscriber { id, nth: nth | if special { SPECIAL } else { 0 }, upto }
+    fn new(id: SessionId, nth: u32, marks: Marks, upto: u32) -> Subscriber {
+        let special = if marks.special { SPECIAL } else { 0 };
+        let formed = if marks.formed { FORMED } else { 0 };
+        Subscriber { id, nth: nth | special | formed, upto }
     }
 
     /// Which of the session's subscriptions this is.
     #[must_use]
     pub fn nth(&self) -> u32 {
-        self.nth & !SPECIAL
+        self.nth & !(SPECIAL | FORMED)
+    }
+
+    /// What is to be known of its session.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        Marks { special: self.is_special(), formed: self.nth & FORMED != 0 }
+    }
+
+    /// Whether its session has no marks: the usual case.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        self.nth & (SPECIAL | FORMED) == 0
     }
 
     /// Whether items must be looked at one by one for this session: it follows ids, has filters or
@@ -157,13 +182,13 @@ impl Channels {
         &mut self,
         name: &ChannelName,
         mode: Mode,
-        (id, nth, special): (SessionId, u32, bool),
+        (id, nth, marks): (SessionId, u32, Marks),
     ) -> (ChannelIndex, u32) {
         let channel = self.find(name).unwrap_or_else(|| self.insert(name));
         let list = &mut self.channels[channel.0 as usize].lists[mode as usize];
         let place = list.subscribers.len() as u32; // fewer than 2^32: one a session
-        list.specials += u32::from(special);
-        list.subscribers.push(Subscriber::new(id, nth, special, list.items));
+        list.specials += u32::from(marks.special);
+        list.subscribers.push(Subscriber::new(id, nth, marks, list.items));
         (channel, place)
     }
 
@@ -204,8 +229,7 @@ impl Channels {
     /// Notes that a subscriber's subscription is now the `nth` of its session.
     pub fn renumber(&mut self, channel: ChannelIndex, mode: Mode, place: u32, nth: u32) {
         if let Some(subscriber) = self.subscriber(channel, mode, place) {
-            *subscriber =
-                Subscriber::new(subscriber.id, nth, subscriber.is_special(), subscriber.upto);
+            *subscriber = Subscriber::new(subscriber.id, nth, subscriber.marks(), subscriber.upto);
         }
     }
 
@@ -346,52 +370,4 @@ impl Channels {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(index: u32) -> SessionId {
-        SessionId { index, generation: 0 }
-    }
-
-    fn subscriber(index: u32) -> Subscriber {
-        Subscriber::new(id(index), 0, false, 0)
-    }
-
-    #[test]
-    fn leaving_moves_the_last_and_frees_the_channel() {
-        let mut channels = Channels::default();
-        let (a, b) = (ChannelName::new("a"), ChannelName::new("b"));
-        for index in 0..3 {
-            let (_, place) = channels.join(&a, Mode::Stream, (id(index), 0, false));
-            assert_eq!(place, index);
-        }
-        channels.join(&a, Mode::Socket, (id(9), 0, false));
-        channels.join(&b, Mode::Stream, (id(0), 0, false));
-        let index = channels.find(&a).unwrap();
-        assert_eq!(channels.leave(index, Mode::Stream, 0), Some(subscriber(2)));
-        assert_eq!(channels.leave(index, Mode::Stream, 1), None);
-        assert_eq!(channels.list(index, Mode::Stream), [subscriber(2)]);
-        channels.leave(index, Mode::Stream, 0);
-        assert_eq!(channels.find(&a), Some(index));
-        channels.leave(index, Mode::Socket, 0);
-        assert_eq!((channels.find(&a), channels.len()), (None, 1));
-        assert!(channels.list(index, Mode::Socket).is_empty());
-        let (again, _) = channels.join(&ChannelName::new("c"), Mode::Stream, (id(1), 0, false));
-        assert_eq!(again, index);
-    }
-
-    #[test]
-    fn many_channels_are_found_by_their_names() {
-        let mut channels = Channels::default();
-        let names: Vec<_> = (0..1000).map(|n| ChannelName::new(&n.to_string())).collect();
-        for name in &names {
-            channels.join(name, Mode::Response, (id(1), 0, false));
-        }
-        for name in &names {
-            let index = channels.find(name).unwrap();
-            channels.leave(index, Mode::Response, 0);
-            assert_eq!(channels.find(name), None);
-        }
-        assert_eq!((channels.len(), channels.channels.len()), (0, 0));
-    }
-}
+mod tests;

@@ -62,6 +62,12 @@ pub trait Outlet {
     /// the registry, unsubscribed and deaf, until the shard (or the reader) closes it.
     fn finish(&mut self, id: SessionId, then: Then);
 
+    /// What is to happen when all has been written, if nothing more will be sent.
+    fn finished(&self, id: SessionId) -> Option<Then> {
+        let _ = id;
+        None
+    }
+
     /// Bytes that wait for the client to read.
     fn backlog(&self, id: SessionId) -> usize;
 
@@ -72,6 +78,12 @@ pub trait Outlet {
 
     /// Whether the shard is to read from the client: `false` lets a fast client wait.
     fn set_reading(&mut self, id: SessionId, on: bool);
+
+    /// Whether it is; for the reader of a session that is not parked, who is woken when it changes.
+    fn wants_reading(&self, id: SessionId) -> bool {
+        let _ = id;
+        true
+    }
 
     /// For the reader of a session that is not parked: the next piece, `None` after the last one
     /// (`finish` was called and all has been taken, or the session is gone), pending until then.

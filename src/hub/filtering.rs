@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::channels::ChannelIndex;
+use super::forms::Frame;
 use super::seats::Seats;
 use super::sequence::Entry;
 use super::slab::SessionId;
@@ -17,7 +18,6 @@ use super::waiting::{Answering, Load, Step};
 use crate::grip::filter::{self, FilterError, Filters, Outcome, Subject};
 use crate::grip::format::{Action, ResponseBody};
 use crate::grip::message::Message;
-use crate::session::frames::message_frame;
 use crate::session::http::{StreamFraming, stream_bytes};
 use crate::session::{Hold, Mode, answer};
 
@@ -222,7 +222,7 @@ fn changed(entry: &Entry, filtering: &Filtering) -> Option<Step> {
         }
         Step::Frame(_) => {
             let Some(Action::Send(sent)) = &entry.item.ws_message else { return None };
-            Step::Frame(message_frame(&Message { kind: sent.message.kind, content })?)
+            Step::Frame(Rc::new(Frame::of(&Message { kind: sent.message.kind, content })?))
         }
         Step::Answer(_) => {
             let mut item = (*entry.item).clone();

@@ -12,7 +12,7 @@ use super::sequence::Sequencer;
 use super::slab::SessionId;
 use crate::clock::Tick;
 use crate::grip::channel::ChannelName;
-use crate::limits::{FIRST_SUBSCRIPTION_MS, POLL_MS_MIN};
+use crate::limits::{COMPRESSION_BYTES_MIN, FIRST_SUBSCRIPTION_MS, POLL_MS_MIN};
 use crate::session::http::Next;
 
 /// What became of items, beyond deliveries. For the operator.
@@ -28,6 +28,12 @@ pub struct Tally {
     pub variables_refused: u64,
     /// Items that a filter kept from a session.
     pub filtered: u64,
+    /// Messages that were deflated, each once.
+    pub deflated: u64,
+    /// What they had been before, in bytes.
+    pub deflated_bytes_before: u64,
+    /// What they became, in bytes.
+    pub deflated_bytes_after: u64,
 }
 
 /// See the module.
@@ -40,6 +46,8 @@ pub struct Ledger {
     pub ended: VecDeque<SessionId>,
     /// What became of items.
     pub tally: Tally,
+    /// Messages of fewer bytes are not deflated.
+    pub deflate_bytes_min: usize,
     /// The moment that was last heard of: for what happens without one.
     pub now: Tick,
     /// Channels that were subscribed to for the first time, each with when that is followed up.
@@ -57,6 +65,7 @@ impl Ledger {
             line: VecDeque::new(),
             ended: VecDeque::new(),
             tally: Tally::default(),
+            deflate_bytes_min: COMPRESSION_BYTES_MIN,
             now: Tick(0),
             firsts: VecDeque::new(),
             follows_up,

@@ -6,6 +6,7 @@
 
 mod answers;
 pub mod asking;
+mod backlog;
 mod broadcast;
 mod care;
 mod catching;
@@ -15,12 +16,14 @@ mod failing;
 pub mod fanout;
 mod filtering;
 mod following;
+mod forms;
 mod intake;
 pub mod interest;
 pub mod ledger;
 mod limiter;
 mod offers;
 mod passing;
+mod performing;
 mod recent;
 #[cfg(test)]
 mod recorder;
@@ -183,6 +186,18 @@ impl Hub {
     /// Whether the shard reads from this client.
     pub fn set_reading(&self, id: SessionId, on: bool) {
         self.outlet.borrow_mut().set_reading(id, on);
+    }
+
+    /// See [`Outlet::finished`].
+    #[must_use]
+    pub fn finished(&self, id: SessionId) -> Option<Then> {
+        self.outlet.borrow().finished(id)
+    }
+
+    /// See [`Outlet::wants_reading`].
+    #[must_use]
+    pub fn wants_reading(&self, id: SessionId) -> bool {
+        self.outlet.borrow().wants_reading(id)
     }
 
     /// What is done when this client does not read, instead of what is done with all.

@@ -204,7 +204,10 @@ impl<'a, 'b> Offers<'a, 'b> {
                 StreamFraming::Raw => raw.clone(),
                 StreamFraming::Silent => Bytes::new(),
             },
-            (Step::Frame(frame), Hold::Socket { .. }) => frame.clone(),
+            (Step::Frame(frame), Hold::Socket { form, .. }) => {
+                let form = *form;
+                frame.in_form(form, &mut self.fanout.seats.ledger).clone()
+            }
             (Step::EndStream, Hold::Stream { .. }) => {
                 if self.flush() {
                     self.fanout.end_stream(self.id, true);

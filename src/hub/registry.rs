@@ -61,7 +61,8 @@ impl Registry {
     #[must_use]
     pub fn new(settings: Settings) -> Registry {
         let sequencer = Sequencer::new(settings.sequencer());
-        let ledger = Ledger::new(sequencer, settings.update_on_first_subscription);
+        let mut ledger = Ledger::new(sequencer, settings.update_on_first_subscription);
+        ledger.deflate_bytes_min = settings.deflate_bytes_min;
         Registry {
             subscriptions_max: settings.subscriptions_max,
             slice: settings.slice.max(1),

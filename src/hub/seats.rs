@@ -6,7 +6,7 @@
 use fastrand::Rng;
 use smallvec::SmallVec;
 
-use super::channels::{ChannelIndex, Channels, Subscriber, Subscription};
+use super::channels::{ChannelIndex, Channels, Marks, Subscriber, Subscription};
 use super::interest::Interest;
 use super::ledger::Ledger;
 use super::slab::{SessionId, Slab};
@@ -65,6 +65,10 @@ pub(super) struct Seat {
 impl Seat {
     pub(super) fn is_asking(&self) -> bool {
         self.upkeep.as_ref().is_some_and(|upkeep| upkeep.update == Update::Asking)
+    }
+
+    fn marks(&self) -> Marks {
+        Marks { special: self.special, formed: self.session.has_form() }
     }
 
     /// While its backend is being asked, nothing of it is due.
@@ -205,8 +209,8 @@ impl Seats {
             return Subscribed::TooMany;
         }
         let nth = seat.subscriptions.len() as u32; // bounded by `max` and the targets' `sub=`
-        let (mode, special) = (seat.session.mode(), seat.special);
-        let (channel, place) = self.channels.join(&interest.channel, mode, (id, nth, special));
+        let (mode, marks) = (seat.session.mode(), seat.marks());
+        let (channel, place) = self.channels.join(&interest.channel, mode, (id, nth, marks));
         seat.subscriptions.push(Subscription::new(channel, place, interest.implicit));
         if self.ledger.sequencer.joined(&interest.channel, false, known.is_none()) {
             self.ledger.note_first(&interest.channel);
@@ -375,8 +379,8 @@ impl Seats {
             for (subscription, nth) in seat.subscriptions.iter().zip(0..) {
                 let list = self.channels.list(subscription.channel, seat.session.mode());
                 let known = list.get(subscription.place() as usize).map(|s| (s.id, s.nth()));
-                let special = list.get(subscription.place() as usize).map(Subscriber::is_special);
-                assert_eq!(special, Some(seat.special));
+                let marks = list.get(subscription.place() as usize).map(Subscriber::marks);
+                assert_eq!(marks, Some(seat.marks()));
                 assert_eq!(known, Some((id, nth)));
                 channels.insert(subscription.channel);
                 edges += 1;

@@ -37,6 +37,8 @@ pub struct Settings {
     pub message_hwm: Option<usize>,
     /// Bytes of a message that count as one delivery; 0 counts each message as one.
     pub message_block_bytes: usize,
+    /// A published WebSocket message of fewer bytes is not deflated.
+    pub deflate_bytes_min: usize,
 }
 
 impl Default for Settings {
@@ -57,6 +59,7 @@ impl Default for Settings {
             message_rate: None,
             message_hwm: None,
             message_block_bytes: 0,
+            deflate_bytes_min: limits::COMPRESSION_BYTES_MIN,
         }
     }
 }

@@ -2,9 +2,9 @@
 //! the present pass over the subscribers has come.
 //!
 //! Kept by `channels` beside the subscribers, driven by `broadcast`. The memory that waits is
-//! counted in the shard's [`Backlog`], which is how a shard knows when to take no more.
+//! counted in the shard's `Backlog`, which is how a shard knows when to take no more.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,13 +12,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::answers::Answers;
+use super::backlog::{Backlog, Charge};
+use super::forms::Frame;
 use super::sequence::Entry;
 use crate::grip::format::{Action, MessageContent, ResponseBody, ResponseContent, StreamContent};
 use crate::grip::instruction::Response;
 use crate::grip::item::Item;
 use crate::session::Mode;
 use crate::session::answer;
-use crate::session::frames::{close_frame, message_frame};
+use crate::session::frames::close_frame;
 use crate::session::http::{Reply, StreamFraming, stream_bytes};
 
 /// What an item does to one subscriber, in the form that is shared by all of them.
@@ -34,7 +36,7 @@ pub enum Step {
     /// A stream's end.
     EndStream,
     /// A WebSocket message.
-    Frame(Bytes),
+    Frame(Rc<Frame>),
     /// A WebSocket's CLOSE.
     CloseSocket(Bytes),
     /// A WebSocket's backend is to be asked.
@@ -126,11 +128,11 @@ impl Step {
     fn socket(action: Option<&Action<MessageContent>>) -> Result<Step, Nothing> {
         match action {
             Some(Action::Send(content)) => {
-                let Some(frame) = message_frame(&content.message) else {
+                let Some(frame) = Frame::of(&content.message) else {
                     tracing::debug!("a ping or pong of more than 125 bytes is not sent");
                     return Err(Nothing::Unsendable);
                 };
-                Ok(Step::Frame(frame))
+                Ok(Step::Frame(Rc::new(frame)))
             }
             Some(Action::Close(reason)) => Ok(Step::CloseSocket(close_frame(reason))),
             Some(Action::Refresh) => Ok(Step::Refresh),
@@ -142,7 +144,8 @@ impl Step {
     fn bytes(&self) -> usize {
         match self {
             Step::Payload { raw, .. } => 2 * raw.len(),
-            Step::Frame(bytes) | Step::CloseSocket(bytes) => bytes.len(),
+            Step::Frame(frame) => frame.plain().len(), // it counts its further forms itself
+            Step::CloseSocket(bytes) => bytes.len(),
             Step::Answer(answering) => answering.content().map_or(0, response_bytes),
             Step::EndStream | Step::Refresh | Step::Hint | Step::Nothing => 0,
         }
@@ -201,6 +204,26 @@ pub struct Parcel {
     /// What it does.
     pub load: Load,
     _charge: Charge,
+}
+
+impl Parcel {
+    /// An item that begins to wait, as the `nth` of its list.
+    #[must_use]
+    pub fn new(load: Load, nth: u32, backlog: &Rc<Backlog>) -> Parcel {
+        let (order, charge) = backlog.take_in(load.step.bytes());
+        if let Step::Frame(frame) = &load.step {
+            frame.begin_waiting(backlog);
+        }
+        Parcel { order, nth, load, _charge: charge }
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        if let Step::Frame(frame) = &self.load.step {
+            frame.end_waiting();
+        }
+    }
 }
 
 /// The items that wait for one list of subscribers.
@@ -287,46 +310,6 @@ fn is_after(a: u32, b: u32) -> bool {
     (1..=u32::MAX / 2).contains(&a.wrapping_sub(b))
 }
 
-/// What waits in a whole shard.
-#[derive(Default)]
-pub struct Backlog {
-    items: Cell<usize>,
-    bytes: Cell<usize>,
-    published: Cell<u64>,
-}
-
-impl Backlog {
-    /// How many items wait, and how many bytes they keep.
-    #[must_use]
-    pub fn waiting(&self) -> (usize, usize) {
-        (self.items.get(), self.bytes.get())
-    }
-
-    /// Takes an item in, as the `nth` of its list.
-    #[must_use]
-    pub fn parcel(self: &Rc<Backlog>, load: Load, nth: u32) -> Parcel {
-        let bytes = load.step.bytes();
-        self.items.set(self.items.get() + 1);
-        self.bytes.set(self.bytes.get() + bytes);
-        self.published.set(self.published.get() + 1);
-        let charge = Charge { backlog: Rc::clone(self), bytes };
-        Parcel { order: self.published.get(), nth, load, _charge: charge }
-    }
-}
-
-/// An item's part of the backlog.
-struct Charge {
-    backlog: Rc<Backlog>,
-    bytes: usize,
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.backlog.items.set(self.backlog.items.get() - 1);
-        self.backlog.bytes.set(self.backlog.bytes.get() - self.bytes);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,8 +324,8 @@ mod tests {
     fn a_pass_drops_what_all_have() {
         let backlog = Rc::new(Backlog::default());
         let parcel = |nth| {
-            let step = Step::Frame(Bytes::from_static(b"12345"));
-            backlog.parcel(Load { step, entry: None, cost: 1, for_all: true }, nth)
+            let step = Step::CloseSocket(Bytes::from_static(b"12345"));
+            Parcel::new(Load { step, entry: None, cost: 1, for_all: true }, nth, &backlog)
         };
         let mut waiting = Waiting::new(parcel(u32::MAX), 3);
         waiting.push(parcel(0));

@@ -5,6 +5,7 @@
 //! an address that is taken is a start-up error; accepted from by `shard`, which decides who comes
 //! in and when.
 
+pub mod pipe;
 pub mod refusal;
 pub mod reserve;
 pub mod stream;

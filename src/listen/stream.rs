@@ -1,4 +1,5 @@
-//! One client connection, whatever it runs over: TCP, a Unix socket, or TLS over either.
+//! One client connection, whatever it runs over: TCP, a Unix socket, TLS over either, or nothing
+//! but memory (a client that is a part of this process).
 //!
 //! While it is served it is registered with its shard's runtime and read and written through
 //! tokio's traits. To be parked it is detached: the same descriptor without the runtime's
@@ -9,11 +10,14 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
+
+use super::pipe::Pipe;
 
 /// A bare socket: registered with the runtime, or detached from it while it is parked.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub enum Stream {
     Plain(Socket),
     /// With TLS.
     Tls(Box<TlsStream<Socket>>),
+    /// From a client within this process. It has no descriptor: it cannot be parked.
+    Inside(Pipe),
 }
 
 impl Bare {
@@ -169,20 +175,22 @@ impl Socket {
 }
 
 impl Stream {
-    /// The socket under it.
+    /// The address of the TCP peer; `None` where there is none.
     #[must_use]
-    pub fn socket(&self) -> &Socket {
+    pub fn peer(&self) -> Option<IpAddr> {
         match self {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(tls) => tls.get_ref().0,
+            Stream::Plain(socket) => socket.peer(),
+            Stream::Tls(tls) => tls.get_ref().0.peer(),
+            Stream::Inside(_) => None,
         }
     }
 
-    /// See [`Socket::detach`] and [`Socket::attach`].
-    pub fn socket_mut(&mut self) -> &mut Socket {
+    /// The socket under it, if there is one; see [`Socket::detach`] and [`Socket::attach`].
+    pub fn socket_mut(&mut self) -> Option<&mut Socket> {
         match self {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(tls) => tls.get_mut().0,
+            Stream::Plain(socket) => Some(socket),
+            Stream::Tls(tls) => Some(tls.get_mut().0),
+            Stream::Inside(_) => None,
         }
     }
 
@@ -190,6 +198,58 @@ impl Stream {
     #[must_use]
     pub fn is_tls(&self) -> bool {
         matches!(self, Stream::Tls(_))
+    }
+
+    /// Whether it has a socket, and so can be parked.
+    #[must_use]
+    pub fn has_socket(&self) -> bool {
+        !matches!(self, Stream::Inside(_))
+    }
+
+    /// Writes a piece; ready when nothing of it is left. Within the process it is not copied.
+    ///
+    /// # Errors
+    /// When the connection is over.
+    pub fn poll_give(&mut self, cx: &mut Context<'_>, piece: &mut Bytes) -> Poll<io::Result<()>> {
+        while !piece.is_empty() {
+            if let Stream::Inside(pipe) = self {
+                ready!(pipe.poll_room(cx))?;
+                pipe.send(std::mem::take(piece));
+                break;
+            }
+            let taken = ready!(Pin::new(&mut *self).poll_write(cx, piece))?;
+            if taken == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            piece.advance(taken);
+        }
+        Pin::new(self).poll_flush(cx)
+    }
+
+    /// Reads what is there, with the help of a buffer; nothing is the end. Within the process it is
+    /// not copied.
+    ///
+    /// # Errors
+    /// When the connection is over.
+    pub fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<io::Result<Bytes>> {
+        if let Stream::Inside(pipe) = self {
+            return pipe.poll_recv(cx).map(|piece| Ok(piece.unwrap_or_default()));
+        }
+        let mut buffer = ReadBuf::new(scratch);
+        ready!(Pin::new(self).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(Bytes::copy_from_slice(buffer.filled())))
+    }
+
+    /// Ready when it is known that the client is gone although nothing is read.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Stream::Inside(pipe) => pipe.poll_gone(cx),
+            Stream::Plain(_) | Stream::Tls(_) => Poll::Pending,
+        }
     }
 }
 
@@ -262,6 +322,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Plain(s) => Pin::new(s).poll_read(cx, buf),
             Stream::Tls(s) => Pin::new(s).poll_read(cx, buf),
+            Stream::Inside(s) => Pin::new(s).poll_read(cx, buf),
         }
     }
 }
@@ -275,6 +336,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(s) => Pin::new(s).poll_write(cx, buf),
             Stream::Tls(s) => Pin::new(s).poll_write(cx, buf),
+            Stream::Inside(s) => Pin::new(s).poll_write(cx, buf),
         }
     }
 
@@ -286,6 +348,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(s) => Pin::new(s).poll_write_vectored(cx, bufs),
             Stream::Tls(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+            Stream::Inside(s) => Pin::new(s).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -297,6 +360,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(s) => Pin::new(s).poll_flush(cx),
             Stream::Tls(s) => Pin::new(s).poll_flush(cx),
+            Stream::Inside(s) => Pin::new(s).poll_flush(cx),
         }
     }
 
@@ -304,6 +368,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(s) => Pin::new(s).poll_shutdown(cx),
             Stream::Tls(s) => Pin::new(s).poll_shutdown(cx),
+            Stream::Inside(s) => Pin::new(s).poll_shutdown(cx),
         }
     }
 }

@@ -28,7 +28,13 @@ impl Lot {
     /// How many bytes a write took; `None` when the connection is over.
     fn taken(&mut self, id: SessionId, written: io::Result<usize>) -> Option<usize> {
         match written {
-            Ok(taken) => Some(taken),
+            Ok(taken) => {
+                let beat = self.beat;
+                if let Some(slot) = self.slot(id).filter(|_| taken > 0) {
+                    slot.active = beat;
+                }
+                Some(taken)
+            }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Some(0),
                 _ => {
@@ -75,6 +81,7 @@ impl Lot {
 
     /// Sends one piece; see [`Outlet::send`].
     fn deliver(&mut self, id: SessionId, bytes: &Bytes, kind: Kind) -> Delivery {
+        let beat = self.beat;
         let Some(slot) = self.slot(id).filter(|slot| slot.accepts()) else {
             return Delivery::Gone;
         };
@@ -87,6 +94,7 @@ impl Lot {
         let written = parked.write(bytes);
         let records = parked.has_records();
         if !records && written.as_ref().is_ok_and(|taken| *taken == bytes.len()) {
+            slot.active = beat;
             return Delivery::Written;
         }
         let Some(taken) = self.taken(id, written) else { return Delivery::Gone };
@@ -191,9 +199,12 @@ impl Outlet for Lot {
         }
     }
 
+    fn finished(&self, id: SessionId) -> Option<Then> {
+        self.live(id)?.then
+    }
+
     fn backlog(&self, id: SessionId) -> usize {
-        let slot = self.slots.get(id.index as usize);
-        slot.filter(|slot| slot.open && slot.generation == id.generation).map_or(0, Slot::queued)
+        self.live(id).map_or(0, Slot::queued)
     }
 
     fn room(&self) -> usize {
@@ -208,13 +219,22 @@ impl Outlet for Lot {
         }
         slot.reading = on;
         let interest = slot.interest();
-        let Some(parked) = slot.parked.as_ref() else { return };
+        let Some(parked) = slot.parked.as_ref() else {
+            if let Some(outbox) = slot.outbox.as_mut() {
+                outbox.wake();
+            }
+            return;
+        };
         let tls = matches!(parked, Parked::Tls(_));
         if parked.watched().and_then(|socket| set.modify(socket, id, interest)).is_err() {
             self.fail(id);
         } else if on && tls {
             self.notify(Notice::Readable(id));
         }
+    }
+
+    fn wants_reading(&self, id: SessionId) -> bool {
+        self.live(id).is_some_and(|slot| slot.reading)
     }
 
     fn poll_next(&mut self, id: SessionId, waker: &Waker) -> Poll<Option<Bytes>> {

@@ -54,6 +54,8 @@ pub(super) struct Slot {
     pub(super) watching_write: bool,
     pub(super) then: Option<Then>,
     pub(super) slow: Slow,
+    /// The beat in which bytes last went either way.
+    pub(super) active: u32,
     pub(super) parked: Option<Parked>,
     pub(super) outbox: Option<Box<Outbox>>,
     pub(super) read_ahead: Option<Box<Bytes>>,
@@ -81,6 +83,10 @@ pub struct Lot {
     pub(super) settings: Settings,
     pub(super) parked: usize,
     pub(super) complaints: Complaints,
+    /// Now, in beats; see `idle`.
+    pub(super) beat: u32,
+    /// So many slots have been looked at in this round.
+    pub(super) looked_at: usize,
     notices: VecDeque<Notice>,
     bell: Rc<Notify>,
     pub(super) stats: Rc<Stats>,
@@ -96,6 +102,8 @@ impl Lot {
             settings,
             parked: 0,
             complaints: Complaints::default(),
+            beat: 0,
+            looked_at: 0,
             notices: VecDeque::new(),
             bell,
             stats,
@@ -104,6 +112,11 @@ impl Lot {
 
     pub(super) fn slot(&mut self, id: SessionId) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(id.index as usize)?;
+        (slot.open && slot.generation == id.generation).then_some(slot)
+    }
+
+    pub(super) fn live(&self, id: SessionId) -> Option<&Slot> {
+        let slot = self.slots.get(id.index as usize)?;
         (slot.open && slot.generation == id.generation).then_some(slot)
     }
 
@@ -129,13 +142,14 @@ impl Lot {
     /// # Errors
     /// When the socket cannot be watched, or the session is gone: the connection is dropped.
     pub fn park(&mut self, id: SessionId, stream: Stream, read_ahead: Bytes) -> io::Result<()> {
-        let set = self.set.clone();
+        let (set, beat) = (self.set.clone(), self.beat);
         let gone = || io::Error::new(io::ErrorKind::NotFound, "the session is gone");
         let slot = self.slot(id).filter(|slot| !slot.broken).ok_or_else(gone)?;
         let parked = Parked::new(stream)?;
         let tls = matches!(parked, Parked::Tls(_));
         slot.reading = true;
         slot.watching_write = false;
+        slot.active = beat;
         set.add(parked.watched()?, id, slot.interest())?;
         slot.parked = Some(parked);
         slot.read_ahead = (!read_ahead.is_empty()).then(|| Box::new(read_ahead));
@@ -169,10 +183,12 @@ impl Lot {
     /// # Errors
     /// `WouldBlock` when there is nothing; otherwise the connection is over.
     pub fn read(&mut self, id: SessionId, into: &mut [u8]) -> io::Result<usize> {
-        match self.slot(id).and_then(|slot| slot.parked.as_mut()) {
-            Some(parked) => parked.read(into),
-            None => Err(io::ErrorKind::WouldBlock.into()),
-        }
+        let beat = self.beat;
+        let parked = self.slot(id).and_then(|slot| Some((slot.parked.as_mut()?, &mut slot.active)));
+        let Some((parked, active)) = parked else { return Err(io::ErrorKind::WouldBlock.into()) };
+        let read = parked.read(into)?;
+        *active = beat;
+        Ok(read)
     }
 
     /// Whether the shard may read from this client now.
@@ -203,12 +219,18 @@ impl Lot {
 
     /// Writes what waits, as far as the socket takes it, and says what follows from it.
     pub fn flush(&mut self, id: SessionId) {
+        let beat = self.beat;
         let Some(slot) = self.slot(id) else { return };
         let Some(parked) = slot.parked.as_mut() else { return };
         let had = slot.outbox.is_some() || slot.watching_write;
         let mut nothing = Outbox::default();
         let outbox = slot.outbox.as_deref_mut().unwrap_or(&mut nothing);
-        match parked.flush(outbox) {
+        let before = outbox.bytes();
+        let flushed = parked.flush(outbox);
+        if outbox.bytes() < before {
+            slot.active = beat;
+        }
+        match flushed {
             Ok(true) => {
                 slot.outbox = None;
                 let then = slot.then;

@@ -8,6 +8,7 @@
 
 mod complaints;
 mod delivery;
+mod idle;
 pub mod lot;
 pub mod poll;
 pub mod socket;

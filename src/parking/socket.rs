@@ -44,10 +44,10 @@ impl Parked {
     /// # Errors
     /// When the runtime does not let go; the connection is lost.
     pub fn new(mut stream: Stream) -> io::Result<Parked> {
-        stream.socket_mut().detach()?;
+        stream.socket_mut().ok_or_else(not_detached)?.detach()?;
         match stream {
             Stream::Plain(Socket::Detached(bare)) => Ok(Parked::Plain(bare)),
-            Stream::Plain(_) => Err(not_detached()),
+            Stream::Plain(_) | Stream::Inside(_) => Err(not_detached()),
             Stream::Tls(tls) => Ok(Parked::Tls(tls)),
         }
     }
@@ -61,7 +61,7 @@ impl Parked {
             Parked::Plain(bare) => Stream::Plain(Socket::Detached(bare)),
             Parked::Tls(tls) => Stream::Tls(tls),
         };
-        stream.socket_mut().attach()?;
+        stream.socket_mut().ok_or_else(not_detached)?.attach()?;
         Ok(stream)
     }
 

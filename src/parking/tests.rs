@@ -261,3 +261,29 @@ async fn what_is_not_a_message_is_never_dropped() {
 fn a_slot_is_small() {
     assert!(size_of::<super::lot::Slot>() <= 48, "{}", size_of::<super::lot::Slot>());
 }
+
+#[tokio::test]
+async fn what_moves_is_not_silent() {
+    assert_eq!(size_of::<super::lot::Slot>(), 48);
+    let (mut lot, stream, mut client) = lot(100);
+    lot.park(ID, stream, Bytes::new()).unwrap();
+    let silent = |lot: &mut Lot, beat| {
+        lot.set_beat(beat);
+        lot.silent(1, 10)
+    };
+    assert_eq!(silent(&mut lot, 9), []);
+    assert_eq!(silent(&mut lot, 10), [ID]);
+    assert_eq!(lot.publish(ID, &Bytes::from_static(b"x")), Delivery::Written);
+    assert_eq!(silent(&mut lot, 19), []);
+    client.write_all(b"y").unwrap();
+    assert_eq!(lot.read(ID, &mut [0; 8]).unwrap(), 1);
+    // A read without bytes, or bytes that only wait, are none that move.
+    assert!(lot.read(ID, &mut [0; 8]).is_err());
+    assert_eq!(silent(&mut lot, 28), []);
+    assert_eq!(silent(&mut lot, 29), [ID]);
+    // In parts: all of the lot is looked at once a round.
+    let seen: Vec<usize> = (0..8).map(|_| lot.silent(4, 10).len()).collect();
+    assert_eq!(seen.iter().sum::<usize>(), 2);
+    lot.close(ID);
+    assert_eq!(silent(&mut lot, 100), []);
+}

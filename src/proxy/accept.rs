@@ -8,6 +8,7 @@ use std::rc::Rc;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::compression;
 use super::context::{Context, RouteRef};
 use super::echo::{self, Echo};
 use super::onward::Onward;
@@ -17,11 +18,37 @@ use super::passthrough;
 use super::rules;
 use super::sockets::Sockets;
 use super::upgrade::{Attempt, Failed, Outcome, Rejection, Via, lease, rejected, switching};
+use crate::clock;
 use crate::route::target::Address;
 
 /// Opens a WebSocket for a client. Dropping the future cancels what can be cancelled: a backend
 /// that was asked over HTTP and accepts nevertheless is told that the client is gone.
-pub async fn open(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -> Outcome {
+///
+/// It takes no longer than the operator lets it, all targets together.
+pub async fn open(sockets: &Rc<Sockets>, mut context: Context, route: RouteRef) -> Outcome {
+    let shared = Rc::clone(sockets.shared());
+    let answer = compression::agree(&shared.settings.compression, &mut context);
+    let outcome = open_in_time(sockets, context, route).await;
+    compression::announce(&shared.stats, outcome, answer)
+}
+
+async fn open_in_time(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -> Outcome {
+    let shared = sockets.shared();
+    let limit_ms = shared.settings.bounds.open_ms;
+    if limit_ms == 0 {
+        return ask_targets(sockets, context, route).await;
+    }
+    tokio::select! {
+        biased;
+        outcome = ask_targets(sockets, context, route) => outcome,
+        () = clock::sleep_ms(limit_ms) => {
+            shared.stats.socket_openings_timed_out.inc();
+            Outcome::Failed(Failed::Other(format!("no decision within {limit_ms} ms")))
+        }
+    }
+}
+
+async fn ask_targets(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -> Outcome {
     let connection_id = Uuid::new_v4();
     let mut tried = Vec::new();
     for (place, target) in route.targets.iter().enumerate() {

@@ -33,6 +33,8 @@ pub struct Head {
     pub status: StatusCode,
     /// The header fields.
     pub headers: HeaderMap,
+    /// The reason phrase, if it is not the standard one.
+    pub reason: Option<Bytes>,
 }
 
 /// There is no answer, or no more of it.
@@ -68,6 +70,9 @@ pub async fn response(
     let mut response = Response::new(CarriedBody { replies, ended: false });
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
+    if let Some(reason) = &head.reason {
+        crate::http::set_reason(&mut response, reason);
+    }
     Ok(response)
 }
 
@@ -104,7 +109,7 @@ mod tests {
 
     fn head() -> Reply {
         let headers = HeaderMap::from_iter([("a".parse().unwrap(), "b".parse().unwrap())]);
-        Reply::Head(Arc::new(Head { status: StatusCode::ACCEPTED, headers }))
+        Reply::Head(Arc::new(Head { status: StatusCode::ACCEPTED, headers, reason: None }))
     }
 
     fn read(replies: &[Reply]) -> Result<Response<Vec<Result<Bytes, CarriedError>>>, CarriedError> {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::absent::Farewell;
+use super::compression::Hop;
 use super::conversation::{Close, Conversation, Reply, Request, Then};
 use super::over_http::{self, Origin, collect, is_events};
 use super::retries::{RANDOM_MS_MAX, Retries};
@@ -22,7 +23,9 @@ use crate::hub::fanout::{self, Delivery};
 use crate::hub::slab::SessionId;
 use crate::limits;
 use crate::wire::frame::{self, Opcode, close_payload, server_frame};
-use crate::ws::messages::Messages;
+use crate::ws::messages::{Incoming, Messages};
+use crate::ws::reader::{DataKind, Violation};
+use crate::ws::writer;
 
 /// While a client does not read, its session is looked at so often, should nobody say that it died.
 const LOOK_MS: u64 = 5_000;
@@ -62,12 +65,51 @@ pub struct Link {
     pub running: Cell<bool>,
     /// Its client is gone, and its backend is still to be told so.
     pub farewell: Cell<Option<Farewell>>,
+    /// It broke the protocol and waits for the answer to what it said before: the code that it is
+    /// closed with, whatever its backend says.
+    pub broken: Cell<Option<u16>>,
     /// The client has read, or is gone.
     pub changed: Notify,
 }
 
-/// Says all that there is to say; `first` is what came with the first answer.
-pub async fn run(shared: &Shared, link: &Link, first: Option<Reply>) {
+/// What a client has said.
+pub enum Heard {
+    /// All of it is queued for the backend.
+    All,
+    /// The queue is full: the rest waits where it is, and the client is not read from.
+    Enough,
+    /// It ends with its CLOSE.
+    Close(Close),
+    /// It breaks the protocol.
+    Broken(Violation),
+}
+
+/// Takes what has come from the client, as long as the queue has room: what is deflated may become
+/// far more than was read.
+pub fn hear(shared: &Shared, link: &Link) -> Heard {
+    let limits = shared.settings.bounds.of_collected();
+    let mut incoming = link.incoming.borrow_mut();
+    loop {
+        let is_open = link.client.get() == Client::Open;
+        if is_open && link.conversation.borrow().is_full() {
+            link.paused.set(true);
+            return Heard::Enough;
+        }
+        match incoming.next(limits) {
+            Ok(None) => return Heard::All,
+            Ok(Some(Incoming::Message(message))) if is_open => {
+                link.conversation.borrow_mut().client_message(message);
+            }
+            Ok(Some(Incoming::Message(_))) => {}
+            Ok(Some(Incoming::Close(close))) => return Heard::Close(close),
+            Err(violation) => return Heard::Broken(violation),
+        }
+    }
+}
+
+/// Says all that there is to say; `first` is what came with the first answer. `resume` is called
+/// when the queue has room again for what the client has said.
+pub async fn run(shared: &Shared, link: &Link, first: Option<Reply>, resume: impl Fn()) {
     if let Some(reply) = first {
         deliver(shared, link, reply).await;
     }
@@ -88,7 +130,7 @@ pub async fn run(shared: &Shared, link: &Link, first: Option<Reply>) {
         let reply = exchange(shared, link, &request).await;
         if link.paused.get() && !link.conversation.borrow().is_full() {
             link.paused.set(false);
-            shared.hub.set_reading(link.id, true);
+            resume();
         }
         if let Some(reply) = reply {
             deliver(shared, link, reply).await;
@@ -169,8 +211,8 @@ async fn deliver(shared: &Shared, link: &Link, reply: Reply) {
             return;
         }
         let frame = match event {
-            Event::Text(content) => message(shared, link, Opcode::Text, content).await,
-            Event::Binary(content) => message(shared, link, Opcode::Binary, content).await,
+            Event::Text(content) => message(shared, link, DataKind::Text, content).await,
+            Event::Binary(content) => message(shared, link, DataKind::Binary, content).await,
             Event::Ping(content) => Some(control_frame(Opcode::Ping, &content)),
             Event::Pong(content) => Some(control_frame(Opcode::Pong, &content)),
             Event::Open | Event::Close(_) | Event::Disconnect => None,
@@ -205,10 +247,12 @@ fn relayed_close(close: &Close) -> Bytes {
 }
 
 /// A message through the rules of GRIP: the frame that the client gets, if any.
-async fn message(shared: &Shared, link: &Link, opcode: Opcode, content: Bytes) -> Option<Bytes> {
-    let is_text = opcode == Opcode::Text;
-    match rules::judge(link.prefix.as_deref(), is_text, &content) {
-        Verdict::Relay(skip) => Some(server_frame(opcode, content.get(skip..)?)),
+async fn message(shared: &Shared, link: &Link, kind: DataKind, content: Bytes) -> Option<Bytes> {
+    match rules::judge(link.prefix.as_deref(), kind == DataKind::Text, &content) {
+        Verdict::Relay(skip) => {
+            let hop = Hop::of_client(link.origin.form(), &shared.settings.compression);
+            Some(writer::whole(hop.deflation, kind, content.get(skip..)?))
+        }
         Verdict::Drop => None,
         Verdict::Control(skip) => {
             let context = &link.origin.context();
@@ -283,7 +327,8 @@ pub async fn close_client(shared: &Shared, link: &Link, payload: &[u8]) {
     if matches!(link.client.get(), Client::Awaited | Client::Ended) {
         return;
     }
-    send(shared, link, &server_frame(Opcode::Close, payload)).await;
+    let frame = verdict(link).unwrap_or_else(|| server_frame(Opcode::Close, payload));
+    send(shared, link, &frame).await;
     let (then, state) = match link.client.get() {
         Client::Open | Client::Detached => (fanout::Then::AwaitClose, Client::Awaited),
         Client::Closed => (fanout::Then::Close, Client::Ended),
@@ -293,8 +338,18 @@ pub async fn close_client(shared: &Shared, link: &Link, payload: &[u8]) {
     finish(shared, link.id, then);
 }
 
+/// The CLOSE for a client that broke the protocol.
+fn verdict(link: &Link) -> Option<Bytes> {
+    link.broken.get().map(|code| server_frame(Opcode::Close, &close_payload(Some(code), "")))
+}
+
 /// Ends the client's connection without CLOSE, when all that was sent to it before has gone out.
 fn drop_client(shared: &Shared, link: &Link) {
+    if link.client.get() == Client::Closed
+        && let Some(frame) = verdict(link)
+    {
+        shared.hub.send(link.id, &frame, clock::now());
+    }
     match link.client.replace(Client::Ended) {
         Client::Ended => {}
         Client::Awaited => shared.hub.close(link.id),

@@ -10,22 +10,20 @@ use std::task::{Poll, Waker};
 use bytes::{Bytes, BytesMut};
 
 use super::askers::Askers;
+use super::compression::Hop;
 use super::context::{Context, RouteRef};
 use super::recovery::{CANNOT_RECOVER, Ear, Ears};
 use super::rules::{self, Consequence, Subject, Verdict};
 use crate::clock::{self, Tick};
 use crate::hub::Lease;
 use crate::session::outbox::Outbox;
-use crate::wire::frame::{
-    self, Head, Opcode, client_fragment, close_payload, server_fragment, server_frame,
-};
+use crate::wire::frame::{Opcode, client_fragment, close_payload, server_frame};
 use crate::ws::random;
-use crate::ws::reader::{Close, DataKind, Piece};
+use crate::ws::reader::{Close, DataKind, Piece, Sender};
+use crate::ws::writer::Writer;
 
 /// A longer control message is ignored.
 const CONTROL_MESSAGE_BYTES_MAX: usize = 64 * 1024;
-/// A payload of at least so many bytes is not copied behind its head.
-const SHARED_PAYLOAD_BYTES_MIN: usize = 1024;
 
 /// Who talks.
 pub struct Parties {
@@ -35,6 +33,10 @@ pub struct Parties {
     pub context: Context,
     /// Its route.
     pub route: RouteRef,
+    /// How the client's connection is compressed.
+    pub client_hop: Hop,
+    /// How the backend's connection is compressed.
+    pub backend_hop: Hop,
     /// The prefix of ordinary messages, when GRIP is spoken.
     pub prefix: Option<Box<[u8]>>,
     /// Which of the route's targets.
@@ -84,8 +86,12 @@ pub struct Dialogue {
     /// Something was relayed to the client; the hub is to be told.
     pub touched: bool,
     message: Message,
+    to_client: Writer,
+    to_backend: Writer,
     /// The backend waits for the rest of a message of the client.
     within_client_message: bool,
+    /// The client broke the protocol: the code that it is closed with, whatever the backend says.
+    verdict: Option<u16>,
     /// Since the backend has subscribed the client with a `prev-id`.
     ear: Option<Box<Ear>>,
 }
@@ -94,6 +100,8 @@ impl Dialogue {
     /// A dialogue in which nothing has been said.
     #[must_use]
     pub fn new(parties: Parties) -> Dialogue {
+        let to_client = Writer::new(Sender::Server, parties.client_hop.deflation);
+        let to_backend = Writer::new(Sender::Client, parties.backend_hop.deflation);
         Dialogue {
             parties,
             for_client: Outbox::default(),
@@ -104,7 +112,10 @@ impl Dialogue {
             closing_since: None,
             touched: false,
             message: Message::None,
+            to_client,
+            to_backend,
             within_client_message: false,
+            verdict: None,
             ear: None,
         }
     }
@@ -145,7 +156,7 @@ impl Dialogue {
                 if first {
                     self.message_begins(kind, last, bytes);
                 } else {
-                    self.message_continues(last, bytes);
+                    self.message_continues(kind, last, bytes);
                 }
                 if last
                     && let Message::Control(text) =
@@ -161,7 +172,8 @@ impl Dialogue {
         let is_text = kind == DataKind::Text;
         self.message = match rules::judge(self.parties.prefix.as_deref(), is_text, &bytes) {
             Verdict::Relay(skip) => {
-                self.relay_fragment(opcode(kind), last, bytes.slice(skip.min(bytes.len())..));
+                let bytes = bytes.slice(skip.min(bytes.len())..);
+                self.relay_part(kind, (true, last), bytes);
                 Message::Relayed
             }
             Verdict::Control(skip) => Message::Control(bytes.get(skip..).unwrap_or(b"").into()),
@@ -169,9 +181,9 @@ impl Dialogue {
         };
     }
 
-    fn message_continues(&mut self, last: bool, bytes: Bytes) {
+    fn message_continues(&mut self, kind: DataKind, last: bool, bytes: Bytes) {
         match &mut self.message {
-            Message::Relayed => self.relay_fragment(Opcode::Continuation, last, bytes),
+            Message::Relayed => self.relay_part(kind, (false, last), bytes),
             Message::Control(text) if text.len() + bytes.len() <= CONTROL_MESSAGE_BYTES_MAX => {
                 text.extend_from_slice(&bytes);
             }
@@ -249,16 +261,45 @@ impl Dialogue {
         if self.severed || self.client.received {
             return;
         }
-        let (opcode, fin, bytes) = match piece {
-            Piece::Ping(payload) => (Opcode::Ping, true, payload),
-            Piece::Pong(payload) => (Opcode::Pong, true, payload),
+        let (opcode, payload) = match piece {
+            Piece::Ping(payload) => (Opcode::Ping, payload),
+            Piece::Pong(payload) => (Opcode::Pong, payload),
             Piece::Data { kind, first, last, bytes, .. } => {
                 self.within_client_message = !last;
-                (if first { opcode(kind) } else { Opcode::Continuation }, last, bytes)
+                let Dialogue { to_backend, for_backend, .. } = self;
+                let put = |frame| push(for_backend, frame);
+                return to_backend.part(kind, (first, last), bytes, put);
             }
             Piece::Close(_) => return,
         };
-        push(&mut self.for_backend, client_fragment(opcode, fin, random::bytes(), &bytes));
+        push(&mut self.for_backend, client_fragment(opcode, true, random::bytes(), &payload));
+    }
+
+    /// The client broke the protocol. What it said before is still answered: the backend gets a
+    /// CLOSE behind it, and what it sends before its own goes to the client.
+    pub fn client_broke(&mut self, code: u16) {
+        self.client.sent = true;
+        self.verdict = Some(code);
+        let payload = close_payload(Some(code), "");
+        if self.severed {
+            self.close_client(&payload);
+        } else {
+            self.close_backend(&payload);
+        }
+        self.mute();
+    }
+
+    /// Whether the client broke the protocol: what it still sends cannot be read.
+    #[must_use]
+    pub fn has_client_broken(&self) -> bool {
+        self.verdict.is_some()
+    }
+
+    /// The backend is gone: a client that broke the protocol is told so now.
+    pub fn tell_verdict(&mut self) {
+        if self.verdict.is_some() {
+            self.close_client(b"");
+        }
     }
 
     /// Parts from the backend: CLOSE without a code (1000), and what it says is discarded.
@@ -273,12 +314,17 @@ impl Dialogue {
         if std::mem::replace(&mut self.client.received, true) {
             return;
         }
-        push(&mut self.for_client, server_frame(Opcode::Close, payload));
+        let frame = match self.verdict {
+            Some(code) => server_frame(Opcode::Close, &close_payload(Some(code), "")),
+            None => server_frame(Opcode::Close, payload),
+        };
+        push(&mut self.for_client, frame);
         self.begin_closing();
         self.mute();
     }
 
-    fn close_backend(&mut self, payload: &[u8]) {
+    /// Sends the backend CLOSE, unless it was sent one.
+    pub fn close_backend(&mut self, payload: &[u8]) {
         if std::mem::replace(&mut self.backend.received, true) {
             return;
         }
@@ -299,15 +345,10 @@ impl Dialogue {
         self.parties.lease.hub().with(|registry| registry.mute(id));
     }
 
-    fn relay_fragment(&mut self, opcode: Opcode, fin: bool, bytes: Bytes) {
-        if bytes.len() < SHARED_PAYLOAD_BYTES_MIN {
-            return self.relay(server_fragment(opcode, fin, &bytes));
-        }
-        let mut head = BytesMut::with_capacity(frame::HEAD_BYTES_MAX);
-        let payload_bytes = bytes.len() as u64;
-        frame::put_head(&Head { fin, reserved: 0, opcode, mask: None, payload_bytes }, &mut head);
-        self.relay(head.freeze());
-        self.relay(bytes);
+    fn relay_part(&mut self, kind: DataKind, ends: (bool, bool), bytes: Bytes) {
+        self.touched = true;
+        let Dialogue { to_client, for_client, .. } = self;
+        to_client.part(kind, ends, bytes, |frame| push(for_client, frame));
     }
 
     fn relay(&mut self, bytes: Bytes) {
@@ -319,13 +360,6 @@ impl Dialogue {
 /// Unbounded here: `relay` stops reading at a bound.
 fn push(outbox: &mut Outbox, bytes: Bytes) {
     let _ = outbox.push(bytes, usize::MAX);
-}
-
-fn opcode(kind: DataKind) -> Opcode {
-    match kind {
-        DataKind::Text => Opcode::Text,
-        DataKind::Binary => Opcode::Binary,
-    }
 }
 
 /// A CLOSE as the other side gets it: without a code it is 1000.

@@ -6,23 +6,29 @@ use std::cell::{Cell, RefCell};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
+use super::compression::Hop;
 use super::context::Context;
 use super::courier::finish;
+use super::outgoing;
 use super::shared::Shared;
+use crate::backend::builtin;
 use crate::clock;
 use crate::grip::channel::ChannelName;
 use crate::grip::message::{Message, MessageKind};
 use crate::hub::fanout::Then;
 use crate::hub::slab::SessionId;
-use crate::limits;
 use crate::route::Route;
+use crate::session::socket::Form;
+use crate::stats::Stats;
 use crate::wire::frame::{Opcode, close_payload, server_frame};
 use crate::ws::messages::{Incoming, Messages};
-use crate::ws::reader::{Sender, Violation};
+use crate::ws::reader::{DataKind, Sender, Violation};
+use crate::ws::writer;
 
 /// One client of the test target.
 pub struct Echo {
     id: SessionId,
+    form: Form,
     incoming: RefCell<Messages>,
     /// It was sent CLOSE by a publisher; its answer is awaited.
     pub closing: Cell<bool>,
@@ -44,31 +50,14 @@ pub enum Progress {
 
 /// Whether the test target takes a WebSocket at this path; else this is its answer.
 pub fn refuse(context: &Context, route: &Route) -> Option<http::Response<Bytes>> {
-    let path: &str = &context.path;
-    let path = match &route.condition.path_beg {
-        Some(beginning) => path.strip_prefix(&**beginning).unwrap_or(path),
-        None => path,
-    };
-    let path = path.strip_prefix('/').unwrap_or(path);
-    if path.strip_suffix('/').unwrap_or(path) == "ws" {
+    let path = outgoing::path(context, route);
+    if builtin::resource(&path, route.condition.path_beg.as_deref()) == builtin::SOCKET {
         return None;
     }
-    let mut response = http::Response::new(Bytes::from_static(b"no such test resource\n"));
+    let mut response = http::Response::new(Bytes::from_static(builtin::NO_RESOURCE));
     *response.status_mut() = StatusCode::NOT_FOUND;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Some(response)
-}
-
-/// The channels that the query names; `test` if it names none.
-fn channels(query: Option<&str>) -> Vec<String> {
-    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let mut names: Vec<String> =
-        pairs.filter(|(name, _)| name == "channel").map(|(_, value)| value.into_owned()).collect();
-    names.retain(|name| !name.is_empty());
-    if names.is_empty() {
-        names.push("test".into());
-    }
-    names
 }
 
 impl Echo {
@@ -76,14 +65,16 @@ impl Echo {
     #[must_use]
     pub fn open(shared: &Shared, context: &Context, route: &Route, id: SessionId) -> Echo {
         if !route.options.no_grip && !context.trusted {
-            for name in channels(context.query.as_deref()) {
+            for name in builtin::channels(context.query.as_deref()) {
                 let name = ChannelName::prefixed(&route.options.prefix, &name);
                 shared.hub.with(|registry| registry.subscribe(id, &name, false));
             }
         }
+        let hop = Hop::of_client(context.form, &shared.settings.compression);
         Echo {
             id,
-            incoming: RefCell::new(Messages::new(Sender::Client)),
+            form: context.form,
+            incoming: RefCell::new(Messages::new(Sender::Client).inflating(hop.inflation)),
             closing: Cell::new(false),
             paused: Cell::new(false),
         }
@@ -110,15 +101,16 @@ impl Echo {
 
     /// Sends back what has come, as long as the client takes it.
     fn advance(&self, shared: &Shared) -> Progress {
+        let limits = shared.settings.bounds.of_collected();
         let mut incoming = self.incoming.borrow_mut();
         loop {
             if !self.closing.get() && shared.hub.backlog(self.id) > 0 {
                 self.paused.set(true);
                 return Progress::Pause;
             }
-            let (opcode, content) = match incoming.next(limits::EVENTS_QUEUE_BYTES_MAX) {
+            let message = match incoming.next(limits) {
                 Ok(None) => return Progress::Read,
-                Ok(Some(Incoming::Message(message))) => opcode(message),
+                Ok(Some(Incoming::Message(message))) => message,
                 Ok(Some(Incoming::Close(_))) if self.closing.get() => return Progress::Closed,
                 Ok(Some(Incoming::Close(close))) => {
                     let text = close.as_ref().map(|(_, reason)| std::str::from_utf8(reason));
@@ -131,15 +123,27 @@ impl Echo {
                 }
                 Err(_) if self.closing.get() => return Progress::Closed,
                 Err(violation) => {
-                    count(shared, violation);
+                    count(&shared.stats, violation);
                     self.close(shared, &close_payload(Some(violation.close_code()), ""));
                     return Progress::Finished;
                 }
             };
             if !self.closing.get() {
-                shared.hub.send(self.id, &server_frame(opcode, &content), clock::now());
+                shared.hub.send(self.id, &self.frame(shared, &message), clock::now());
             }
         }
+    }
+
+    /// A message as it is sent back.
+    fn frame(&self, shared: &Shared, message: &Message) -> Bytes {
+        let kind = match message.kind {
+            MessageKind::Text => DataKind::Text,
+            MessageKind::Binary => DataKind::Binary,
+            MessageKind::Ping => return server_frame(Opcode::Ping, &message.content),
+            MessageKind::Pong => return server_frame(Opcode::Pong, &message.content),
+        };
+        let hop = Hop::of_client(self.form, &shared.settings.compression);
+        writer::whole(hop.deflation, kind, &message.content)
     }
 
     fn close(&self, shared: &Shared, payload: &[u8]) {
@@ -148,32 +152,13 @@ impl Echo {
     }
 }
 
-fn opcode(message: Message) -> (Opcode, Bytes) {
-    let opcode = match message.kind {
-        MessageKind::Text => Opcode::Text,
-        MessageKind::Binary => Opcode::Binary,
-        MessageKind::Ping => Opcode::Ping,
-        MessageKind::Pong => Opcode::Pong,
-    };
-    (opcode, message.content)
-}
-
 /// Counts a client that broke the protocol.
-pub fn count(shared: &Shared, violation: Violation) {
+pub fn count(stats: &Stats, violation: Violation) {
     match violation {
-        Violation::TooLarge { .. } => shared.stats.socket_messages_too_large.inc(),
-        _ => shared.stats.socket_protocol_errors.inc(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_query_names_the_channels() {
-        assert_eq!(channels(None), ["test"]);
-        assert_eq!(channels(Some("x=1&channel=")), ["test"]);
-        assert_eq!(channels(Some("channel=a%20b&x&channel=c")), ["a b", "c"]);
+        Violation::TooLarge { .. } | Violation::LongFrame { .. } => {
+            stats.socket_messages_too_large.inc();
+        }
+        Violation::Fragments { .. } => stats.socket_fragments_refused.inc(),
+        _ => stats.socket_protocol_errors.inc(),
     }
 }

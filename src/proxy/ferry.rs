@@ -261,7 +261,7 @@ impl Ferry {
         if !parts.status.is_success() {
             self.open.set(false);
         }
-        let head = Head { status: parts.status, headers: parts.headers };
+        let head = Head { status: parts.status, headers: parts.headers, reason: None };
         let mut going = self.send(Reply::Head(Arc::new(head)), 0).await;
         while going {
             let frame = tokio::select! {

@@ -97,11 +97,17 @@ fn answered(shared: &Shared, id: SessionId, answer: FilterAnswer) {
     });
 }
 
-/// The item is discarded; in debug the client is told why.
+/// The item is discarded; in debug the client is told why. A WebSocket is closed for it, so that
+/// only its own route says so (specification, WebSockets 8.4).
 fn fail(shared: &Shared, id: SessionId, error: NetworkFilterError) {
     shared.stats.filter_failures.inc();
     let asker = shared.askers.of(id);
-    let debug = asker.map_or(shared.settings.debug, |asker| home(&asker).debug(shared));
+    let socket = shared.hub.with(|registry| registry.is_socket(id));
+    let debug = match &asker {
+        Some(asker) if socket => asker.route.options.debug,
+        Some(asker) => home(asker).debug(shared),
+        None => shared.settings.debug && !socket,
+    };
     let message = format!("filter error: {error}");
     tracing::warn!("an item is not delivered: {message}");
     answered(shared, id, FilterAnswer::Failed(debug.then_some(message)));

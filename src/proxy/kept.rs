@@ -79,6 +79,12 @@ impl Kept {
         }
     }
 
+    /// See [`Context::form`].
+    #[must_use]
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
     /// The request as it was, as a handshake.
     #[must_use]
     pub fn context(&self) -> Context {

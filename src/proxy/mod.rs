@@ -12,6 +12,7 @@ pub mod askers;
 pub mod body;
 pub mod carried;
 pub mod collected;
+pub mod compression;
 pub mod connections;
 pub mod content;
 pub mod context;
@@ -44,6 +45,7 @@ pub mod outgoing;
 pub mod over_http;
 pub mod parked;
 pub mod passthrough;
+pub mod porter;
 pub mod question;
 pub mod queue;
 pub mod recovery;
@@ -56,11 +58,20 @@ pub mod shared;
 pub mod shelf;
 pub mod signing;
 pub mod sockets;
+pub mod sockjs_door;
+pub mod sockjs_hixie;
+pub mod sockjs_home;
+mod sockjs_listener;
+mod sockjs_roster;
+mod sockjs_session;
+mod sockjs_socket;
+mod sockjs_talk;
 pub mod terms;
 pub mod turn;
 pub mod upgrade;
 pub mod upload;
 pub mod upstream;
+pub mod visit;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -68,15 +79,15 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderValue, Request, Response, header};
 
 use crate::http::Incoming;
 use crate::http::park::Handoff;
 use crate::hub::registry::Effect;
 use crate::hub::slab::SessionId;
 use crate::route::{Query, Table};
+use crate::sockjs::iframe::Page;
 use crate::wire::names::Spelling;
 use access::Access;
 use answer::Answer;
@@ -90,7 +101,10 @@ use question::Question;
 use request::{Client, HeadError};
 use shared::Shared;
 use sockets::Sockets;
-use upgrade::{Failed, Outcome, Rejection, Via};
+use sockjs_door::{Call, Entrance};
+use sockjs_hixie::Elder;
+use sockjs_home::Sessions;
+use upgrade::{Failed, Outcome, Rejection, log_answer};
 
 /// How a request goes on.
 enum Begun {
@@ -98,6 +112,8 @@ enum Begun {
     Answered(Box<Response<Body>>),
     /// It asks for a WebSocket.
     Socket(Pin<Box<dyn Future<Output = Response<Body>>>>),
+    /// It is for a SockJS session.
+    SockJs(Box<Call>),
     /// Its route's targets are asked.
     Exchange(Box<Exchange>, Option<Access>),
 }
@@ -113,6 +129,8 @@ pub struct Proxy {
     shared: Rc<Shared>,
     sockets: Rc<Sockets>,
     holds: Rc<Holds>,
+    sessions: Rc<Sessions>,
+    sockjs_page: Page,
     table: RefCell<Arc<Table>>,
 }
 
@@ -122,7 +140,9 @@ impl Proxy {
     pub fn new(shared: Rc<Shared>, table: Arc<Table>) -> Proxy {
         let sockets = Sockets::new(shared.clone());
         let holds = Holds::new(shared.clone());
-        Proxy { shared, sockets, holds, table: RefCell::new(table) }
+        let sessions = Sessions::new(Rc::clone(&sockets));
+        let sockjs_page = Page::new(&shared.settings.sockjs.url);
+        Proxy { shared, sockets, holds, sessions, sockjs_page, table: RefCell::new(table) }
     }
 
     /// From now on requests go by these routes; those under way keep theirs.
@@ -140,6 +160,12 @@ impl Proxy {
     #[must_use]
     pub fn holds(&self) -> &Rc<Holds> {
         &self.holds
+    }
+
+    /// The SockJS sessions of this shard.
+    #[must_use]
+    pub fn sessions(&self) -> &Rc<Sessions> {
+        &self.sessions
     }
 
     /// The hub wants something.
@@ -183,6 +209,7 @@ impl Proxy {
             match begun {
                 Begun::Answered(response) => *response,
                 Begun::Socket(answer) => answer.await,
+                Begun::SockJs(call) => Box::pin(call.run(body)).await,
                 Begun::Exchange(exchange, access) => match exchange.run(body, access).await {
                     Some(response) => response,
                     None => std::future::pending().await,
@@ -216,12 +243,26 @@ impl Proxy {
         if let Some(upstream) = &self.shared.settings.upstream {
             context.trusted = upstream.trusts(&context.headers);
         }
+        let mut route = self.route(&context);
+        let mut manner = Manner::default();
+        if let Some(of) = route.take_if(|route| sockjs_door::of(&context, route).is_some()) {
+            match sockjs_door::enter(&self.sessions, &self.sockjs_page, context, of.clone()) {
+                Entrance::Answered(response) => {
+                    return Begun::answered(response.map(|bytes| Body::whole(bytes, None)));
+                }
+                Entrance::Call(call) => return Begun::SockJs(call),
+                Entrance::Socket { context: mapped, framed, elder } => {
+                    (context, route) = (*mapped, Some(of));
+                    manner = Manner { framed, elder };
+                }
+            }
+        }
         let mut access = Access::begin(&context, self.shared.settings.json_log);
-        if context.websocket && !is_handshake(&context, version) {
+        if context.websocket && !is_handshake(&context) {
             self.shared.stats.requests_malformed.inc();
             return Begun::answered(self.refuse_socket(&Failure::BadHandshake, false, access));
         }
-        let Some(route) = self.route(&context) else {
+        let Some(route) = route else {
             let debug = self.shared.settings.debug;
             return Begun::answered(match context.websocket {
                 true => self.refuse_socket(&Failure::NoRoute, debug, access),
@@ -232,7 +273,8 @@ impl Proxy {
             access.set_route(route.options.id.as_deref());
         }
         if context.websocket {
-            let opening = async move { self.open_socket(context, route, handoff, access).await };
+            let opening =
+                async move { self.open_socket(context, route, manner, handoff, access).await };
             return Begun::Socket(Box::pin(opening));
         }
         let shared = self.shared.clone();
@@ -260,17 +302,30 @@ impl Proxy {
         &self,
         mut context: Context,
         route: RouteRef,
+        manner: Manner,
         handoff: Handoff<Onward>,
         mut access: Option<Access>,
     ) -> Response<Body> {
         let debug = self.shared.settings.debug || route.options.debug;
         context.compact();
+        let version = context.version;
         let outcome = accept::open(&self.sockets, context, route).await;
         let failure = match outcome {
-            Outcome::Accepted { response, onward } => {
+            Outcome::Accepted { mut response, mut onward } => {
                 log_answer(&mut access, &response);
-                handoff.upgrade(onward);
-                return response.map(|()| Body::whole(Bytes::new(), access));
+                if let Some(access) = access {
+                    access.complete();
+                }
+                if manner.framed {
+                    onward = sockjs_socket::between(&self.sockets, onward);
+                }
+                if let Some(elder) = manner.elder {
+                    elder.answer(response.headers_mut());
+                    onward = elder.between(&self.sockets, onward);
+                }
+                handoff.upgrade(onward, upgrade::head(&response, version));
+                // Whoever takes the connection over drops this.
+                return std::future::pending().await;
             }
             Outcome::Rejected(mut response) => {
                 log_answer(&mut access, &response);
@@ -308,18 +363,16 @@ impl Proxy {
     }
 }
 
-/// Whether a request that asks for a WebSocket is a whole handshake.
-fn is_handshake(context: &Context, version: Version) -> bool {
-    version == Version::HTTP_11
-        && crate::ws::handshake::check_request(&context.method, &context.headers).is_ok()
+/// How a client of SockJS speaks WebSocket.
+#[derive(Default)]
+struct Manner {
+    framed: bool,
+    elder: Option<Elder>,
 }
 
-fn log_answer<T>(access: &mut Option<Access>, response: &Response<T>) {
-    let Some(access) = access else { return };
-    if let Some(Via(target)) = response.extensions().get::<Via>() {
-        access.set_target(target.clone());
-    }
-    access.set_status(response.status().as_u16());
+/// Whether a request that asks for a WebSocket is a whole handshake.
+fn is_handshake(context: &Context) -> bool {
+    crate::ws::handshake::check_request(&context.method, &context.headers).is_ok()
 }
 
 #[cfg(test)]

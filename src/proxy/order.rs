@@ -1,4 +1,5 @@
-//! What one worker has another ask a backend: a next link, for streams of both.
+//! What one worker has another ask a backend: a next link, for streams of both; and how workers
+//! reach each other.
 //!
 //! Made by `ferry`, carried between threads by whoever implements [`Peers`] (the shard, over its
 //! mailboxes). Everything here may be sent to another thread.
@@ -9,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::carried::Reply;
 use super::context::RouteRef;
+use super::visit::Visit;
 use crate::clock::Tick;
 
 /// What is asked: orders with equal keys are for the same request.
@@ -69,4 +71,13 @@ pub trait Peers {
     /// # Errors
     /// Gives it back when the worker has ended, or has no room for it.
     fn order(&self, owner: usize, order: Box<Order>) -> Result<(), Box<Order>>;
+
+    /// Passes a request to a SockJS session on to its home. Does not wait.
+    ///
+    /// # Errors
+    /// As [`Peers::order`].
+    fn visit(&self, home: usize, visit: Box<Visit>) -> Result<(), Box<Visit>> {
+        let _ = home;
+        Err(visit)
+    }
 }

@@ -25,6 +25,7 @@ use crate::backend::error::Error;
 use crate::grip::events::{self, EventsError};
 use crate::limits;
 use crate::route::target::Target;
+use crate::session::socket::Form;
 
 const EVENTS: HeaderValue = HeaderValue::from_static("application/websocket-events");
 const CONNECTION_ID: HeaderName = HeaderName::from_static("connection-id");
@@ -101,6 +102,15 @@ impl Origin {
         match &self.handshake {
             Handshake::Fresh(context) => Cow::Borrowed(context),
             Handshake::Kept(kept) => Cow::Owned(kept.context()),
+        }
+    }
+
+    /// In which form the client gets what is published.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        match &self.handshake {
+            Handshake::Fresh(context) => context.form,
+            Handshake::Kept(kept) => kept.form(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::compression::Hop;
 use super::context::{Context, RouteRef};
 use super::dialogue::Parties;
 use super::onward::Onward;
@@ -20,7 +21,7 @@ use crate::backend::body::RequestBody;
 use crate::backend::exchange::Opened;
 use crate::listen::stream::Stream;
 use crate::route::target::Target;
-use crate::ws::handshake;
+use crate::ws::{compression, handshake};
 
 /// Asks one target.
 pub async fn open(
@@ -38,6 +39,10 @@ pub async fn open(
     let mut request = outgoing.request;
     let key = handshake::new_key();
     handshake::ask(request.headers_mut(), &key);
+    let settings = &shared.settings.compression;
+    if settings.allowed {
+        compression::offer(request.headers_mut());
+    }
     let request = request.map(|()| RequestBody::empty());
     let (response, io, read_ahead) =
         match shared.backend.upgrade(&outgoing.destination, request).await {
@@ -58,6 +63,10 @@ pub async fn open(
         Ok(negotiated) => negotiated,
         Err(error) => return other(&error),
     };
+    let agreed = match compression::answered(response.headers(), settings.allowed) {
+        Ok(agreed) => agreed,
+        Err(error) => return other(&error),
+    };
     let lease = lease(shared, context, route, connection);
     rules::subscribe_implicitly(&shared.hub, lease.id(), target);
     let response = switching(context, response, negotiated.relayed);
@@ -65,14 +74,16 @@ pub async fn open(
         lease,
         context: context.clone(),
         route: route.clone(),
+        client_hop: Hop::of_client(context.form, settings),
+        backend_hop: Hop::of_backend(agreed, settings),
         prefix: negotiated.prefix,
         target: route.targets.iter().position(|one| std::ptr::eq(one, target)).unwrap_or(0),
         ears: Rc::clone(&shared.ears),
         askers: Rc::clone(&shared.askers),
     };
-    let stats = Rc::clone(&shared.stats);
+    let (stats, bounds) = (Rc::clone(&shared.stats), shared.settings.bounds.clone());
     let task = move |stream: Stream, early: Bytes| {
-        let relay = Relay::new(parties, stats, (stream, early), (io, read_ahead));
+        let relay = Relay::new(parties, stats, &bounds, (stream, early), (io, read_ahead));
         Box::pin(relay.run()) as Pin<Box<dyn Future<Output = ()>>>
     };
     Attempt::Decided(Outcome::Accepted { response, onward: Onward::Task(Box::new(task)) })

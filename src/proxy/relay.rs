@@ -16,10 +16,13 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::dialogue::{Dialogue, Parties};
+use super::echo::count;
 use super::end::End;
 use super::rules;
+use super::shared::Bounds;
 use crate::clock::{self, Tick};
 use crate::limits;
+use crate::session::outbox::Outbox;
 use crate::stats::Stats;
 use crate::wire::frame::close_payload;
 use crate::ws::reader::{Sender, Violation};
@@ -46,6 +49,10 @@ enum Ending {
 pub struct Relay<C, B> {
     dialogue: Dialogue,
     stats: Rc<Stats>,
+    /// See [`Bounds::idle_ms`].
+    idle_ms: u64,
+    /// An answer to a CLOSE is awaited so long.
+    close_ms: u64,
     client: End<C>,
     /// Absent when the connection is gone although the client's goes on.
     backend: Option<End<B>>,
@@ -62,14 +69,22 @@ where
     pub fn new(
         parties: Parties,
         stats: Rc<Stats>,
+        bounds: &Bounds,
         client: (C, Bytes),
         backend: (B, Bytes),
     ) -> Relay<C, B> {
+        let (of_clients, of_backends) = (bounds.of_clients(), bounds.of_backends());
+        let client = End::new(client.0, Sender::Client, of_clients, client.1);
+        let backend = End::new(backend.0, Sender::Server, of_backends, backend.1);
+        let client = client.inflating(parties.client_hop.inflation);
+        let backend = Some(backend.inflating(parties.backend_hop.inflation));
         Relay {
             dialogue: Dialogue::new(parties),
             stats,
-            client: End::new(client.0, Sender::Client, client.1),
-            backend: Some(End::new(backend.0, Sender::Server, backend.1)),
+            idle_ms: bounds.idle_ms,
+            close_ms: limits::WEBSOCKET_CLOSE_MS,
+            client,
+            backend,
             active: clock::now(),
             timer: None,
         }
@@ -80,7 +95,7 @@ where
         let ending = poll_fn(|cx| self.poll_relay(cx)).await;
         let write_client = matches!(ending, Ending::Both | Ending::Client);
         let write_backend = matches!(ending, Ending::Both | Ending::Backend);
-        let Relay { dialogue, client, backend, .. } = &mut self;
+        let Relay { dialogue, client, backend, close_ms, .. } = &mut self;
         let finish = poll_fn(|cx| {
             let client =
                 write_client && client.poll_finish(cx, &mut dialogue.for_client).is_pending();
@@ -92,7 +107,16 @@ where
         });
         tokio::select! {
             () = finish => {}
-            () = clock::sleep_ms(limits::WEBSOCKET_CLOSE_MS) => {}
+            () = clock::sleep_ms(*close_ms) => {}
+        }
+        self.backend = None;
+        if write_client && self.dialogue.has_client_broken() {
+            // It may still be sending: closing with unread input would reset the connection, and
+            // take the CLOSE with it.
+            tokio::select! {
+                () = poll_fn(|cx| self.client.poll_discard(cx)) => {}
+                () = clock::sleep_ms(limits::WEBSOCKET_LINGER_MS) => {}
+            }
         }
     }
 
@@ -132,7 +156,9 @@ where
         let backend = self.backend.as_mut()?;
         match backend.poll_write(cx, &mut dialogue.for_backend, moved) {
             Poll::Ready(Err(error)) => self.backend_lost(Some(&error)),
-            Poll::Ready(Ok(())) if dialogue.severed && dialogue.backend.sent => {
+            Poll::Ready(Ok(()))
+                if dialogue.severed && (dialogue.backend.sent || backend.has_ended()) =>
+            {
                 // Parted in good order.
                 self.backend = None;
                 None
@@ -144,7 +170,7 @@ where
     /// Takes what the backend and the hub have for the client, as long as the client takes it.
     fn hear_backend(&mut self, cx: &mut Context<'_>, moved: &mut bool) -> Option<Ending> {
         let beginning = rules::beginning_bytes(self.dialogue.parties.prefix.as_deref());
-        while self.dialogue.for_client.bytes() < WINDOW_BYTES {
+        while has_room(&self.dialogue.for_client) {
             // Before every message, so that what a control message sends keeps its place.
             if !self.dialogue.is_within_message()
                 && let Some(ending) = self.hear_hub(cx, moved)
@@ -152,21 +178,19 @@ where
                 return Some(ending);
             }
             let backend = self.backend.as_mut()?;
-            match backend.reader.next(beginning) {
+            match backend.next(beginning) {
                 Ok(Some(piece)) => {
                     *moved = true;
                     self.dialogue.backend_said(piece);
                 }
+                Ok(None) if backend.has_ended() => return None,
                 Ok(None) => match backend.poll_read(cx) {
                     Poll::Pending => return None,
                     Poll::Ready(Ok(true)) => *moved = true,
                     Poll::Ready(Ok(false)) => return self.backend_lost(None),
                     Poll::Ready(Err(error)) => return self.backend_lost(Some(&error)),
                 },
-                Err(violation) => {
-                    let error = io::Error::new(io::ErrorKind::InvalidData, violation);
-                    return self.backend_lost(Some(&error));
-                }
+                Err(violation) => return self.backend_broke(violation),
             }
         }
         None
@@ -174,7 +198,7 @@ where
 
     /// Takes what the hub has for the client.
     fn hear_hub(&mut self, cx: &mut Context<'_>, moved: &mut bool) -> Option<Ending> {
-        while !self.dialogue.client.received && self.dialogue.for_client.bytes() < WINDOW_BYTES {
+        while !self.dialogue.client.received && has_room(&self.dialogue.for_client) {
             let lease = &self.dialogue.parties.lease;
             match lease.hub().poll_next(lease.id(), cx.waker()) {
                 Poll::Pending => return None,
@@ -191,57 +215,87 @@ where
 
     /// Takes what the client has for the backend, as long as the backend takes it.
     fn hear_client(&mut self, cx: &mut Context<'_>, moved: &mut bool) -> Option<Ending> {
-        while self.backend.is_none() || self.dialogue.for_backend.bytes() < WINDOW_BYTES {
-            match self.client.reader.next(0) {
+        while self.backend.is_none() || has_room(&self.dialogue.for_backend) {
+            match self.client.next(0) {
                 Ok(Some(piece)) => {
                     *moved = true;
                     self.dialogue.client_said(piece);
                 }
+                Ok(None) if self.client.has_ended() => return None,
                 Ok(None) => match self.client.poll_read(cx) {
                     Poll::Pending => return None,
                     Poll::Ready(Ok(true)) => *moved = true,
-                    Poll::Ready(Ok(false) | Err(_)) => return Some(Ending::Backend),
+                    // It has said all, and may still wait for the answer to its CLOSE.
+                    Poll::Ready(Ok(false)) if self.dialogue.client.sent => return None,
+                    // Gone, or it still reads: it gets what came.
+                    Poll::Ready(Ok(false)) => return Some(Ending::Both),
+                    Poll::Ready(Err(_)) => return Some(Ending::Backend),
                 },
-                Err(violation) => return Some(self.client_broke(violation)),
+                Err(violation) => {
+                    *moved = true;
+                    return self.client_broke(violation);
+                }
             }
         }
         None
     }
 
-    /// The client broke the protocol: it is told why; the backend's connection is dropped.
-    fn client_broke(&mut self, violation: Violation) -> Ending {
+    /// The client broke the protocol: it is told why when the backend has answered what came
+    /// before, or is gone.
+    fn client_broke(&mut self, violation: Violation) -> Option<Ending> {
         if self.dialogue.client.sent {
             // What follows a CLOSE means nothing.
-            return Ending::Both;
+            return Some(Ending::Both);
         }
-        self.stats.socket_protocol_errors.inc();
+        count(&self.stats, violation);
         tracing::info!("{}: client dropped: {violation}", self.uri());
-        self.dialogue.close_client(&close_payload(Some(violation.close_code()), ""));
-        Ending::Client
+        self.dialogue.client_broke(violation.close_code());
+        None
+    }
+
+    /// The backend broke the protocol: it is told why; the client's connection is dropped. `None`
+    /// when the client's goes on.
+    fn backend_broke(&mut self, violation: Violation) -> Option<Ending> {
+        self.stats.socket_backend_errors.inc();
+        if self.dialogue.severed {
+            self.backend = None;
+            return None;
+        }
+        tracing::warn!("{}: backend dropped: {violation}", self.uri());
+        self.dialogue.close_backend(&close_payload(Some(violation.close_code()), ""));
+        self.dialogue.tell_verdict();
+        Some(Ending::Both)
     }
 
     /// The backend's connection ended. `None` when the client's goes on.
     fn backend_lost(&mut self, error: Option<&io::Error>) -> Option<Ending> {
         if self.dialogue.severed || self.dialogue.backend.sent {
-            self.backend = None;
+            // Where only what it sends has ended, it may still be told of the client's CLOSE.
+            self.backend = self.backend.take().filter(|_| error.is_none());
             return None;
         }
         match error {
             Some(error) => tracing::warn!("{}: backend lost: {error}", self.uri()),
             None => tracing::debug!("{}: backend closed without CLOSE", self.uri()),
         }
+        self.dialogue.tell_verdict();
         Some(Ending::Client)
     }
 
     /// Ends what is silent for too long, or does not answer a CLOSE.
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         loop {
-            let idle = self.active.plus_ms(limits::BACKEND_PROGRESS_MS);
-            let close =
-                self.dialogue.closing_since.map(|at| at.plus_ms(limits::WEBSOCKET_CLOSE_MS));
-            let due = close.map_or(idle, |close| close.min(idle));
+            let idle = (self.idle_ms > 0).then(|| self.active.plus_ms(self.idle_ms));
+            let close = self.dialogue.closing_since.map(|at| at.plus_ms(self.close_ms));
+            let Some(due) = idle.into_iter().chain(close).min() else { return Poll::Pending };
             if clock::now() >= due {
-                return Poll::Ready(Ending::Now);
+                if close != Some(due) {
+                    self.stats.sockets_idle.inc();
+                    tracing::info!("{}: closed: idle for too long", self.uri());
+                }
+                self.dialogue.tell_verdict();
+                let broken = self.dialogue.has_client_broken();
+                return Poll::Ready(if broken { Ending::Client } else { Ending::Now });
             }
             // A timer that is too early is let run out: activity moves `due` all the time.
             let timer = match &mut self.timer {
@@ -258,6 +312,11 @@ where
     fn uri(&self) -> String {
         rules::uri(&self.dialogue.parties.context)
     }
+}
+
+/// Whether more may wait in a queue.
+fn has_room(queue: &Outbox) -> bool {
+    queue.bytes() < WINDOW_BYTES && queue.len() < limits::RELAY_FRAMES_MAX
 }
 
 #[cfg(test)]

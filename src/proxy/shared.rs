@@ -14,6 +14,7 @@ use crate::limits;
 use crate::route::{Route, condition};
 use crate::session::outbox::Slow;
 use crate::stats::Stats;
+use crate::ws::meter::Limits;
 
 /// A shard's company.
 pub struct Shared {
@@ -104,20 +105,88 @@ pub struct Compression {
     pub bytes_min: usize,
 }
 
-/// What a WebSocket may do, and for how long nothing. 0 bytes or fragments are no bound.
+/// What a WebSocket may do, and for how long nothing. 0 is no bound.
 #[derive(Clone, Debug)]
 pub struct Bounds {
     /// Largest message of a client, in bytes; over HTTP the queue's bound comes first.
     pub message_bytes_max: u64,
-    /// Nothing is heard or said for so long: it is closed. Milliseconds.
+    /// Largest frame of a client, in bytes.
+    pub frame_bytes_max: u64,
+    /// Frames of one message, of a client or of a WebSocket backend.
+    pub fragments_max: u64,
+    /// Bytes that a client may send before its handshake is answered. `http` sees to it.
+    pub early_bytes_max: usize,
+    /// A handshake that no backend has answered for so long has failed. Milliseconds.
+    pub open_ms: u64,
+    /// Nothing is heard or said for so long: it is closed. Milliseconds. `shard` sees to it where
+    /// the connection is parked.
     pub idle_ms: u64,
 }
 
+impl Bounds {
+    /// What a client may send that is relayed.
+    #[must_use]
+    pub fn of_clients(&self) -> Limits {
+        Limits {
+            message_bytes: bound(self.message_bytes_max),
+            frame_bytes: bound(self.frame_bytes_max),
+            fragments: bound(self.fragments_max),
+        }
+    }
+
+    /// What a client may send whose messages are collected.
+    #[must_use]
+    pub fn of_collected(&self) -> Limits {
+        let relayed = self.of_clients();
+        let queue = limits::EVENTS_QUEUE_BYTES_MAX as u64;
+        Limits { message_bytes: relayed.message_bytes.min(queue), ..relayed }
+    }
+
+    /// What a WebSocket backend may send.
+    #[must_use]
+    pub fn of_backends(&self) -> Limits {
+        Limits { fragments: bound(self.fragments_max), ..Limits::NONE }
+    }
+}
+
+/// 0 is none.
+fn bound(number: u64) -> u64 {
+    if number == 0 { u64::MAX } else { number }
+}
+
 /// SockJS.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SockJs {
     /// The client library, for the iframe page.
     pub url: String,
+    /// A receiver that has got nothing for so long gets a heartbeat, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// A session without a receiver for so long is over, in milliseconds.
+    pub disconnect_ms: u64,
+    /// Bytes of messages that may wait for one client.
+    pub queue_bytes_max: usize,
+    /// Sessions of the HTTP transports that one shard may have.
+    pub sessions_max: usize,
+}
+
+impl SockJs {
+    /// The same for each of so many shards, who share the sessions.
+    #[must_use]
+    pub fn of_each(&self, shards: usize) -> SockJs {
+        SockJs { sessions_max: self.sessions_max.div_ceil(shards.max(1)), ..self.clone() }
+    }
+}
+
+impl Default for SockJs {
+    fn default() -> SockJs {
+        SockJs {
+            url: limits::SOCKJS_URL.to_owned(),
+            heartbeat_ms: limits::SOCKJS_HEARTBEAT_MS,
+            disconnect_ms: limits::SOCKJS_DISCONNECT_MS,
+            queue_bytes_max: limits::SOCKJS_QUEUE_BYTES_MAX,
+            sessions_max: limits::SOCKJS_SESSIONS_MAX,
+        }
+    }
 }
 
 impl Default for Compression {
@@ -130,6 +199,10 @@ impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
             message_bytes_max: limits::WEBSOCKET_MESSAGE_BYTES_MAX,
+            frame_bytes_max: limits::WEBSOCKET_FRAME_BYTES_MAX,
+            fragments_max: limits::WEBSOCKET_FRAGMENTS_MAX,
+            early_bytes_max: limits::WEBSOCKET_EARLY_BYTES_MAX,
+            open_ms: limits::WEBSOCKET_OPEN_S * 1000,
             idle_ms: limits::WEBSOCKET_IDLE_S * 1000,
         }
     }

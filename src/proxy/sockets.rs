@@ -8,12 +8,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 use tokio::sync::Notify;
 
 use super::absent::Absent;
+use super::compression::Hop;
 use super::conversation::{Conversation, Reply, opening_reply};
-use super::courier::{self, Client, Link, finish};
+use super::courier::{self, Client, Heard, Link, finish};
 use super::echo::{Echo, Progress, count};
 use super::kept::Alike;
 use super::opening::Accepted;
@@ -27,7 +29,7 @@ use crate::hub::registry::Effect;
 use crate::hub::slab::SessionId;
 use crate::limits;
 use crate::wire::frame::{Opcode, close_payload, server_frame};
-use crate::ws::messages::{Incoming, Messages};
+use crate::ws::messages::Messages;
 use crate::ws::reader::{Sender, Violation};
 
 /// What the shard does with a client that it has read from.
@@ -176,16 +178,18 @@ impl Sockets {
         origin.each_variable(|name, value| {
             self.shared.hub.with(|registry| registry.set_meta(id, name, Some(value)));
         });
+        let hop = Hop::of_client(origin.form(), &self.shared.settings.compression);
         let link = Rc::new(Link {
             id,
             origin: origin.keep(&self.alike),
             prefix: accepted.negotiated.prefix,
             conversation: RefCell::new(conversation),
-            incoming: RefCell::new(Messages::new(Sender::Client)),
+            incoming: RefCell::new(Messages::new(Sender::Client).inflating(hop.inflation)),
             client: Cell::new(Client::Open),
             paused: Cell::new(false),
             running: Cell::new(false),
             farewell: Cell::new(None),
+            broken: Cell::new(None),
             changed: Notify::new(),
         });
         self.entries.borrow_mut().insert(id, Entry::OverHttp(Rc::clone(&link)));
@@ -219,28 +223,27 @@ impl Sockets {
         if matches!(link.client.get(), Client::Closed | Client::Ended) {
             return Flow::Read;
         }
-        let mut incoming = link.incoming.borrow_mut();
-        incoming.feed(bytes);
-        loop {
-            match incoming.next(limits::EVENTS_QUEUE_BYTES_MAX) {
-                Ok(None) => break,
-                Ok(Some(Incoming::Message(message))) => {
-                    if link.client.get() == Client::Open {
-                        link.conversation.borrow_mut().client_message(message);
-                    }
-                }
-                Ok(Some(Incoming::Close(close))) => {
-                    link.conversation.borrow_mut().client_closed(close);
-                    return self.client_closed(link);
-                }
-                Err(violation) => return self.broke(link, violation),
+        link.incoming.borrow_mut().feed(bytes);
+        self.hear(link)
+    }
+
+    fn hear(&self, link: &Link) -> Flow {
+        match courier::hear(&self.shared, link) {
+            Heard::All => Flow::Read,
+            Heard::Enough => Flow::Pause,
+            Heard::Close(close) => {
+                link.conversation.borrow_mut().client_closed(close);
+                self.client_closed(link)
             }
+            Heard::Broken(violation) => self.broke(link, violation),
         }
-        if link.client.get() == Client::Open && link.conversation.borrow().is_full() {
-            link.paused.set(true);
-            return Flow::Pause;
+    }
+
+    /// The queue has room for what the client has said meanwhile.
+    fn resume(&self, link: &Link) {
+        if self.hear(link) == Flow::Read {
+            self.shared.hub.set_reading(link.id, true);
         }
-        Flow::Read
     }
 
     fn client_closed(&self, link: &Link) -> Flow {
@@ -267,10 +270,17 @@ impl Sockets {
         Flow::Read
     }
 
-    /// The client broke the protocol: it is told why, and its backend that it is gone.
+    /// The client broke the protocol: it is told why. Its backend first answers what came before,
+    /// unless that is a part of what was too much; then it is told that the client is gone.
     fn broke(&self, link: &Link, violation: Violation) -> Flow {
-        count(&self.shared, violation);
+        count(&self.shared.stats, violation);
         tracing::info!("{}: client dropped: {violation}", rules::uri(&link.origin.context()));
+        let code = violation.close_code();
+        if link.client.get() == Client::Open && !violation.is_excess() {
+            link.broken.set(Some(code));
+            link.conversation.borrow_mut().client_closed(Some((code, Bytes::new())));
+            return self.client_closed(link);
+        }
         link.conversation.borrow_mut().client_gone();
         let awaited = link.client.get() == Client::Awaited;
         self.end(link);
@@ -278,7 +288,7 @@ impl Sockets {
             self.shared.hub.close(link.id);
             return Flow::Close;
         }
-        let payload = close_payload(Some(violation.close_code()), "");
+        let payload = close_payload(Some(code), "");
         self.shared.hub.send(link.id, &server_frame(Opcode::Close, &payload), clock::now());
         finish(&self.shared, link.id, Then::Close);
         Flow::Read
@@ -377,7 +387,7 @@ impl Sockets {
         let link = Rc::clone(link);
         link.running.set(true);
         tokio::task::spawn_local(async move {
-            courier::run(&sockets.shared, &link, first).await;
+            courier::run(&sockets.shared, &link, first, || sockets.resume(&link)).await;
             link.running.set(false);
             if link.client.get() == Client::Ended {
                 sockets.remove(link.id);

@@ -56,12 +56,17 @@ pub struct Client {
 
 /// All clients of a shard.
 #[derive(Default)]
-pub struct Clients(HashMap<SessionId, Client>);
+pub struct Clients {
+    known: HashMap<SessionId, Client>,
+    /// New ones are stalled: what is sent to them waits for their reader.
+    pub stalled: bool,
+}
 
 impl Clients {
     /// One client; it stays after its connection is closed.
     pub fn client(&mut self, id: SessionId) -> &mut Client {
-        self.0.entry(id).or_default()
+        let stalled = self.stalled;
+        self.known.entry(id).or_insert_with(|| Client { stalled, ..Client::default() })
     }
 
     /// What a client has got since it was last asked, and whether its connection was closed.
@@ -102,15 +107,27 @@ impl Outlet for Clients {
     }
 
     fn finish(&mut self, id: SessionId, then: Then) {
-        self.client(id).finished = Some(then);
+        let client = self.client(id);
+        client.finished = Some(then);
+        client.outbox.wake();
     }
 
     fn backlog(&self, id: SessionId) -> usize {
-        self.0.get(&id).map_or(0, |client| client.outbox.bytes())
+        self.known.get(&id).map_or(0, |client| client.outbox.bytes())
+    }
+
+    fn finished(&self, id: SessionId) -> Option<Then> {
+        self.known.get(&id).and_then(|client| client.finished)
     }
 
     fn set_reading(&mut self, id: SessionId, on: bool) {
-        self.client(id).paused = !on;
+        let client = self.client(id);
+        client.paused = !on;
+        client.outbox.wake();
+    }
+
+    fn wants_reading(&self, id: SessionId) -> bool {
+        self.known.get(&id).is_some_and(|client| !client.paused)
     }
 
     fn poll_next(&mut self, id: SessionId, waker: &Waker) -> Poll<Option<Bytes>> {
@@ -121,8 +138,16 @@ impl Outlet for Clients {
         client.outbox.poll_pop(waker).map(Some)
     }
 
+    fn poll_closed(&mut self, id: SessionId, cx: &mut std::task::Context<'_>) -> Poll<()> {
+        let client = self.client(id);
+        client.outbox.register(cx.waker());
+        if client.closed { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     fn close(&mut self, id: SessionId) {
-        self.client(id).closed = true;
+        let client = self.client(id);
+        client.closed = true;
+        client.outbox.wake();
     }
 }
 

@@ -10,6 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use uuid::Uuid;
 
+use super::access::Access;
 use super::context::Context;
 use super::onward::Onward;
 use super::shared::Shared;
@@ -17,6 +18,8 @@ use crate::backend::body::AnswerBody;
 use crate::clock;
 use crate::hub::Lease;
 use crate::route::Route;
+use crate::wire::http1::Version;
+use crate::wire::names::{self, Spelling};
 use crate::ws::handshake;
 
 /// What a client's handshake came to.
@@ -84,6 +87,43 @@ pub fn switching(
     response
 }
 
+/// The 101 as it is written to a client of this version: names as the backend wrote them.
+#[must_use]
+pub fn head(response: &http::Response<()>, version: Version) -> Bytes {
+    let mut head: Vec<u8> = match version {
+        Version::Http10 => b"HTTP/1.0 101 ".into(),
+        Version::Http11 => b"HTTP/1.1 101 ".into(),
+    };
+    let reason = crate::http::reason(response);
+    head.extend_from_slice(reason.as_deref().unwrap_or(b"Switching Protocols"));
+    head.extend_from_slice(b"\r\n");
+    let spelling = response.extensions().get::<Spelling>();
+    for name in response.headers().keys() {
+        for (before, value) in response.headers().get_all(name).iter().enumerate() {
+            match spelling.and_then(|spelling| spelling.of(name.as_str(), before)) {
+                Some(spelled) => head.extend_from_slice(spelled),
+                None => put_name(&mut head, name),
+            }
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(value.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    head.into()
+}
+
+/// Writes a name as RFC 6455 does, or as is usual.
+fn put_name(head: &mut Vec<u8>, name: &HeaderName) {
+    match name.as_str().strip_prefix("sec-websocket-") {
+        Some(rest) => {
+            head.extend_from_slice(b"Sec-WebSocket-");
+            names::put_usual(head, rest);
+        }
+        None => names::put_usual(head, name.as_str()),
+    }
+}
+
 fn remove_hop(headers: &mut HeaderMap) {
     handshake::remove_hop(headers);
     for name in [TRANSFER_ENCODING, HeaderName::from_static("keep-alive")] {
@@ -94,6 +134,8 @@ fn remove_hop(headers: &mut HeaderMap) {
 /// A backend's rejection as the client sees it.
 pub fn rejected(backend: http::Response<Rejection>) -> Outcome {
     let mut response = backend;
+    // The backend's version is that of its own hop.
+    *response.version_mut() = http::Version::HTTP_11;
     remove_hop(response.headers_mut());
     if let Rejection::Whole(_) = response.body() {
         response.headers_mut().remove(CONTENT_LENGTH);
@@ -110,13 +152,21 @@ pub fn lease(shared: &Shared, context: &Context, route: &Route, connection: Uuid
     lease
 }
 
+/// Notes down who has answered a handshake, and how.
+pub fn log_answer<T>(access: &mut Option<Access>, response: &http::Response<T>) {
+    let Some(access) = access else { return };
+    if let Some(Via(target)) = response.extensions().get::<Via>() {
+        access.set_target(target.clone());
+    }
+    access.set_status(response.status().as_u16());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::session::socket::Form;
     use std::rc::Rc;
 
-    use crate::wire::http1::Version;
     use http::Method;
 
     fn context() -> Context {

@@ -5,12 +5,14 @@ use std::borrow::Cow;
 
 use super::host_text::HostText;
 use super::problem::{Fault, Span};
+use super::sockjs::{Draft, SockJs};
 use super::token::{Prop, Section};
 
 /// The properties that are acted upon.
 const BUILT: &str = "`proto`, `ssl`, `path_beg`, `id`, `sig_iss`, `sig_key`, `prefix`, \
                      `orig_headers`, `as_host`, `path_rem`, `replace_beg`, `debug`, `header`, \
-                     `no_grip`, `slow`";
+                     `no_grip`, `slow`, `sockjs`, `sockjs_as_path`, `sockjs_websocket`, \
+                     `sockjs_cookie`, `sockjs_limit`";
 
 /// What a route matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub struct Options {
     pub no_grip: bool,
     /// What is done with a held client that does not read; `None` is what is done with all.
     pub slow: Option<Slow>,
+    /// SockJS is spoken below a path.
+    pub sockjs: Option<SockJs>,
 }
 
 /// What is done with a client that does not read as fast as it is published to.
@@ -110,6 +114,7 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> (Condition, Options)
     doubt_host(value, section.value_span, faults);
     let mut options = Options::default();
     let mut headers = Vec::new();
+    let mut sockjs = Draft::default();
     for prop in &section.props {
         let text = || Some(Cow::Owned(prop.text.clone()));
         match prop.name.as_str() {
@@ -132,9 +137,10 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> (Condition, Options)
             "no_grip" => options.no_grip = true,
             "slow" => options.slow = slow(prop, faults),
             "aco" | "jsonp_mode" | "jsonp_cb" | "jsonp_body" | "jsonp_defcb"
-            | "jsonp_defmethod" | "session" | "sockjs" | "sockjs_as_path" | "log_level" => {
+            | "jsonp_defmethod" | "session" | "log_level" => {
                 faults.push(Fault::not_built(prop.span, &prop.name, BUILT));
             }
+            _ if sockjs.read(prop, faults) => {}
             name => {
                 let reason = format!("unknown condition property `{name}`");
                 faults.push(Fault::warning(prop.span, reason, format!("one of {BUILT}")));
@@ -142,6 +148,7 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> (Condition, Options)
         }
     }
     options.headers = headers.into();
+    options.sockjs = sockjs.finish(faults);
     (condition, options)
 }
 
@@ -245,7 +252,8 @@ mod tests {
     fn everything_at_once() {
         let (condition, options, faults) = read(
             "A.com,proto=ws,ssl=no,path_beg=/x,id=i,sig_iss=s,sig_key=k,prefix=p-,orig_headers,\
-             as_host=b:1,path_rem=4,replace_beg=/y,debug=false,header=X-A:b,header=\"X-B:  c d\",no_grip,slow=conflate",
+             as_host=b:1,path_rem=4,replace_beg=/y,debug=false,header=X-A:b,header=\"X-B:  c d\",no_grip,slow=conflate,\
+             sockjs=/sj",
         );
         assert!(faults.is_empty(), "{faults:?}");
         assert_eq!(condition.host.as_deref(), Some("a.com"));
@@ -265,7 +273,9 @@ mod tests {
             headers: headers.into(),
             no_grip: true,
             slow: Some(Slow::Conflate),
+            sockjs: read(",sockjs=/sj").1.sockjs,
         };
+        assert!(expected.sockjs.is_some());
         assert_eq!(options, expected);
     }
 
@@ -306,7 +316,8 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_said() {
-        assert_eq!(reasons("a,sockjs=/s"), ["`sockjs` is not built yet"]);
+        assert_eq!(reasons("a,session"), ["`session` is not built yet"]);
+        assert_eq!(reasons("a,sockjs_x"), ["unknown condition property `sockjs_x`"]);
         assert!(read("a,aco").2[0].severity == Severity::Error);
         assert_eq!(reasons("a,method=GET"), ["unknown condition property `method`"]);
         assert!(read("a,method=GET").2[0].severity == Severity::Warning);

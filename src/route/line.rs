@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 
 use super::condition::{self, Condition, Options, Slow};
 use super::problem::{Fault, Severity, Span};
+use super::sockjs::SockJs;
 use super::target::{self, Target};
 use super::token::{self, Section};
 
@@ -88,6 +89,7 @@ impl fmt::Display for Route {
         }
         line.flag("no_grip", options.no_grip)?;
         line.prop("slow", options.slow.map(Slow::word))?;
+        options.sockjs.iter().try_for_each(|sockjs| line.sockjs(sockjs))?;
         self.targets.iter().try_for_each(|target| line.target(target))
     }
 }
@@ -118,6 +120,16 @@ impl Line<'_, '_> {
 
     fn flag(&mut self, name: &str, set: bool) -> fmt::Result {
         if set { write!(self.0, ",{name}") } else { Ok(()) }
+    }
+
+    fn sockjs(&mut self, sockjs: &SockJs) -> fmt::Result {
+        let base = if sockjs.base.is_empty() { "/" } else { &sockjs.base };
+        self.prop("sockjs", Some(base))?;
+        self.prop("sockjs_as_path", sockjs.as_path.as_deref())?;
+        self.prop("sockjs_websocket", (!sockjs.websocket).then_some("false"))?;
+        self.flag("sockjs_cookie", sockjs.cookie)?;
+        let limit = sockjs.response_bytes_max.map(|limit| limit.to_string());
+        self.prop("sockjs_limit", limit.as_deref())
     }
 
     fn target(&mut self, target: &Target) -> fmt::Result {
@@ -153,6 +165,8 @@ mod tests {
             "shop.example.com,sig_key=file:shop.key,prefix=shop-,debug [2001:db8::1]:443,ssl,host=origin.example.com",
             ",id=internal 127.0.0.1:9000",
             "static.example.com,header=\"X-Edge:1 2\",no_grip cdn-origin:80",
+            "*,sockjs=/sj,sockjs_as_path=/ws b:1",
+            "*,sockjs=/,sockjs_websocket=false,sockjs_cookie,sockjs_limit=4096 b:1",
         ] {
             let (route, reasons) = read(line);
             assert!(reasons.is_empty(), "{line}: {reasons:?}");

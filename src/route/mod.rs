@@ -11,6 +11,7 @@ pub mod print;
 pub mod problem;
 mod records;
 pub mod row;
+pub mod sockjs;
 pub mod target;
 pub mod token;
 

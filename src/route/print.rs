@@ -11,6 +11,7 @@ use std::hash::Hash;
 use super::condition::{Condition, Options, Slow};
 use super::hosts::Index;
 use super::line::Route;
+use super::sockjs::SockJs;
 use super::target::{Address, Target};
 
 /// The source of a table.
@@ -174,7 +175,7 @@ fn options_row(options: &Options) -> String {
     format!(
         "row::OptionsRow {{ sig_iss: {:?}, sig_key: {:?}, prefix: {:?}, as_host: {:?}, \
          path_rem: {}, replace_beg: {:?}, headers: &[{}], flags: {:?}, \
-         slow: {} }}",
+         slow: {}, sockjs: {:?} }}",
         options.sig_iss,
         options.sig_key,
         options.prefix,
@@ -183,7 +184,11 @@ fn options_row(options: &Options) -> String {
         options.replace_beg,
         headers.collect::<Vec<_>>().join(", "),
         [options.orig_headers, options.debug, options.no_grip],
-        Slow::number(options.slow)
+        Slow::number(options.slow),
+        options.sockjs.as_ref().map(|sockjs| {
+            let SockJs { base, as_path, websocket, cookie, response_bytes_max } = sockjs;
+            (base, as_path, [websocket, cookie], response_bytes_max)
+        })
     )
 }
 

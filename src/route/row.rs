@@ -10,6 +10,7 @@ use std::mem::{forget, replace};
 
 use super::condition::{Condition, Options, Slow};
 use super::line::Route;
+use super::sockjs::SockJs;
 use super::target::{Address, Target};
 
 /// A list as the routes hold it.
@@ -39,6 +40,9 @@ pub struct Parts<'a> {
     pub lists: &'a [List<Target>],
 }
 
+/// [`SockJs`]: `base`, `as_path`, `websocket` and `cookie`, `response_bytes_max`.
+pub type SockJsRow = (&'static str, Text, [bool; 2], Option<u32>);
+
 /// [`Options`] without the id.
 #[derive(Clone, Copy, Debug)]
 pub struct OptionsRow {
@@ -60,6 +64,8 @@ pub struct OptionsRow {
     pub flags: [bool; 3],
     /// `Options::slow` by its number.
     pub slow: u8,
+    /// `Options::sockjs`.
+    pub sockjs: Option<SockJsRow>,
 }
 
 /// The text at `place` less one.
@@ -150,6 +156,7 @@ const EMPTY: Route = Route {
         headers: Cow::Borrowed(&[]),
         no_grip: false,
         slow: None,
+        sockjs: None,
     },
     targets: Cow::Borrowed(&[]),
     line: 0,
@@ -183,10 +190,20 @@ const fn route(row: &RouteRow, parts: Parts<'_>) -> Route {
                 0 => None,
                 number => Some(Slow::ALL[number as usize - 1]),
             },
+            sockjs: match options.sockjs {
+                None => None,
+                Some(row) => Some(sockjs(row)),
+            },
         },
         targets: Cow::Borrowed(parts.lists[targets as usize]),
         line,
     }
+}
+
+const fn sockjs(row: SockJsRow) -> SockJs {
+    let (base, as_path, [websocket, cookie], response_bytes_max) = row;
+    let as_path = owned(as_path);
+    SockJs { base: Cow::Borrowed(base), as_path, websocket, cookie, response_bytes_max }
 }
 
 const fn target(row: &TargetRow, texts: Texts<'_>, subs: &[List<Cow<'static, str>>]) -> Target {

@@ -163,6 +163,19 @@ fn text() -> impl Strategy<Value = String> {
     "[ -~éß\t]{1,12}"
 }
 
+fn sockjs() -> impl Strategy<Value = sockjs::SockJs> {
+    let limit = prop::option::of(1..=u32::MAX);
+    ("(/[ -.0-~é]{1,9}){0,2}", prop::option::of("/[ -~]{0,9}"), any::<[bool; 2]>(), limit).prop_map(
+        |(base, as_path, [websocket, cookie], response_bytes_max)| sockjs::SockJs {
+            base: base.into(),
+            as_path: as_path.map(Cow::Owned),
+            websocket,
+            cookie,
+            response_bytes_max,
+        },
+    )
+}
+
 fn route() -> impl Strategy<Value = Route> {
     let optional = || prop::option::of(text().prop_map(Cow::Owned));
     let plain = "[a-z][a-z0-9.,# \"\\\\]{0,9}";
@@ -181,11 +194,13 @@ fn route() -> impl Strategy<Value = Route> {
     let options = (
         (optional(), optional(), optional(), optional(), optional()),
         (text(), any::<u32>(), any::<[bool; 3]>(), headers, 0..4_usize),
+        prop::option::of(sockjs()),
     )
         .prop_map(
             |(
                 (id, sig_iss, sig_key, as_host, replace_beg),
                 (prefix, path_rem, flags, headers, slow),
+                sockjs,
             )| {
                 let [orig_headers, debug, no_grip] = flags;
                 let prefix = prefix.into();
@@ -203,6 +218,7 @@ fn route() -> impl Strategy<Value = Route> {
                     headers,
                     no_grip,
                     slow: condition::Slow::ALL.get(slow).copied(),
+                    sockjs,
                 }
             },
         );

@@ -1,11 +1,20 @@
 //! What a publisher sends to WebSockets, as frames: encoded once, whoever gets them.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::grip::format::CloseReason;
 use crate::grip::message::{Message, MessageKind};
 use crate::limits::CONTROL_FRAME_BYTES_MAX;
-use crate::wire::frame::{Opcode, close_payload, server_frame};
+use crate::wire::deflate::{self, WINDOW_BITS_MAX};
+use crate::wire::frame::{
+    HEAD_BYTES_MAX, Head, Opcode, Parsed, close_payload, head, put_head, server_frame,
+};
+use crate::wire::sockjs::quote;
+
+/// The reserved bit of a message that is deflated (RFC 7692, 6).
+const DEFLATED: u8 = 4;
+/// The reserved bit of a message that is a JSON string; it never leaves the process.
+const QUOTED: u8 = 2;
 
 /// A message as one frame; `None` for a ping or pong that is larger than a control frame may be.
 #[must_use]
@@ -21,6 +30,47 @@ pub fn message_frame(message: &Message) -> Option<Bytes> {
         return None;
     }
     Some(server_frame(opcode, &message.content))
+}
+
+/// The payload of a whole, unmasked frame.
+#[must_use]
+pub fn payload(frame: &[u8]) -> &[u8] {
+    match head(frame) {
+        Ok(Parsed::Head(_, taken)) => frame.get(taken..).unwrap_or_default(),
+        _ => &[],
+    }
+}
+
+/// The message of a plain frame as a deflated one, for the largest window; `None` if it is not one
+/// that may be deflated (RFC 7692, 6.1), or does not get shorter.
+#[must_use]
+pub fn deflated_frame(plain: &[u8]) -> Option<Bytes> {
+    let opcode = data_opcode(plain)?;
+    let frame = |deflated: &[u8]| reserved_frame(opcode, DEFLATED, deflated);
+    deflate::shorter(WINDOW_BITS_MAX, payload(plain), frame)
+}
+
+/// The message of a plain frame as one that has it as a JSON string, see `Form::Quoted`; `None` if
+/// it is a control frame.
+#[must_use]
+pub fn quoted_frame(plain: &[u8]) -> Option<Bytes> {
+    data_opcode(plain)?;
+    Some(reserved_frame(Opcode::Text, QUOTED, &quote(payload(plain))))
+}
+
+fn data_opcode(frame: &[u8]) -> Option<Opcode> {
+    match head(frame) {
+        Ok(Parsed::Head(head, _)) if !head.opcode.is_control() => Some(head.opcode),
+        _ => None,
+    }
+}
+
+fn reserved_frame(opcode: Opcode, reserved: u8, payload: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(HEAD_BYTES_MAX + payload.len());
+    let payload_bytes = payload.len() as u64;
+    put_head(&Head { fin: true, reserved, opcode, mask: None, payload_bytes }, &mut out);
+    out.put_slice(payload);
+    out.freeze()
 }
 
 /// A CLOSE. Without a code it is 1000, and the reason is not sent.

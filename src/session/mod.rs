@@ -123,6 +123,12 @@ impl Session {
         }
     }
 
+    /// Whether it gets what is published in a form of its own.
+    #[must_use]
+    pub fn has_form(&self) -> bool {
+        matches!(self.hold, Hold::Socket { form, .. } if form != Form::Plain)
+    }
+
     /// Whether nothing more is sent to it.
     #[must_use]
     pub fn is_muted(&self) -> bool {

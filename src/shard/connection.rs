@@ -9,12 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::client;
 use super::starting::Start;
 use super::state::{Shard, Ticket};
+use crate::clock;
 use crate::http::park::Handoff;
 use crate::http::{self, Ended, Incoming};
 use crate::hub::slab::SessionId;
@@ -65,7 +67,7 @@ async fn handshake(shard: &Rc<Shard>, socket: Socket, config: Arc<ServerConfig>)
 
 /// Serves the next requests of a connection that was parked.
 pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes, ticket: Ticket) {
-    let peer = stream.socket().peer();
+    let peer = stream.peer();
     converse(shard, stream, read_ahead, ticket, peer, None).await;
 }
 
@@ -103,6 +105,7 @@ async fn converse(
             park(&shard, lease.park(), stream, read_ahead);
         }
         Ended::Handed { stream, read_ahead, wish: Onward::Task(task) } => {
+            count_early(&shard, &read_ahead);
             // A task of its own: this one has room for all that serving HTTP takes.
             let task = task(stream, read_ahead);
             tokio::task::spawn_local(async move {
@@ -115,10 +118,34 @@ async fn converse(
     drop(ticket);
 }
 
+/// Says that nothing more comes, and reads what the client still sends, for so long at most.
+pub async fn linger(mut stream: Stream, limit_ms: u64) {
+    let discard = async {
+        // The client may be gone: then there is nothing to read either.
+        let _ = stream.shutdown().await;
+        let mut scratch = [0; 4096];
+        while matches!(stream.read(&mut scratch).await, Ok(1..)) {}
+    };
+    tokio::select! {
+        () = Box::pin(discard) => {}
+        () = clock::sleep_ms(limit_ms) => {}
+    }
+}
+
+/// Counts a WebSocket client that had to wait with what it sent before it was answered.
+fn count_early(shard: &Shard, read_ahead: &Bytes) {
+    if !read_ahead.is_empty() && read_ahead.len() >= shard.settings.http.early_bytes_max {
+        shard.stats.socket_early_waits.inc();
+    }
+}
+
 /// Hands a held connection over to the lot. What a WebSocket's client sent ahead are frames; what
 /// others sent ahead waits for their next request.
 fn park(shard: &Rc<Shard>, id: SessionId, stream: Stream, read_ahead: Bytes) {
     let socket = shard.hub.with(|registry| registry.is_socket(id));
+    if socket {
+        count_early(shard, &read_ahead);
+    }
     let (frames, kept) =
         if socket { (read_ahead, Bytes::new()) } else { (Bytes::new(), read_ahead) };
     let parked = shard.lot.borrow_mut().park(id, stream, kept);

@@ -12,6 +12,7 @@ pub use crate::hub::registry::Receipt;
 use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_COMMANDS_MAX};
 use crate::proxy::order::Order;
 pub use crate::proxy::question::Question;
+use crate::proxy::visit::Visit;
 
 /// What may be asked of a shard.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub enum Command {
     Recover,
     /// Ask for this on behalf of another shard.
     Fly(Box<Order>),
+    /// A client of another shard has something to do with a SockJS session of this one.
+    Visit(Box<Visit>),
     /// Use this table for every request from now on.
     Routes(Arc<crate::route::Table>),
     /// Send back what there is to say to this question about connections.
@@ -57,7 +60,10 @@ pub struct Mailbox {
 
 /// A mailbox that another shard holds: the mailbox ends without regard to it.
 #[derive(Clone, Debug)]
-pub struct PeerMailbox(mpsc::WeakSender<Envelope>);
+pub struct PeerMailbox {
+    sender: mpsc::WeakSender<Envelope>,
+    room: Arc<Semaphore>,
+}
 
 /// A place in a mailbox that is reserved for one command; given back when dropped unused.
 #[derive(Debug)]
@@ -151,7 +157,7 @@ impl Mailbox {
     /// For another shard.
     #[must_use]
     pub fn for_peer(&self) -> PeerMailbox {
-        PeerMailbox(self.sender.downgrade())
+        PeerMailbox { sender: self.sender.downgrade(), room: Arc::clone(&self.room) }
     }
 
     /// Sends a `command` that takes next to no room, waiting at most `wait_ms` for a place.
@@ -174,11 +180,28 @@ impl PeerMailbox {
     /// # Errors
     /// Gives it back when there is none, or the shard has ended.
     pub fn order(&self, order: Box<Order>) -> Result<(), Box<Order>> {
-        let Some(sender) = self.0.upgrade() else { return Err(order) };
+        let Some(sender) = self.sender.upgrade() else { return Err(order) };
         match sender.try_reserve() {
             Ok(permit) => permit.send(Envelope { command: Command::Fly(order), bytes: 0 }),
             Err(_) => return Err(order),
         }
+        Ok(())
+    }
+
+    /// Puts in a visit, if there is a place and room for what it brings.
+    ///
+    /// # Errors
+    /// As [`PeerMailbox::order`].
+    pub fn visit(&self, visit: Box<Visit>) -> Result<(), Box<Visit>> {
+        let bytes = taken(visit.bytes());
+        let Some(sender) = self.sender.upgrade() else { return Err(visit) };
+        let (Ok(permit), Ok(room)) = (sender.try_reserve(), self.room.try_acquire_many(bytes))
+        else {
+            return Err(visit);
+        };
+        // Given back by the inbox.
+        room.forget();
+        permit.send(Envelope { command: Command::Visit(visit), bytes });
         Ok(())
     }
 }

@@ -8,6 +8,7 @@
 pub mod accept;
 pub mod client;
 pub mod connection;
+pub mod idle;
 pub mod mailbox;
 pub mod parked;
 pub mod peers;
@@ -73,6 +74,7 @@ async fn serve(start: Start) -> io::Result<()> {
     let starting = shard.starting.clone();
     accepting.push(tokio::task::spawn_local(async move { starting.watch().await }));
     accepting.push(tokio::task::spawn_local(thrift::run(shard.clone())));
+    accepting.push(tokio::task::spawn_local(idle::run(shard.clone())));
     let mut ready = Vec::new();
     let mut scratch = vec![0; parked::READ_BYTES_MAX];
     let mut deadline: Option<Tick> = None;

@@ -11,6 +11,7 @@ use super::connection;
 use super::state::Shard;
 use crate::hub::fanout::Then;
 use crate::hub::slab::SessionId;
+use crate::limits;
 use crate::parking::Notice;
 use crate::parking::poll::Readiness;
 
@@ -72,11 +73,31 @@ pub fn settle(shard: &Rc<Shard>, scratch: &mut [u8]) {
 fn heed(shard: &Rc<Shard>, notice: Notice, scratch: &mut [u8]) {
     match notice {
         Notice::Done(id, Then::Reuse) if !shard.is_stopping() => reuse(shard, id),
-        Notice::Done(id, Then::Reuse | Then::Close) | Notice::Broken(id) => end(shard, id),
+        Notice::Done(id, Then::Reuse | Then::Close) => close(shard, id, scratch),
+        Notice::Broken(id) => end(shard, id),
         // `proxy::sockets` bounds the wait for the client's CLOSE.
         Notice::Done(_, Then::AwaitClose) => {}
         Notice::Drained(id) => shard.proxy.drained(id),
         Notice::Readable(id) => read(shard, id, false, scratch),
+    }
+}
+
+/// All has been said. A client that is still sending is read from for a moment: closing with unread
+/// input would reset the connection, and take the last words with it.
+fn close(shard: &Rc<Shard>, id: SessionId, scratch: &mut [u8]) {
+    let socket = shard.hub.with(|registry| registry.is_socket(id));
+    if !socket || !matches!(shard.lot.borrow_mut().read(id, scratch), Ok(1..)) {
+        return end(shard, id);
+    }
+    shard.proxy.sockets().gone(id);
+    let unparked = shard.lot.borrow_mut().unpark(id);
+    shard.hub.close(id);
+    let ticket = shard.ticket();
+    if let Some((stream, _)) = unparked {
+        tokio::task::spawn_local(async move {
+            connection::linger(stream, limits::WEBSOCKET_LINGER_MS).await;
+            drop(ticket);
+        });
     }
 }
 

@@ -5,6 +5,7 @@
 use super::mailbox::{Mailbox, PeerMailbox};
 use crate::proxy;
 use crate::proxy::order::Order;
+use crate::proxy::visit::Visit;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -37,6 +38,13 @@ impl proxy::order::Peers for Peers {
         match self.mailboxes.get(owner) {
             Some(mailbox) => mailbox.order(order),
             None => Err(order),
+        }
+    }
+
+    fn visit(&self, home: usize, visit: Box<Visit>) -> Result<(), Box<Visit>> {
+        match self.mailboxes.get(home) {
+            Some(mailbox) => mailbox.visit(visit),
+            None => Err(visit),
         }
     }
 }

@@ -142,6 +142,7 @@ impl Shard {
             }
             Command::Recover => self.hub.with(|registry| registry.recover()),
             Command::Fly(order) => self.proxy.holds().order(*order),
+            Command::Visit(visit) => self.proxy.sessions().take(visit),
             Command::Routes(table) => self.proxy.set_table(table),
             Command::Ask(question, reply) => {
                 let _ = reply.send(self.proxy.ask(&question));
@@ -167,6 +168,9 @@ impl Shard {
             items_lost_asking: tally.dropped_queue,
             variables_refused: tally.variables_refused,
             deliveries_filtered: tally.filtered,
+            messages_deflated: tally.deflated,
+            messages_deflated_bytes_before: tally.deflated_bytes_before,
+            messages_deflated_bytes_after: tally.deflated_bytes_after,
             items_held_back: order.held_back,
             items_released_late: order.released_late,
             items_lost_waiting: lost,
@@ -190,7 +194,9 @@ impl Shard {
         self.hub.with_outlet(|registry, outlet| registry.drain(outlet));
         self.proxy.sockets().drain();
         let bell = self.bell.clone();
-        self.proxy.holds().drain(Rc::new(move || bell.notify_one()));
+        let ring: Rc<dyn Fn()> = Rc::new(move || bell.notify_one());
+        self.proxy.sessions().drain(Rc::clone(&ring));
+        self.proxy.holds().drain(ring);
         clock::now().plus_ms(self.settings.drain_ms)
     }
 
@@ -238,9 +244,11 @@ impl Shard {
         self.gate.notified().await;
     }
 
-    /// Whether nobody is connected, and nobody waits to hear that a client is gone.
+    /// Whether nobody is connected, nobody waits to hear that a client is gone, and no client of
+    /// another shard waits for a session of this one.
     pub(super) fn is_empty(&self) -> bool {
-        self.connections() == 0 && self.proxy.holds().is_idle()
+        let idle = self.proxy.holds().is_idle() && self.proxy.sessions().is_idle();
+        self.connections() == 0 && idle
     }
 
     /// A connection is being served while the ticket lives.

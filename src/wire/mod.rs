@@ -4,7 +4,9 @@
 pub mod deflate;
 pub mod frame;
 pub mod framing;
+pub mod hixie;
 pub mod http1;
+pub mod inflate;
 pub mod names;
 pub mod params;
 pub mod sockjs;

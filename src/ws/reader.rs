@@ -2,11 +2,18 @@
 //!
 //! A [`Reader`] is fed what came from one side of a WebSocket and gives pieces as soon as they are
 //! there: parts of messages (not yet whole, so that they can be relayed while they come) and whole
-//! control frames. Between frames it is a pointer and a flag. Used by `messages` and by `proxy`.
+//! control frames. What is deflated is inflated here. Between messages it is a pointer and some
+//! flags, unless its sender goes back to earlier messages. Used by `messages` and by `proxy`.
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::inflating::{Inflating, Part};
+pub use super::violation::Violation;
 use crate::wire::frame::{self, Head, Opcode, Parsed};
+use crate::wire::inflate::Inflater;
+
+/// RSV1: the message is deflated (RFC 7692, section 6).
+pub const DEFLATED: u8 = 4;
 
 /// Whose frames are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +22,18 @@ pub enum Sender {
     Client,
     /// A server: no frame may be masked.
     Server,
+}
+
+/// Whether the sender may deflate its messages, and how they are then inflated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inflation {
+    /// It may not.
+    #[default]
+    None,
+    /// Each message for itself (`no_context_takeover`).
+    EachMessage,
+    /// Messages may refer to earlier ones: what they may refer to is kept between them.
+    InContext,
 }
 
 /// What kind of message a piece belongs to.
@@ -53,56 +72,6 @@ pub enum Piece {
     Close(Close),
 }
 
-/// How a peer broke the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    /// The head of a frame has no meaning.
-    #[error(transparent)]
-    Head(#[from] frame::HeadError),
-    /// A reserved bit is set although no extension was negotiated that gives it a meaning.
-    #[error("a reserved bit is set")]
-    ReservedBit,
-    /// A client's frame must be masked.
-    #[error("a client's frame is not masked")]
-    NotMasked,
-    /// A server's frame must not be masked.
-    #[error("a server's frame is masked")]
-    Masked,
-    /// A continuation, and no message is open.
-    #[error("a continuation without a message")]
-    StrayContinuation,
-    /// A new message before the last one ended.
-    #[error("a message begins within a message")]
-    NestedMessage,
-    /// Control frames have one frame.
-    #[error("a control frame is fragmented")]
-    FragmentedControl,
-    /// Control frames are short.
-    #[error("a control frame of {0} bytes")]
-    LongControl(u64),
-    /// The reason of a CLOSE is text.
-    #[error("the reason of a CLOSE is not UTF-8")]
-    CloseReason,
-    /// A message over the limit of whoever collects messages.
-    #[error("a message of more than {limit_bytes} bytes")]
-    TooLarge {
-        /// The limit.
-        limit_bytes: usize,
-    },
-}
-
-impl Violation {
-    /// The code with which the peer's connection is closed (RFC 6455, 7.4.1).
-    #[must_use]
-    pub fn close_code(&self) -> u16 {
-        match self {
-            Violation::CloseReason => 1007,
-            Violation::TooLarge { .. } => 1009,
-            _ => 1002,
-        }
-    }
-}
-
 /// Reads one side of one WebSocket.
 #[derive(Debug)]
 pub struct Reader {
@@ -111,6 +80,7 @@ pub struct Reader {
     /// The message of which the last fragment has not come yet.
     open: Option<DataKind>,
     sender: Sender,
+    inflation: Inflation,
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +88,10 @@ struct Partial {
     input: BytesMut,
     /// The frame whose payload is being read.
     frame: Option<Frame>,
+    /// The message that is open, if it is deflated.
+    inflating: Option<Inflating>,
+    /// What the next message may refer to.
+    context: Option<Inflater>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +106,19 @@ impl Reader {
     /// A reader of `sender`'s frames.
     #[must_use]
     pub fn new(sender: Sender) -> Reader {
-        Reader { partial: None, open: None, sender }
+        Reader { partial: None, open: None, sender, inflation: Inflation::None }
+    }
+
+    /// The same for a sender that may deflate its messages.
+    #[must_use]
+    pub fn inflating(self, inflation: Inflation) -> Reader {
+        Reader { inflation, ..self }
+    }
+
+    /// Whose frames it reads.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.sender
     }
 
     /// Takes what came. `next` then gives the pieces.
@@ -154,28 +140,54 @@ impl Reader {
     /// a rule that looks at how a message begins need not put pieces together. After an error the
     /// reader is of no more use.
     pub fn next(&mut self, hold_back: usize) -> Result<Option<Piece>, Violation> {
+        loop {
+            let Some(partial) = &mut self.partial else { return Ok(None) };
+            if let Some(inflating) = &mut partial.inflating
+                && let Some(part) = inflating.next(hold_back)?
+            {
+                return self.inflated(part);
+            }
+            let Some(frame) = self.frame()? else { return Ok(None) };
+            if frame.head.opcode.is_control() {
+                return self.control(&frame.head);
+            }
+            let Some(partial) = &mut self.partial else { return Ok(None) };
+            if partial.inflating.is_none() {
+                return Ok(self.data(frame, hold_back));
+            }
+            if !partial.put(frame) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The frame that is being read; `None` when its head has not come.
+    fn frame(&mut self) -> Result<Option<Frame>, Violation> {
         let Some(partial) = &mut self.partial else { return Ok(None) };
-        let frame = match partial.frame {
-            Some(frame) => frame,
-            None => match frame::head(&partial.input)? {
-                Parsed::Needs(_) => {
-                    if partial.input.is_empty() {
+        if partial.frame.is_some() {
+            return Ok(partial.frame);
+        }
+        let (head, taken) = match frame::head(&partial.input)? {
+            Parsed::Head(head, taken) => (head, taken),
+            Parsed::Needs(_) => {
+                if partial.input.is_empty() {
+                    // It may be the rest of a large buffer.
+                    partial.input = BytesMut::new();
+                    if partial.inflating.is_none() && partial.context.is_none() {
                         self.partial = None;
                     }
-                    return Ok(None);
                 }
-                Parsed::Head(head, taken) => {
-                    check(&head, self.sender, self.open)?;
-                    partial.input.advance(taken);
-                    let first = !head.opcode.is_control() && self.open.is_none();
-                    *partial.frame.insert(Frame { head, taken: 0, first })
-                }
-            },
+                return Ok(None);
+            }
         };
-        if frame.head.opcode.is_control() {
-            return self.control(&frame.head);
+        check(&head, self.sender, self.inflation, self.open)?;
+        partial.input.advance(taken);
+        let first = !head.opcode.is_control() && self.open.is_none();
+        if first && head.reserved == DEFLATED {
+            partial.inflating = Some(Inflating::new(partial.context.take().unwrap_or_default()));
+            self.open = kind(head.opcode);
         }
-        Ok(self.data(frame, hold_back))
+        Ok(Some(*partial.frame.insert(Frame { head, taken: 0, first })))
     }
 
     fn control(&mut self, head: &Head) -> Result<Option<Piece>, Violation> {
@@ -203,19 +215,26 @@ impl Reader {
             return None;
         }
         let bytes = partial.payload(&frame.head, (frame.taken & 3) as usize, there);
-        let kind = match frame.head.opcode {
-            Opcode::Text => DataKind::Text,
-            Opcode::Binary => DataKind::Binary,
-            _ => self.open?,
-        };
+        let kind = kind(frame.head.opcode).or(self.open)?;
         let last = complete && frame.head.fin;
-        partial.frame = (!complete).then_some(Frame {
-            taken: frame.taken + there as u64,
-            first: false,
-            ..frame
-        });
+        partial.frame = frame.rest(there);
         self.open = (!last).then_some(kind);
         Some(Piece::Data { kind, first: frame.first, last, frame_end: complete, bytes })
+    }
+
+    /// A part of the deflated message that is open.
+    fn inflated(&mut self, part: Part) -> Result<Option<Piece>, Violation> {
+        let Some(kind) = self.open else { return Ok(None) };
+        let Part { first, frame_end, last, bytes } = part;
+        if last && let Some(partial) = &mut self.partial {
+            self.open = None;
+            match (partial.inflating.take(), self.inflation) {
+                (Some(whole), Inflation::InContext) => partial.context = Some(whole.into_context()),
+                (Some(whole), _) => whole.finish()?,
+                (None, _) => {}
+            }
+        }
+        Ok(Some(Piece::Data { kind, first, last, frame_end, bytes }))
     }
 
     /// Whether a message is partly read.
@@ -234,10 +253,53 @@ impl Partial {
         }
         payload.freeze()
     }
+
+    /// Gives what has come of a frame to the message that is inflated. `false`: nothing has.
+    fn put(&mut self, frame: Frame) -> bool {
+        let remaining = frame.head.payload_bytes - frame.taken;
+        let there = usize::try_from(remaining).unwrap_or(usize::MAX).min(self.input.len());
+        let complete = there as u64 == remaining;
+        if !complete && there == 0 {
+            return false;
+        }
+        let payload = self.payload(&frame.head, (frame.taken & 3) as usize, there);
+        if let Some(inflating) = &mut self.inflating {
+            inflating.put(payload, complete, complete && frame.head.fin);
+        }
+        self.frame = frame.rest(there);
+        true
+    }
 }
 
-fn check(head: &Head, sender: Sender, open: Option<DataKind>) -> Result<(), Violation> {
-    if head.reserved != 0 {
+impl Frame {
+    /// What is left of it after so many further bytes.
+    fn rest(self, bytes: usize) -> Option<Frame> {
+        let taken = self.taken + bytes as u64;
+        (taken < self.head.payload_bytes).then_some(Frame { taken, first: false, ..self })
+    }
+}
+
+fn kind(opcode: Opcode) -> Option<DataKind> {
+    match opcode {
+        Opcode::Text => Some(DataKind::Text),
+        Opcode::Binary => Some(DataKind::Binary),
+        _ => None,
+    }
+}
+
+/// Only the first frame of a message says that it is deflated.
+fn may_reserve(head: &Head, inflation: Inflation) -> bool {
+    let deflated = head.reserved == DEFLATED && inflation != Inflation::None;
+    head.reserved == 0 || (deflated && kind(head.opcode).is_some())
+}
+
+fn check(
+    head: &Head,
+    sender: Sender,
+    inflation: Inflation,
+    open: Option<DataKind>,
+) -> Result<(), Violation> {
+    if !may_reserve(head, inflation) {
         return Err(Violation::ReservedBit);
     }
     match (sender, head.mask) {
@@ -261,8 +323,10 @@ fn check(head: &Head, sender: Sender, open: Option<DataKind>) -> Result<(), Viol
     }
 }
 
-/// A payload of one byte counts as none.
 fn read_close(payload: Bytes) -> Result<Close, Violation> {
+    if payload.len() == 1 {
+        return Err(Violation::CloseLength);
+    }
     let Some((code, reason)) = payload.split_first_chunk() else { return Ok(None) };
     if std::str::from_utf8(reason).is_err() {
         return Err(Violation::CloseReason);

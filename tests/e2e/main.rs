@@ -31,6 +31,7 @@ mod tls;
 mod updates;
 mod websocket_bounds;
 mod websocket_control;
+mod websocket_frames;
 mod websocket_handshake;
 mod websocket_over_http;
 mod websocket_over_http_edges;

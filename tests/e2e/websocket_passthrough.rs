@@ -243,21 +243,6 @@ async fn an_upgrade_that_is_no_websocket_is_400() {
 }
 
 #[tokio::test]
-async fn frames_that_break_the_protocol_drop_both_sides() {
-    for frame in [
-        [0x83, 0x80, 0, 0, 0, 0].as_slice(), // a reserved opcode
-        &[0x80, 0x80, 0, 0, 0, 0],           // a continuation of nothing
-        &[0x09, 0x80, 0, 0, 0, 0],           // a ping in fragments
-    ] {
-        let mut pair = connected("", &[]).await;
-        let stream = pair.client.inner.get_mut();
-        let write = tokio::io::AsyncWriteExt::write_all(stream, frame);
-        write.await.expect("written");
-        pair.behind.expect_dropped().await;
-    }
-}
-
-#[tokio::test]
 async fn a_slow_client_holds_its_backend_back_and_loses_nothing() {
     let mut pair = connected("", &[]).await;
     let message = "y".repeat(100_000);
@@ -273,4 +258,30 @@ async fn a_slow_client_holds_its_backend_back_and_loses_nothing() {
         }
     };
     join!(sending, reading);
+}
+
+#[tokio::test]
+async fn only_a_route_in_debug_closes_for_a_filter() {
+    for (condition, arguments) in [("*", &["--debug"][..]), ("*,debug", &[])] {
+        let mut backend = Backend::manual();
+        let mut server = Server::start_with(&[backend.route(condition, "")], arguments);
+        let publisher = Publisher::new(&server);
+        let accepting = async { WebSocket::accept(backend.next().await, GRIP).await };
+        let (mut client, mut behind) = join!(WebSocket::connect(&server, "/"), accepting);
+        // Without a URL it cannot be asked.
+        let filters = json!(["http-check"]);
+        let subscribe = json!({ "type": "subscribe", "channel": "news", "filters": filters });
+        behind.send(control(&subscribe)).await;
+        behind.text("m:ready").await;
+        client.expect_text("ready").await;
+        publisher.message("news", "filtered").await;
+        if condition == "*,debug" {
+            client.expect_close(1011, "filter error: missing url value").await;
+        } else {
+            behind.text("m:still here").await;
+            client.expect_text("still here").await;
+            assert_eq!(server.counted("filter_failures"), 1);
+            client.expect_close(1001, "").await;
+        }
+    }
 }

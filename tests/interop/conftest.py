@@ -4,6 +4,7 @@ An application's socket is bound here first, so that the server's route can name
 is handed down as file descriptor 3: no port is ever guessed.
 """
 
+import itertools
 import os
 import shutil
 import socket
@@ -23,6 +24,7 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target"))
 # At least 32 bytes: what HS256 asks for, and what newer JWT libraries insist on.
 KEY = "a-key-for-the-interop-tests-only"
 ISSUER = "interop"
+FIXTURES = ("django", "express", "eventstream", "forgetful", "events", "sockets", "quick")
 
 
 class Application:
@@ -113,6 +115,21 @@ def events(node_directory):
     yield from running(Application(["node", str(node_directory / "events.js")]))
 
 
+@pytest.fixture(
+    scope="session",
+    params=itertools.product(["native", "over-http"], [False, True]),
+    ids=lambda given: f"{given[0]}-{'compressed' if given[1] else 'plain'}",
+)
+def sockets(request, node_directory):
+    """A backend for WebSockets behind the server, native or over HTTP, compressed or not."""
+    backend, compresses = request.param
+    options = ["--allow-compression"] if compresses else []
+    command = ["node", str(node_directory / "sockets.js")]
+    application = Application(command, ",over_http" if backend == "over-http" else "", options)
+    application.backend, application.compresses = backend, compresses
+    yield from running(application)
+
+
 @pytest.fixture(scope="session")
 def quick():
     """The server under test with nothing but its built-in target, as `make run` serves it."""
@@ -129,7 +146,7 @@ def pytest_runtest_makereport(item):
     outcome = yield
     report = outcome.get_result()
     if report.when == "call" and report.failed:
-        for fixture in ("django", "express", "eventstream", "forgetful", "events", "quick"):
+        for fixture in FIXTURES:
             subject = item.funcargs.get(fixture)
             if isinstance(subject, Application):
                 report.sections.append((f"{fixture} application", subject.printed()[-4000:]))

@@ -7,6 +7,9 @@ use linchpin::grip::item::Item;
 use linchpin::hub::fanout::Then;
 use linchpin::hub::registry::Effect;
 use linchpin::hub::slab::SessionId;
+use linchpin::session::socket::Form;
+
+use crate::forms::{first_byte, frames};
 
 /// What kind of session it is, and how it is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +18,7 @@ pub enum Kind {
     Chunked { persistent: bool },
     Raw,
     Silent,
-    Socket,
+    Socket(Form),
 }
 
 /// When a keep-alive must come: not before `from`, and by `to`.
@@ -124,7 +127,17 @@ impl Session {
     }
 
     pub fn is_socket(&self) -> bool {
-        self.kind == Kind::Socket
+        matches!(self.kind, Kind::Socket(_))
+    }
+
+    /// What its client reads of what it was sent; of a WebSocket's frames each with what it says.
+    pub fn reads(&self, sent: Vec<u8>) -> Vec<u8> {
+        match self.kind {
+            Kind::Socket(_) => {
+                frames(&sent).iter().flat_map(|(first, content)| frame(*first, content)).collect()
+            }
+            _ => sent,
+        }
     }
 
     /// What a stream writes for a keep-alive, and a WebSocket.
@@ -132,7 +145,7 @@ impl Session {
         match self.kind {
             Kind::Chunked { .. } => chunk(KEEP_ALIVE),
             Kind::Raw => KEEP_ALIVE.into(),
-            Kind::Socket => frame(0x81, KEEP_ALIVE.as_bytes()),
+            Kind::Socket(_) => frame(0x81, KEEP_ALIVE.as_bytes()),
             Kind::Silent | Kind::Response { .. } => Vec::new(),
         }
     }
@@ -155,8 +168,11 @@ impl Session {
                 Action::Close(_) => self.end(None),
                 _ => None,
             },
-            Kind::Socket => match item.ws_message.as_ref()? {
-                Action::Send(_) => bytes(frame(0x81, body_of(item).as_bytes())),
+            Kind::Socket(form) => match item.ws_message.as_ref()? {
+                Action::Send(_) => {
+                    let body = body_of(item);
+                    bytes(frame(first_byte(form, &body), body.as_bytes()))
+                }
                 Action::Close(reason) => self.end(Some(reason.code.unwrap_or(1000))),
                 Action::Refresh => {
                     let effect = Some(Effect::Refresh(self.id));
@@ -172,7 +188,7 @@ impl Session {
         let (bytes, then, effect) = match self.kind {
             Kind::Chunked { persistent } => (b"0\r\n\r\n".to_vec(), after(persistent), None),
             Kind::Raw | Kind::Silent => (Vec::new(), Then::Close, None),
-            Kind::Socket => {
+            Kind::Socket(_) => {
                 let bytes = frame(0x88, &code?.to_be_bytes());
                 (bytes, Then::AwaitClose, Some(Effect::SocketClosed(self.id)))
             }

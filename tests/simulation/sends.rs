@@ -30,7 +30,7 @@ impl Simulation {
                 let subscribed = session.channels.iter().any(|&(known, _)| known == channel);
                 let format = match session.kind {
                     Kind::Response { .. } => item.http_response.is_some(),
-                    Kind::Socket => item.ws_message.is_some(),
+                    Kind::Socket(_) => item.ws_message.is_some(),
                     _ => item.http_stream.is_some(),
                 };
                 expected.matched += u64::from(subscribed && format);
@@ -79,8 +79,11 @@ impl Simulation {
 
     fn item(&mut self, channel: u8) -> Item {
         self.items += 1;
-        let text =
-            if self.rng.u8(0..10) == 0 { String::new() } else { format!("i{};", self.items) };
+        let text = match self.rng.u8(0..10) {
+            0 => String::new(),
+            1 => format!("i{};{}", self.items, "\"x\"".repeat(20)),
+            _ => format!("i{};", self.items),
+        };
         let content = Bytes::from(text.clone());
         let mut other = || match self.rng.u8(0..10) {
             0 => 1,
@@ -235,6 +238,7 @@ pub fn check(
         .last()
         .map(|&&(_, _, delivery)| delivery)
         .filter(|delivery| matches!(delivery, Delivery::Refused | Delivery::Gone));
+    let sent = session.reads(sent);
     counted.delivered += sends.len() as u64 - u64::from(failed.is_some());
     counted.refused += u64::from(failed == Some(Delivery::Refused));
     if failed.is_some() {

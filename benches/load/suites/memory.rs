@@ -202,7 +202,7 @@ impl Group<'_> {
         let Some(first) = self.0.first() else { return Vec::new() };
         let bound = match first.transport {
             Transport::Stream => 700.0,
-            Transport::Longpoll | Transport::Websocket => 900.0,
+            Transport::Longpoll | Transport::Websocket | Transport::Deflated => 900.0,
         };
         let name =
             format!("bytes per idle {}, {} held", first.transport.title(), first.connections);

@@ -1,6 +1,7 @@
 //! The parts of the whole: each measures one kind of figure for the peers in turn, prints its
 //! table, and hands its goals to the bench. `main.rs` runs them.
 
+mod deflate;
 mod fan_out;
 mod latency;
 mod many;
@@ -17,12 +18,13 @@ type Run = fn(&mut Bench) -> Result<(), Failure>;
 
 /// Runs those that were chosen.
 pub fn run(bench: &mut Bench) -> Result<(), Failure> {
-    let all: [(Suite, Run); 6] = [
+    let all: [(Suite, Run); 7] = [
         (Suite::FanOut, fan_out::run),
         (Suite::Latency, latency::run),
         (Suite::Small, small::run),
         (Suite::Memory, memory::run),
         (Suite::Shards, shards::run),
+        (Suite::Deflate, deflate::run),
         (Suite::Many, many::run),
     ];
     for (suite, run) in all {

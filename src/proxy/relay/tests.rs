@@ -1,10 +1,13 @@
 //! The relay between two streams in memory: a client on one side, a backend on the other.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::hub::slab::SessionId;
+use crate::proxy::compression::Hop;
 use crate::proxy::recovery::Missed;
 use crate::proxy::tests::{Company, context, from_client, route, run};
 use crate::session::socket::Form;
@@ -21,6 +24,14 @@ struct World {
 impl World {
     /// A relay over streams of `bytes` each, with GRIP if there is a prefix.
     fn new(prefix: Option<&[u8]>, bytes: usize) -> World {
+        World::with(prefix, bytes, &Bounds::default())
+    }
+
+    fn with(prefix: Option<&[u8]>, bytes: usize, bounds: &Bounds) -> World {
+        World::closing(prefix, bytes, bounds, limits::WEBSOCKET_CLOSE_MS)
+    }
+
+    fn closing(prefix: Option<&[u8]>, bytes: usize, bounds: &Bounds, close_ms: u64) -> World {
         let company = Company::new();
         let lease = company.shared.hub.open_socket(Form::Plain, clock::now());
         let id = lease.id();
@@ -33,13 +44,17 @@ impl World {
             lease,
             context: context("/ws", None),
             route: route("*,prefix=p- localhost:1"),
+            client_hop: Hop::default(),
+            backend_hop: Hop::default(),
             prefix: prefix.map(Into::into),
             target: 0,
             ears: Rc::clone(&company.shared.ears),
             askers: Rc::clone(&company.shared.askers),
         };
         let stats = Rc::clone(&company.shared.stats);
-        let relay = Relay::new(parties, stats, (one, Bytes::new()), (two, Bytes::new()));
+        let mut relay =
+            Relay::new(parties, stats, bounds, (one, Bytes::new()), (two, Bytes::new()));
+        relay.close_ms = close_ms;
         let task = tokio::task::spawn_local(relay.run());
         World { company, client, backend, task, id }
     }
@@ -287,16 +302,201 @@ fn either_side_may_vanish() {
 #[test]
 fn either_side_may_break_the_protocol() {
     run(async {
+        // What came before is answered; then the client is told, whatever the backend's code.
         let mut w = World::new(None, 4096);
-        w.client.write_all(b"\x81\x01x").await.unwrap();
-        w.client_gets(b"\x88\x02\x03\xea").await;
+        w.client_sends(Opcode::Text, b"before").await;
+        w.client.write_all(b"\x81\x01x and what cannot be read").await.unwrap();
+        assert_eq!(w.backend_gets().await, (Opcode::Text, true, b"before".to_vec()));
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x03\xea".to_vec()));
+        w.publish(r#"{"content":"not any more"}"#);
+        w.backend_sends(&server_frame(Opcode::Text, b"answer")).await;
+        w.backend_sends(&server_frame(Opcode::Close, b"\x03\xe8")).await;
+        w.client_gets(b"\x81\x06answer\x88\x02\x03\xea").await;
         let stats = Rc::clone(&w.company.shared.stats);
         w.ends().await;
         assert_eq!(stats.socket_protocol_errors.get(), 1);
 
+        // The backend goes without a word, or says nothing.
         let mut w = World::new(None, 4096);
-        w.backend_sends(b"\x83\x00").await;
+        w.client.write_all(b"\x81\x01x").await.unwrap();
+        assert_eq!(w.backend_gets().await.0, Opcode::Close);
+        w.backend = duplex(1).0;
+        w.client_gets(b"\x88\x02\x03\xea").await;
         w.ends().await;
+
+        let mut w = World::new(None, 4096);
+        w.backend_sends(&server_frame(Opcode::Text, b"before")).await;
+        w.backend_sends(b"\x83\x00").await;
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x03\xea".to_vec()));
+        w.client_gets(b"\x81\x06before").await;
+        let stats = Rc::clone(&w.company.shared.stats);
+        w.ends().await;
+        assert_eq!(stats.socket_backend_errors.get(), 1);
+    });
+}
+
+#[test]
+fn a_client_that_has_said_all_still_gets_the_answer_to_its_close() {
+    run(async {
+        let mut w = World::new(None, 4096);
+        w.client_sends(Opcode::Close, b"\x0b\xb9").await;
+        // What follows a CLOSE means nothing, whatever it is.
+        w.client.write_all(b"\xff\xff\xff").await.unwrap();
+        w.client.shutdown().await.unwrap();
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x0b\xb9".to_vec()));
+        w.backend_sends(&server_frame(Opcode::Text, b"last")).await;
+        w.backend_sends(&server_frame(Opcode::Close, b"\x0b\xb9")).await;
+        w.client_gets(b"\x81\x04last\x88\x02\x0b\xb9").await;
+        w.ends().await;
+    });
+}
+
+#[test]
+fn a_client_that_ends_without_close_gets_what_came() {
+    run(async {
+        let mut w = World::new(None, 16);
+        w.backend_sends(&server_frame(Opcode::Text, b"on its way")).await;
+        w.client_sends(Opcode::Text, b"last").await;
+        assert_eq!(w.backend_gets().await, (Opcode::Text, true, b"last".to_vec()));
+        w.client.shutdown().await.unwrap();
+        assert_eq!(w.backend.read(&mut [0]).await.unwrap(), 0);
+        w.client_gets(b"\x81\x0aon its way").await;
+        w.ends().await;
+    });
+}
+
+#[test]
+fn a_backend_that_has_said_all_still_gets_the_answer_to_its_close() {
+    run(async {
+        let mut w = World::new(None, 4096);
+        w.backend_sends(b"\x88\x02\x0f\xa1\xff\xff").await;
+        w.backend.shutdown().await.unwrap();
+        w.client_gets(b"\x88\x02\x0f\xa1").await;
+        w.client_sends(Opcode::Close, b"\x0f\xa1").await;
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x0f\xa1".to_vec()));
+        w.ends().await;
+    });
+}
+
+#[test]
+fn a_backend_that_ends_without_close_drops_the_client() {
+    run(async {
+        let mut w = World::new(None, 4096);
+        w.backend_sends(&server_frame(Opcode::Text, b"last")).await;
+        w.backend.shutdown().await.unwrap();
+        w.client_gets(b"\x81\x04last").await;
+        w.ends().await;
+    });
+}
+
+#[test]
+fn a_close_that_is_not_answered_ends_both() {
+    run(async {
+        let mut w = World::closing(None, 4096, &Bounds::default(), 50);
+        w.client_sends(Opcode::Close, b"\x0f\xa1").await;
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x0f\xa1".to_vec()));
+        w.ends().await;
+
+        let mut w = World::closing(None, 4096, &Bounds::default(), 50);
+        w.backend_sends(b"\x88\x02\x0f\xa1").await;
+        w.client_gets(b"\x88\x02\x0f\xa1").await;
+        w.ends().await;
+
+        // Who broke the protocol is told, even so.
+        let mut w = World::closing(None, 4096, &Bounds::default(), 50);
+        w.client.write_all(b"\xff\xff").await.unwrap();
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x03\xea".to_vec()));
+        w.client_gets(b"\x88\x02\x03\xea").await;
+        w.ends().await;
+    });
+}
+
+#[test]
+fn nothing_for_too_long() {
+    run(async {
+        let bounds = Bounds { idle_ms: 50, ..Bounds::default() };
+        let mut w = World::with(None, 4096, &bounds);
+        for _ in 0..3 {
+            clock::sleep_ms(30).await;
+            w.client_sends(Opcode::Ping, b"").await;
+            assert_eq!(w.backend_gets().await, (Opcode::Ping, true, Vec::new()));
+        }
+        let stats = Rc::clone(&w.company.shared.stats);
+        w.ends().await;
+        assert_eq!(stats.sockets_idle.get(), 1);
+    });
+}
+
+#[test]
+fn too_much_of_a_client_or_of_a_backend() {
+    run(async {
+        let bounds = Bounds {
+            message_bytes_max: 10,
+            frame_bytes_max: 6,
+            fragments_max: 2,
+            ..Bounds::default()
+        };
+        let mask = [1, 2, 3, 4];
+        let part = |fin, opcode, text: &[u8]| frame::client_fragment(opcode, fin, mask, text);
+        let long = part(true, Opcode::Text, b"1234567");
+        let large =
+            [part(false, Opcode::Text, b"123456"), part(true, Opcode::Continuation, b"12345")]
+                .concat();
+        let many = [
+            part(false, Opcode::Text, b""),
+            part(false, Opcode::Continuation, b""),
+            part(true, Opcode::Continuation, b""),
+        ]
+        .concat();
+        for (sent, code) in [(&long[..], 1009_u16), (&large, 1009), (&many, 1008)] {
+            let mut w = World::with(None, 4096, &bounds);
+            w.client_sends(Opcode::Text, b"123456").await;
+            assert_eq!(w.backend_gets().await, (Opcode::Text, true, b"123456".to_vec()));
+            w.client.write_all(sent).await.unwrap();
+            let told = loop {
+                match w.backend_gets().await {
+                    (Opcode::Close, true, payload) => break payload,
+                    (opcode, ..) => assert!(!opcode.is_control()),
+                }
+            };
+            assert_eq!(told, code.to_be_bytes());
+            w.backend_sends(b"\x88\x00").await;
+            w.client_gets(&[&b"\x88\x02"[..], &told].concat()).await;
+            w.client.shutdown().await.unwrap();
+            w.task.await.unwrap();
+            let stats = &w.company.shared.stats;
+            let counted =
+                (stats.socket_messages_too_large.get(), stats.socket_fragments_refused.get());
+            assert_eq!(counted, if code == 1009 { (1, 0) } else { (0, 1) });
+        }
+        let mut w = World::with(None, 4096, &bounds);
+        w.backend_sends(&server_frame(Opcode::Text, b"as long as it likes")).await;
+        w.client_gets(b"\x81\x13as long as it likes").await;
+        for (opcode, fin) in
+            [(Opcode::Text, false), (Opcode::Continuation, false), (Opcode::Continuation, true)]
+        {
+            w.backend_sends(&server_fragment(opcode, fin, b"")).await;
+        }
+        assert_eq!(w.backend_gets().await, (Opcode::Close, true, b"\x03\xf0".to_vec()));
+    });
+}
+
+#[test]
+fn frames_of_no_bytes_are_held_back_too() {
+    run(async {
+        let mut w = World::new(None, 64 * 1024);
+        let empty = server_frame(Opcode::Text, b"").repeat(100 * limits::RELAY_FRAMES_MAX);
+        // The client's stream holds 64 KiB, and the queue no more than its bound of frames.
+        let taken = tokio::time::timeout(Duration::from_millis(300), async {
+            let mut taken = 0;
+            while taken < empty.len() {
+                taken += w.backend.write(&empty[taken..]).await.unwrap();
+            }
+        });
+        assert!(taken.await.is_err(), "all was taken");
+        let mut rest = vec![0; 1000];
+        w.client.read_exact(&mut rest).await.unwrap();
+        assert!(rest.chunks(2).all(|frame| frame == b"\x81\x00"));
     });
 }
 

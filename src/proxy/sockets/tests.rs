@@ -385,10 +385,22 @@ fn a_client_that_breaks_the_protocol_or_says_too_much() {
     run(async {
         let mut w = World::new().await;
         let id = w.open(&w.line(""), "", OPEN).await;
+        w.client_sends(id, Opcode::Text, b"before");
         w.sockets.received(id, b"\x81\x01x");
-        assert_eq!(w.take(id).0, b"\x88\x02\x03\xea");
+        let asked = w.backend.next().await;
+        assert_eq!(asked.body, "TEXT 6\r\nbefore\r\nCLOSE 2\r\n\u{3}\u{fffd}\r\n");
+        asked.events("", "TEXT 6\r\nanswer\r\nCLOSE 2\r\n\x03\x07\r\n");
+        w.settle(id).await;
+        assert_eq!(w.take(id).0, b"\x81\x06answer\x88\x02\x03\xea");
         assert_eq!(w.finished(id), Some(Then::Close));
+
+        // A text that is none, and a backend that does not answer the CLOSE.
+        let id = w.open(&w.line(""), "", OPEN).await;
+        w.client_sends(id, Opcode::Text, b"\xff");
         w.backend.next().await.events("", "");
+        w.settle(id).await;
+        assert_eq!(w.take(id).0, b"\x88\x02\x03\xef");
+        assert_eq!(w.finished(id), Some(Then::Close));
 
         let id = w.open(&w.line(""), "", OPEN).await;
         let most = vec![b'x'; limits::EVENTS_QUEUE_BYTES_MAX];

@@ -63,6 +63,11 @@ impl Answer {
         }
     }
 
+    /// The status line's code and reason.
+    pub fn status(&self) -> &str {
+        &self.status
+    }
+
     pub fn ok(body: impl AsRef<[u8]>) -> Answer {
         Answer::new("200 OK").header("Content-Type", "text/plain").body(body)
     }

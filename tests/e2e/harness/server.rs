@@ -143,6 +143,15 @@ impl Server {
         Duration::from_millis(ticks.sum::<u64>() * 1000 / per_second)
     }
 
+    /// Memory that the process has.
+    pub fn resident_bytes(&self) -> usize {
+        let path = format!("/proc/{}/statm", self.child.id());
+        let statm = std::fs::read_to_string(path).expect("the child is there");
+        let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok());
+        let pages: usize = pages.expect("a number");
+        pages * rustix::param::page_size()
+    }
+
     /// Stops the process; how often it counted what has this name.
     pub fn counted(&mut self, name: &str) -> u64 {
         self.terminate();

@@ -10,8 +10,9 @@ use linchpin::hub::interest::Interest;
 use linchpin::hub::slab::SessionId;
 use linchpin::hub::updates::{Resumed, Standing};
 use linchpin::session::http::{Next, ResponseHold, StreamFraming, StreamHold};
-use linchpin::session::socket::Form;
 use linchpin::wire::http1::Version;
+
+use crate::forms::FORMS;
 
 use super::people::Kind;
 use super::wire::{Mark, encoded, id, name, number};
@@ -223,7 +224,10 @@ impl World {
     fn open(&mut self, kind: Kind) -> SessionId {
         match kind {
             Kind::Poll => self.registry.open_response(response_hold(self.rng.u32(5..80)), self.now),
-            Kind::Socket => self.registry.open_socket(Form::Plain, self.now),
+            Kind::Socket => {
+                let form = FORMS[self.rng.usize(..FORMS.len())];
+                self.registry.open_socket(form, self.now)
+            }
             Kind::Stream { chunked, linked } => {
                 let framing = if chunked { StreamFraming::Chunked } else { StreamFraming::Raw };
                 let next = linked.then(|| self.next());

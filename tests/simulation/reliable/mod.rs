@@ -20,6 +20,8 @@ use linchpin::hub::registry::{Registry, Settings};
 use linchpin::hub::slab::SessionId;
 use linchpin::session::http::{StreamFraming, StreamHold};
 
+use crate::forms::DEFLATE_BYTES_MIN;
+
 use asking::{Request, What};
 use people::{Client, Kind, Seen};
 use pipes::Pipes;
@@ -79,6 +81,7 @@ impl World {
             message_wait_ms: pick(&mut rng, &[500, 5000]) as u64,
             linger_ms: pick(&mut rng, &[0, 3000, 60_000]) as u64,
             update_on_first_subscription: rng.u8(0..4) == 0,
+            deflate_bytes_min: DEFLATE_BYTES_MIN,
             ..Settings::default()
         };
         if rng.bool() {

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "served from rings",
     "positions that only the backend knew",
     "items dropped while a backend was asked",
@@ -14,6 +14,7 @@ const NAMES: [&str; 10] = [
     "evicted from rings",
     "expired in rings",
     "seen by observers",
+    "messages deflated",
 ];
 
 pub struct Reached([AtomicU64; NAMES.len()]);

@@ -213,6 +213,7 @@ impl World {
             counters.ring_evicted,
             counters.ring_expired,
             self.observed.iter().map(|seen| seen.len() as u64).sum(),
+            tally.deflated,
         ]);
         for at in 0..self.clients.len() {
             self.hang_up(at);

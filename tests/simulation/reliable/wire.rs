@@ -10,6 +10,8 @@ use linchpin::grip::format::{
 use linchpin::grip::item::Item;
 use linchpin::grip::message::{Message, MessageKind};
 
+use crate::forms::frames;
+
 /// An item's channel and its number there.
 pub type Mark = (u8, u32);
 
@@ -95,15 +97,8 @@ pub fn encoded(form: Form, marks: &[Mark]) -> Bytes {
 pub fn decoded(form: Form, bytes: &[u8]) -> Vec<Mark> {
     let text = match form {
         Form::Frames => {
-            let (mut rest, mut text) = (bytes, Vec::new());
-            while let [opcode, length, tail @ ..] = rest {
-                let (payload, tail) = tail.split_at(usize::from(*length));
-                if *opcode == 0x81 {
-                    text.extend_from_slice(payload);
-                }
-                rest = tail;
-            }
-            text
+            let texts = frames(bytes).into_iter().filter(|(first, _)| first & 15 == 1);
+            texts.flat_map(|(_, content)| content).collect()
         }
         _ => bytes.to_vec(),
     };
