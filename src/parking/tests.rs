@@ -287,3 +287,41 @@ async fn what_moves_is_not_silent() {
     lot.close(ID);
     assert_eq!(silent(&mut lot, 100), []);
 }
+
+#[tokio::test]
+async fn a_reader_hears_what_the_lot_would_do() {
+    let (mut lot, ..) = lot(1000);
+    let woken = std::sync::Arc::new(Woken::default());
+    let waker = Waker::from(std::sync::Arc::clone(&woken));
+    lot.set_reading(ID, true);
+    assert!(lot.wants_reading(ID));
+    assert!(lot.poll_next(ID, &waker).is_pending());
+    lot.set_reading(ID, false);
+    assert!(woken.take() && !lot.wants_reading(ID));
+    assert!(lot.poll_next(ID, &waker).is_pending());
+    assert_eq!(lot.finished(ID), None);
+    lot.finish(ID, Then::AwaitClose);
+    assert!(woken.take());
+    assert_eq!(lot.finished(ID), Some(Then::AwaitClose));
+    assert!(lot.poll_next(ID, &waker).is_ready());
+    let mut cx = std::task::Context::from_waker(&waker);
+    assert!(lot.poll_closed(ID, &mut cx).is_pending());
+    lot.close(ID);
+    assert!(woken.take() && lot.poll_closed(ID, &mut cx).is_ready());
+    assert!(!lot.wants_reading(ID) && lot.finished(ID).is_none());
+}
+
+#[derive(Default)]
+struct Woken(std::sync::atomic::AtomicBool);
+
+impl Woken {
+    fn take(&self) -> bool {
+        self.0.swap(false, std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+impl std::task::Wake for Woken {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
