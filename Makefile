@@ -13,7 +13,7 @@ INTEROP := $(BUILT)/interop
 # Debian's packages for what `make deps` finds missing.
 APT_TOOLS := gcc:gcc g++:g++ curl:curl openssl:openssl $(PYTHON):python3 node:nodejs npm:npm valgrind:valgrind
 
-.PHONY: help run check test e2e interop interop-pushpin counted bench plots fuzz deps bench-deps
+.PHONY: help run check test e2e interop interop-pushpin conformance conformance-short counted bench plots fuzz deps bench-deps
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,7 @@ test: deps ## everything: format, lints, all Rust tests, counted instructions, i
 	$(PYTHON) benches/plot --self-test
 	$(MAKE) counted
 	$(MAKE) interop
+	$(MAKE) conformance-short
 
 e2e: ## end-to-end tests over real sockets; STORY=name runs one of them
 	$(CARGO) test --locked --test e2e -- $(STORY)
@@ -46,6 +47,18 @@ interop: ## real GRIP libraries and clients against linchpin
 interop-pushpin: ## the same against Debian's Pushpin, to check the tests themselves
 	tests/interop/prepare
 	SERVER=pushpin $(INTEROP)/venv/bin/python -m pytest tests/interop
+
+conformance: ## the suites of WebSocket (Autobahn) and SockJS, whole; reports in target/conformance
+	tests/conformance/autobahn/prepare
+	$(CARGO) build --release --locked --bin linchpin
+	SERVER_UNDER_TEST="$(BUILT)/release/linchpin" $(PYTHON) tests/conformance/autobahn/run
+	SERVER_UNDER_TEST="$(BUILT)/release/linchpin" tests/conformance/sockjs/run
+
+conformance-short: ## the same without the cases that take long; `make test` does it too
+	tests/conformance/autobahn/prepare
+	$(CARGO) build --locked
+	SERVER_UNDER_TEST="$(BUILT)/debug/linchpin" $(PYTHON) tests/conformance/autobahn/run --short
+	SERVER_UNDER_TEST="$(BUILT)/debug/linchpin" tests/conformance/sockjs/run
 
 bench: bench-deps ## all benchmarks beside their peers, about 50 minutes; figures and charts in target/bench
 	$(CARGO) build --release --locked --bin linchpin --example load --example rates

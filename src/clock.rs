@@ -40,7 +40,7 @@ fn start() -> Instant {
 pub fn now() -> Tick {
     #[cfg(test)]
     if let Some(now) = by_hand::now() {
-        return now;
+        return Tick(now);
     }
     let elapsed = Instant::now().saturating_duration_since(start());
     Tick(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
@@ -56,7 +56,7 @@ pub fn unix_seconds() -> u64 {
 pub async fn sleep_until(at: Tick) {
     #[cfg(test)]
     if by_hand::now().is_some() {
-        return by_hand::sleep_until(at).await;
+        return by_hand::sleep_until(at.0).await;
     }
     let at = start() + Duration::from_millis(at.0);
     tokio::time::sleep_until(tokio::time::Instant::from_std(at)).await;
@@ -67,7 +67,7 @@ pub async fn sleep_until(at: Tick) {
 pub async fn sleep_ms(ms: u64) {
     #[cfg(test)]
     if let Some(now) = by_hand::now() {
-        return by_hand::sleep_until(now.plus_ms(ms)).await;
+        return by_hand::sleep_until(now + ms).await;
     }
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }

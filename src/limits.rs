@@ -285,6 +285,9 @@ pub const SOCKJS_QUEUE_BYTES_MAX: usize = 200_000;
 pub const SOCKJS_BODY_BYTES_MAX: usize = 100_000;
 /// Largest message of a SockJS client (specification, SockJS 6.6 and 6.8).
 pub const SOCKJS_MESSAGE_BYTES_MAX: usize = 200_000;
+/// Largest message of a backend to a SockJS client that has a WebSocket: it has to be whole before
+/// it is framed.
+pub const SOCKJS_SOCKET_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Largest text of messages in one frame of a SockJS client's WebSocket (specification, 6.8).
 pub const SOCKJS_TEXT_BYTES_MAX: usize = 400_000;
 /// SockJS sessions of the HTTP transports at once, over all shards, by default (option

@@ -1,5 +1,6 @@
-//! nginx in its parts: the backend of all servers, a proxy before it, one of WebSockets, a server with TLS, and
-//! pub/sub with the module nchan. One worker each, nothing logged, no limits that would throttle.
+//! nginx in its parts: the backend of all servers, a proxy before it, one of WebSockets, a server
+//! with TLS, and pub/sub with the module nchan. One worker each, nothing logged, no limits that
+//! would throttle.
 
 use std::fs;
 use std::net::SocketAddr;

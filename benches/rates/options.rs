@@ -13,8 +13,8 @@ use crate::messages::PUBLISHERS_MAX;
 /// Files that either side needs besides the connections.
 const OTHER_FILES: u64 = 300;
 
-/// Measures what the edges of linchpin do in a second (holding, publishing, passing through, echoes, TLS)
-/// beside Pushpin, nginx and nchan, and checks every byte of it.
+/// Measures what the edges of linchpin do in a second (holding, publishing, passing through,
+/// WebSocket echoes, TLS) beside Pushpin, nginx and nchan, and checks every byte of it.
 #[derive(Parser, Debug)]
 #[command(name = "rates")]
 pub struct Options {

@@ -110,8 +110,9 @@ pub async fn connect(
     limit_ms: u64,
 ) -> Result<BackendStream, Error> {
     #[cfg(test)]
-    if let Some(reached) = super::memory::connect(to) {
-        return reached;
+    if to.host == super::memory::HOST {
+        let refused = || Error::new(Stage::Connect, Kind::Refused, super::memory::HOST);
+        return super::memory::connect().map(BackendStream::Memory).ok_or_else(refused);
     }
     let deadline = clock::now().plus_ms(limit_ms);
     let addresses = within(deadline, resolve(&to.host, to.port))

@@ -7,9 +7,6 @@ use std::cell::RefCell;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
-use super::connect::{BackendStream, Destination};
-use super::error::{Error, Kind, Stage};
-
 /// The host of such backends.
 pub const HOST: &str = "memory";
 /// What a pipe holds.
@@ -27,15 +24,9 @@ pub fn listen() -> mpsc::UnboundedReceiver<DuplexStream> {
     receiver
 }
 
-/// A connection, if `to` is such a backend.
-pub fn connect(to: &Destination) -> Option<Result<BackendStream, Error>> {
-    if to.host != HOST {
-        return None;
-    }
+/// A connection; `None` when nobody is reached.
+pub fn connect() -> Option<DuplexStream> {
     let (near, far) = tokio::io::duplex(PIPE_BYTES);
     let reached = LISTENER.with_borrow(|listener| Some(listener.as_ref()?.send(far).is_ok()));
-    Some(match reached {
-        Some(true) => Ok(BackendStream::Memory(near)),
-        _ => Err(Error::new(Stage::Connect, Kind::Refused, HOST)),
-    })
+    reached.filter(|reached| *reached).map(|_| near)
 }

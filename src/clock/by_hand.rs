@@ -7,12 +7,11 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-use super::Tick;
-
 #[derive(Default)]
 struct Hand {
-    now: Tick,
-    sleepers: Vec<(Tick, Waker)>,
+    /// In milliseconds.
+    now: u64,
+    sleepers: Vec<(u64, Waker)>,
 }
 
 thread_local! {
@@ -24,8 +23,8 @@ pub fn take() {
     HAND.set(Some(Hand::default()));
 }
 
-/// The present moment, if it is.
-pub fn now() -> Option<Tick> {
+/// The present moment in milliseconds, if it is.
+pub fn now() -> Option<u64> {
     HAND.with_borrow(|hand| Some(hand.as_ref()?.now))
 }
 
@@ -33,7 +32,7 @@ pub fn now() -> Option<Tick> {
 pub fn advance(ms: u64) {
     let woken: Vec<Waker> = HAND.with_borrow_mut(|hand| {
         let hand = hand.as_mut().expect("time was taken into hand");
-        hand.now = hand.now.plus_ms(ms);
+        hand.now += ms;
         let now = hand.now;
         hand.sleepers.extract_if(.., |(at, _)| *at <= now).map(|(_, waker)| waker).collect()
     });
@@ -41,7 +40,7 @@ pub fn advance(ms: u64) {
 }
 
 /// Waits until `at`.
-pub async fn sleep_until(at: Tick) {
+pub async fn sleep_until(at: u64) {
     poll_fn(|cx| {
         HAND.with_borrow_mut(|hand| match hand {
             Some(hand) if hand.now < at => {

@@ -109,7 +109,9 @@ pub fn go_on(seats: &Seats, id: SessionId, mut filtering: Filtering) -> Verdict 
     };
     let Some(entry) = filtering.load.entry.clone() else { return Verdict::Whole };
     let mode = seats.session(id).map(|session| session.mode());
-    let is_socket = mode == Some(Mode::Socket);
+    // What is no message (a published CLOSE, for example) has no content that could matter.
+    let is_message = matches!(entry.item.ws_message, Some(Action::Send(_)));
+    let spares = mode == Some(Mode::Socket) && is_message;
     let arriving =
         entry.id.clone().filter(|_| mode == Some(Mode::Stream)).map(|id| (filtering.channel, id));
     let viewed = Viewed { seats, id, prefix_bytes, arriving };
@@ -117,7 +119,7 @@ pub fn go_on(seats: &Seats, id: SessionId, mut filtering: Filtering) -> Verdict 
         let outcome = match filter::try_apply(filter, &viewed, &entry.item.meta, &filtering.content)
         {
             Ok(outcome) => outcome,
-            Err(error) if is_socket => return failed(seats, id, filtering.channel, &error),
+            Err(error) if spares => return failed(seats, id, filtering.channel, &error),
             Err(error) => {
                 tracing::debug!(session = %id, %error, "content becomes empty");
                 Outcome::Content(Bytes::new())

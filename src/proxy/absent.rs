@@ -32,7 +32,7 @@ impl Absent {
 
     /// How many there are.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count.get()
     }
 

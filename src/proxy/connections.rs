@@ -2,34 +2,15 @@
 //! WebSockets 8.1 and 8.2).
 //!
 //! Kept only where an operator may ask: `upgrade` enters each connection, the roof takes it out
-//! when the hub says that it has ended, and answers the control thread's questions.
+//! when the hub says that it has ended, and `question` looks it up.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use hashbrown::HashMap;
 use uuid::Uuid;
 
-use super::sockets::Sockets;
-use crate::clock;
-use crate::grip::channel::ChannelName;
-use crate::grip::format::Action;
-use crate::grip::item::Item;
 use crate::hub::Hub;
-use crate::hub::registry::Effect;
 use crate::hub::slab::SessionId;
-
-/// What an operator's command asks of every shard. The answer is a word for each connection that
-/// it names.
-#[derive(Clone, Debug)]
-pub enum Question {
-    /// Ask the backend of this connection anew; whether there is the connection.
-    Refresh(Uuid),
-    /// Ask the backends of all WebSockets that are subscribed to this channel.
-    RefreshChannel(ChannelName),
-    /// Whether there are these connections.
-    AreLive(Arc<[Uuid]>),
-}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -80,39 +61,9 @@ impl Connections {
         self.len() == 0
     }
 
-    fn find(&self, name: &Uuid) -> Option<SessionId> {
+    /// The session of the connection with this id.
+    #[must_use]
+    pub fn find(&self, name: &Uuid) -> Option<SessionId> {
         self.known.as_ref()?.borrow().sessions.get(name).copied()
-    }
-}
-
-/// Answers a question, and does what it asks for.
-pub fn answer(sockets: &Sockets, question: &Question) -> Vec<bool> {
-    let shared = sockets.shared();
-    match question {
-        Question::Refresh(name) => {
-            let id = shared.connections.find(name);
-            if let Some(id) = id {
-                sockets.effect(&Effect::Refresh(id));
-            }
-            vec![id.is_some()]
-        }
-        Question::RefreshChannel(channel) => {
-            let item = Item {
-                channel: channel.clone(),
-                id: None,
-                prev_id: None,
-                http_response: None,
-                http_stream: None,
-                ws_message: Some(Action::Refresh),
-                meta: Vec::new(),
-                size: None,
-                no_seq: true,
-            };
-            shared.hub.publish(&[Arc::new(item)], clock::now(), None);
-            Vec::new()
-        }
-        Question::AreLive(names) => {
-            names.iter().map(|name| shared.connections.find(name).is_some()).collect()
-        }
     }
 }

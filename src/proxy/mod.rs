@@ -46,6 +46,7 @@ pub mod over_http;
 pub mod parked;
 pub mod passthrough;
 pub mod porter;
+pub mod question;
 pub mod queue;
 pub mod recovery;
 mod relay;
@@ -91,12 +92,12 @@ use crate::wire::names::Spelling;
 use access::Access;
 use answer::Answer;
 use body::Body;
-use connections::Question;
 use context::{Context, RouteRef};
 use exchange::{Exchange, failed};
 use failure::Failure;
 use holds::Holds;
 use onward::Onward;
+use question::Question;
 use request::{Client, HeadError};
 use shared::Shared;
 use sockets::Sockets;
@@ -182,7 +183,7 @@ impl Proxy {
 
     /// Answers a question of the control thread, and does what it asks for.
     pub fn ask(&self, question: &Question) -> Vec<bool> {
-        connections::answer(&self.sockets, question)
+        question::answer(&self.sockets, question)
     }
 
     /// What was queued for a parked client has been written.

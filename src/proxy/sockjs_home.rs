@@ -51,7 +51,7 @@ impl Sessions {
         let patience = clock::now().plus_ms(limits::SOCKJS_VISIT_MS);
         let mut pause_ms = PAUSES_MS.0;
         while let Err(back) = peers.visit(home, visit) {
-            if clock::now() >= patience {
+            if clock::now() >= patience || self.roster.is_stopping() {
                 return self.turn_away(&back);
             }
             visit = back;

@@ -101,8 +101,7 @@ impl Framed {
             out: VecDeque::new(),
             out_bytes: 0,
             pipe: Some(pipe),
-            // Towards a WebSocket a message is no larger than the backend's side allows.
-            hearing: Hearing::new(usize::MAX),
+            hearing: Hearing::new(limits::SOCKJS_SOCKET_MESSAGE_BYTES_MAX),
             client_closed: false,
             closing: None,
             heartbeat,
@@ -186,6 +185,7 @@ impl Framed {
                     Poll::Ready(None) => return Some(Over::Finished),
                 },
                 Err(misheard) => {
+                    self.shared.stats.sockjs_sessions_overfull.inc();
                     tracing::info!("a SockJS client is dropped: {misheard}");
                     return Some(Over::Now);
                 }

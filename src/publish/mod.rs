@@ -1,8 +1,8 @@
 //! What comes in from publishers, and the command that is one.
 //!
 //! [`http`] is the control API; it gives what it parsed to the [`publisher::Publisher`], the one
-//! way into the shards. [`command`] is the other end of it: `linchpin publish`. [`command_port`] takes
-//! the commands of operators.
+//! way into the shards. [`command`] is the other end of it: `linchpin publish`. [`command_port`]
+//! takes the commands of operators.
 
 pub mod accept;
 pub mod answer;

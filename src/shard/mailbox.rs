@@ -10,8 +10,8 @@ use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError, mpsc, oneshot};
 use crate::grip::item::Item;
 pub use crate::hub::registry::Receipt;
 use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_COMMANDS_MAX};
-pub use crate::proxy::connections::Question;
 use crate::proxy::order::Order;
+pub use crate::proxy::question::Question;
 use crate::proxy::visit::Visit;
 
 /// What may be asked of a shard.

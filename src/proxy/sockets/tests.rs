@@ -1,6 +1,7 @@
 //! Parked WebSockets from their handshake to their end, with a backend over real connections.
 
 mod simulation;
+mod waiting;
 
 use super::*;
 use crate::hub::Lease;

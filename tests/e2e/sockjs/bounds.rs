@@ -1,5 +1,8 @@
 //! What is bounded: bodies, messages, what waits, sessions at once.
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
 use super::*;
 
 #[tokio::test]
@@ -79,26 +82,37 @@ async fn a_backend_that_does_not_take_what_is_sent() {
     let mut backend = Backend::manual();
     let server = serve(&backend.route("*,sockjs=/sj", ",over_http"), &[]);
     let (session, _) = over_http(&server, &mut backend, "s", "").await;
+    // Far more than the way to the backend holds while that does not answer.
     let body = format!("[\"{}\"]", "x".repeat(90_000));
-    let waiting = loop {
-        let mut sending = session.ask("POST", "xhr_send", &body).await;
-        if !sending.hears().await {
-            break sending;
+    let send = || async {
+        let mut client = session.ask("POST", "xhr_send", &body).await;
+        let head = client.head().await;
+        if head.status == "HTTP/1.1 204 No Content" {
+            return false;
         }
-        assert_eq!(sending.head().await.status, "HTTP/1.1 204 No Content");
+        assert_eq!(head.status, "HTTP/1.1 400 Bad Request");
+        assert_eq!(client.until(b"\n").await, b"Already sending\n");
+        true
     };
-    let (head, text) = session.ask("POST", "xhr_send", "[\"x\"]").await.response().await;
-    let bad = "HTTP/1.1 400 Bad Request";
-    assert_eq!((&*head.status, &*text), (bad, "Already sending\n"));
-    // Its backend takes it.
-    let mut waiting = waiting;
-    loop {
-        backend.next().await.answer(Answer::events("")).await;
-        if waiting.hears().await {
-            break;
+    let mut sends: FuturesUnordered<_> = (0..10).map(|_| send()).collect();
+    while !sends.next().await.expect("one is refused") {}
+    // Its backend takes what waits, and nobody else is left without an answer.
+    let all = async {
+        let mut sent = 0;
+        while let Some(refused) = sends.next().await {
+            sent += usize::from(!refused);
         }
+        assert!(sent > 0, "the one that waits");
+    };
+    let answering = async {
+        loop {
+            backend.next().await.answer(Answer::events("")).await;
+        }
+    };
+    tokio::select! {
+        () = all => {}
+        () = answering => {}
     }
-    assert_eq!(waiting.head().await.status, "HTTP/1.1 204 No Content");
 }
 
 #[tokio::test]
@@ -123,4 +137,35 @@ async fn messages_over_a_websocket() {
     socket.expect_text("a[\"at\"]").await;
     socket.text(&format!("[\"at\"]{spaces} ")).await;
     socket.expect_close(1009, "").await;
+}
+
+#[tokio::test]
+async fn what_is_published_while_nobody_fetches() {
+    let mut server = echo(&[]);
+    let publisher = Publisher::new(&server);
+    let session = Session::open(&server, "s").await;
+    let message = "x".repeat(8_000);
+    for _ in 0..100 {
+        publisher.message("test", &message).await;
+    }
+    session.until_new().await;
+    assert_eq!(server.counted("clients_too_slow"), 1);
+}
+
+#[tokio::test]
+async fn messages_of_the_backend_over_a_websocket() {
+    let mut backend = Backend::manual();
+    let mut server = serve(&backend.route("*,sockjs=/sj", ""), &[]);
+    let connecting = WebSocket::connect(&server, "/sj/0/s/websocket");
+    let (mut client, (mut behind, _)) = join!(connecting, accept(&mut backend, ""));
+    client.expect_text("o").await;
+    // What frames it counts for the client, whose own bound is the same.
+    let most = "x".repeat(16 * 1024 * 1024 - 5);
+    let frame = format!("a[\"{most}\"]");
+    join!(behind.text(&most), client.expect_text(&frame));
+    // Its backend is not listened to any more, and may notice before it has said all.
+    let more = format!("{most}012345");
+    let sending = futures_util::SinkExt::send(&mut behind.inner, Message::text(more));
+    let (_, ()) = join!(sending, client.expect_dropped());
+    assert_eq!(server.counted("sockjs_sessions_overfull"), 1);
 }

@@ -12,7 +12,7 @@
 mod backend_side;
 mod client;
 mod client_side;
-mod peer;
+pub mod peer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,10 +29,10 @@ use crate::proxy::tests::{Company, context, route};
 use client::Person;
 use peer::{Ask, Peer};
 
-const SEEDS: u64 = 2500;
+const SEEDS: u64 = 2000;
 const OPERATIONS: usize = 60;
 /// Everybody who can go on has done so after so many turns of the runtime.
-const TURNS: usize = 16;
+const TURNS: usize = 10;
 
 /// What all histories reached together.
 const REACHED: [&str; 12] = [
@@ -306,15 +306,21 @@ impl History {
     async fn finish(mut self) {
         self.read_all();
         self.settle().await;
-        if !self.stands.gone {
-            self.client_leaves();
+        let closes = self.rng.bool();
+        if closes && !self.stands.gone && !self.person.closed {
+            self.person.closes(&mut self.rng);
         }
-        for _ in 0..80 {
+        for round in 0..80 {
+            self.client_is_read();
             self.settle().await;
-            if self.asked.is_none() && self.sockets.is_empty() && self.sockets.absent.len() == 0 {
+            if !self.stands.gone && (round == 40 || !closes) {
+                self.client_leaves();
+            }
+            if self.asked.is_none() && self.sockets.is_empty() && self.sockets.absent.count() == 0 {
                 break;
             }
             match self.asked.take() {
+                Some(ask) if self.reluctant && round < 30 => self.answers(ask),
                 Some(ask) => self.answer_plainly(ask),
                 None => {
                     self.backend_is_back();
@@ -332,7 +338,7 @@ impl History {
         self.company.shared.hub.with(|registry| {
             assert!(registry.is_empty() && registry.next_deadline().is_none());
         });
-        assert_eq!(self.sockets.absent.len(), 0, "a farewell is never over");
+        assert_eq!(self.sockets.absent.count(), 0, "a farewell is never over");
         let ends = (self.peer.close.is_some(), self.peer.disconnects);
         // A request that was lost may be the end; a backend that failed hears nothing more.
         let failed = stands.over || stands.lost.is_some();
@@ -352,7 +358,7 @@ impl History {
 }
 
 /// An answer with events.
-fn events(headers: &str, body: &str) -> String {
+pub fn events(headers: &str, body: &str) -> String {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/websocket-events\r\n";
     format!("{head}{headers}Content-Length: {}\r\n\r\n{body}", body.len())
 }

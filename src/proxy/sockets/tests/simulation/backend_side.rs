@@ -109,7 +109,7 @@ impl History {
         ask.answer(events("", ""));
     }
 
-    fn answers(&mut self, ask: Ask) {
+    pub fn answers(&mut self, ask: Ask) {
         let accepted = self.accepts(&ask);
         let senseless = is_senseless(&ask, accepted);
         let listens = self.listens(&ask) && !senseless;

@@ -36,14 +36,20 @@ impl History {
         }
     }
 
-    /// The shard reads some of what the client has sent.
+    /// The shard reads some of what the client has sent, a few times at most.
     pub fn client_is_read(&mut self) {
+        for _ in 0..self.rng.usize(1..6) {
+            self.is_read_once();
+        }
+    }
+
+    fn is_read_once(&mut self) {
         let paused = self.company.clients.borrow_mut().client(self.id).paused;
         let waits = self.person.on_the_way();
         if self.stands.gone || paused || waits == 0 {
             return;
         }
-        let n = if self.rng.bool() { waits } else { self.rng.usize(1..=waits) };
+        let n = if self.rng.bool() { waits } else { self.rng.usize(1..=waits) }.min(64 * 1024);
         let (bytes, whole) = self.person.arrives(n);
         for what in whole {
             match what {
