@@ -100,7 +100,7 @@ fn far_more_than_may_wait_goes_through() {
         let text = format!("[\"{}\"]", "x".repeat(60_000));
         let frame = from_client(Opcode::Text, text.as_bytes());
         let (mut reading, mut writing) = client.into_split();
-        let count = 400;
+        let count = 100;
         let sending = tokio::task::spawn_local(async move {
             for _ in 0..count {
                 writing.write_all(&frame).await.unwrap();
