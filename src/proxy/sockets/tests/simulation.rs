@@ -314,6 +314,8 @@ impl History {
             self.client_is_read();
             self.settle().await;
             if !self.stands.gone && (round == 40 || !closes) {
+                let waits = closes && self.stands.lost.is_none() && self.person.on_the_way() > 0;
+                assert!(!waits, "what the client says is not read any more");
                 self.client_leaves();
             }
             if self.asked.is_none() && self.sockets.is_empty() && self.sockets.absent.count() == 0 {
