@@ -14,8 +14,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock;
+use crate::config::problem::Problem;
 use crate::config::routes;
-use crate::config::settings::{Problem, RoutesFrom, Settings};
+use crate::config::settings::{RoutesFrom, Settings};
 use crate::listen;
 use crate::publish::{self, command_port, operator::Operator, publisher::Publisher};
 use crate::route::Table;
@@ -116,17 +117,18 @@ fn table(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<Table>>
 
 fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Bound> {
     let mut at = |address: SocketAddr, count: usize, what: &str| {
-        listen::bind(address, count, settings.backlog)
+        listen::bind(address, count, settings.listening.backlog)
             .map_err(|error| {
                 let text = format!("cannot listen on {address}: {error}");
                 problems.push(Problem::of(what, text));
             })
             .ok()
     };
-    let http = at(settings.http, settings.workers, "--port");
-    let https = settings.https.map(|address| at(address, settings.workers, "--https-port"));
+    let http = at(settings.listening.http, settings.workers, "--port");
+    let https =
+        settings.listening.https.map(|address| at(address, settings.workers, "--https-port"));
     let control = at(settings.control, 1, "--control");
-    let certificates = settings.https.and_then(|_| certificates(settings, problems));
+    let certificates = settings.listening.https.and_then(|_| certificates(settings, problems));
     let https = match https {
         None => Vec::new(),
         Some(sockets) => sockets?,
@@ -137,9 +139,9 @@ fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Bound> {
 /// The folder of certificates. A pair that cannot be used is told and left out; a folder without
 /// any that can prevents the start.
 fn certificates(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<Certificates>> {
-    let (certificates, mistakes) = Certificates::load(&settings.certs);
+    let (certificates, mistakes) = Certificates::load(&settings.tls.certs);
     if certificates.is_empty() {
-        let folder = settings.certs.display();
+        let folder = settings.tls.certs.display();
         problems.push(Problem::of("--certs", format!("no usable certificate in {folder}")));
         problems.extend(mistakes.iter().map(|mistake| Problem::of("--certs", mistake.to_string())));
         return None;

@@ -94,6 +94,15 @@ pub struct Settings {
     pub bounds: Bounds,
     /// SockJS.
     pub sockjs: SockJs,
+    /// What backends are told of clients.
+    pub forwarding: Forwarding,
+}
+
+/// What backends are told of clients, and which pages are served.
+#[derive(Clone, Debug, Default)]
+pub struct Forwarding {
+    /// Pages of other origins are served on every route (CORS and JSON-P).
+    pub cross_origin: bool,
 }
 
 /// Whether and what is compressed on WebSockets (permessage-deflate).

@@ -191,6 +191,7 @@ impl Company {
             compression: Default::default(),
             bounds: Default::default(),
             sockjs: Default::default(),
+            forwarding: Default::default(),
         };
         change(&mut settings);
         let shared = Rc::new(Shared {

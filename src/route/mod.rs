@@ -2,7 +2,9 @@
 //! prints the table as a constant; at run time `config` reads files with the same code. One type
 //! and one matcher for both. Knows no file: it takes bytes and gives routes and problems.
 
+pub mod balance;
 pub mod condition;
+pub mod cross_origin;
 mod hash;
 mod host_text;
 pub mod hosts;

@@ -176,6 +176,19 @@ fn sockjs() -> impl Strategy<Value = sockjs::SockJs> {
     )
 }
 
+fn jsonp() -> impl Strategy<Value = cross_origin::JsonP> {
+    let optional = || prop::option::of(text().prop_map(Cow::Owned));
+    (any::<bool>(), text(), optional(), optional(), optional()).prop_map(
+        |(extended, callback, body, default_callback, default_method)| cross_origin::JsonP {
+            extended,
+            callback: callback.into(),
+            body,
+            default_callback,
+            default_method,
+        },
+    )
+}
+
 fn route() -> impl Strategy<Value = Route> {
     let optional = || prop::option::of(text().prop_map(Cow::Owned));
     let plain = "[a-z][a-z0-9.,# \"\\\\]{0,9}";
@@ -193,16 +206,18 @@ fn route() -> impl Strategy<Value = Route> {
     let headers = prop::collection::vec(("[A-Za-z-]{1,9}", "|[!-~][ -~]{0,9}"), 0..3);
     let options = (
         (optional(), optional(), optional(), optional(), optional()),
-        (text(), any::<u32>(), any::<[bool; 3]>(), headers, 0..4_usize),
+        (text(), any::<u32>(), any::<[bool; 5]>(), headers, 0..4_usize),
         prop::option::of(sockjs()),
+        (jsonp(), any::<Option<u8>>(), 0..3_usize),
     )
         .prop_map(
             |(
                 (id, sig_iss, sig_key, as_host, replace_beg),
                 (prefix, path_rem, flags, headers, slow),
                 sockjs,
+                (jsonp, log_level, balance),
             )| {
-                let [orig_headers, debug, no_grip] = flags;
+                let [orig_headers, debug, no_grip, aco, session] = flags;
                 let prefix = prefix.into();
                 let headers = headers.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
                 condition::Options {
@@ -219,6 +234,11 @@ fn route() -> impl Strategy<Value = Route> {
                     no_grip,
                     slow: condition::Slow::ALL.get(slow).copied(),
                     sockjs,
+                    aco,
+                    jsonp,
+                    session,
+                    log_level,
+                    balance: balance::Balance::ALL[balance],
                 }
             },
         );
@@ -229,8 +249,10 @@ fn route() -> impl Strategy<Value = Route> {
             .prop_map(|(h, p)| target::Address::Tcp(h.to_string().into(), p)),
     ];
     let subs = prop::collection::vec(text().prop_map(Cow::Owned), 0..3);
-    let target =
-        (address, any::<[bool; 6]>(), optional(), subs).prop_map(|(address, flags, host, subs)| {
+    let check = prop::option::of(text().prop_map(|text| Cow::Owned(format!("/{text}"))));
+    let files = (optional(), optional(), check);
+    let target = (address, any::<[bool; 6]>(), optional(), subs, files).prop_map(
+        |(address, flags, host, subs, (client_cert, client_key, check))| {
             let [tls, untrusted, trust_connect_host, insecure, over_http, one_event] = flags;
             let subs = subs.into();
             target::Target {
@@ -243,8 +265,12 @@ fn route() -> impl Strategy<Value = Route> {
                 subs,
                 over_http,
                 one_event,
+                client_cert,
+                client_key,
+                check,
             }
-        });
+        },
+    );
     (condition, options, prop::collection::vec(target, 1..4)).prop_map(
         |(condition, options, targets)| Route {
             condition,

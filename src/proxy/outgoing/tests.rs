@@ -25,6 +25,7 @@ fn settings() -> Settings {
         compression: Default::default(),
         bounds: Default::default(),
         sockjs: Default::default(),
+        forwarding: Default::default(),
     }
 }
 
@@ -59,6 +60,9 @@ fn target() -> Target {
         subs: Cow::Borrowed(&[]),
         over_http: false,
         one_event: false,
+        client_cert: None,
+        client_key: None,
+        check: None,
     }
 }
 

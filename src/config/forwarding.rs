@@ -1,0 +1,3 @@
+//! What backends are told of clients, as meant; the command line fills it, the proxy reads it.
+
+pub use crate::proxy::shared::Forwarding;
