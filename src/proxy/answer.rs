@@ -8,6 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::carried::CarriedBody;
 use crate::backend::body::AnswerBody;
+use crate::backend::error::Error;
 use crate::http::BodyError;
 
 /// The body of a target's answer.
@@ -25,6 +26,19 @@ impl Answer {
     #[must_use]
     pub fn whole(bytes: Bytes) -> Answer {
         Answer::Whole((!bytes.is_empty()).then_some(bytes))
+    }
+}
+
+impl Answer {
+    /// Takes in what is here already of a body that comes, without waiting for more.
+    ///
+    /// # Errors
+    /// When it breaks off within that.
+    pub fn look_ahead(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        match self {
+            Answer::Backend(body) => body.look_ahead(cx),
+            Answer::Carried(_) | Answer::Whole(_) => Ok(()),
+        }
     }
 }
 
