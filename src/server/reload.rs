@@ -1,11 +1,11 @@
 //! Routes at the start, and again whenever their file changes or SIGHUP comes (specification,
 //! routing 2.1).
 //!
-//! A task of the control thread. A file that changes is read a while later, and once it is no longer
-//! written to; SIGHUP has it read at once. Reading and freeing tables of a hundred thousand routes
-//! takes a while and is done beside that thread, which serves publishers. All shards get the new
-//! table together; requests under way keep the route that they have. A file with an error, or none,
-//! leaves the table as it is.
+//! A task of the control thread. A file that changes is read a while later, and once it is no
+//! longer written to; SIGHUP has it read at once. Reading and freeing tables of a hundred thousand
+//! routes takes a while and is done beside that thread, which serves publishers. All shards get the
+//! new table together; requests under way keep the route that they have. A file with an error, or
+//! none, leaves the table as it is.
 
 use std::path::Path;
 use std::rc::Rc;
