@@ -245,6 +245,8 @@ impl Proxy {
         if let Some(upstream) = &self.shared.settings.upstream {
             context.trusted = upstream.trusts(&context.headers);
         }
+        let forwarding = &self.shared.settings.forwarding;
+        context.secure |= forwarding.accept_protocol && forwarded::says_secure(&context.headers);
         let mut route = self.route(&context);
         let mut manner = Manner::default();
         if let Some(of) = route.take_if(|route| sockjs_door::of(&context, route).is_some()) {
