@@ -2,6 +2,7 @@
 
 pub mod backends;
 pub mod forwarding;
+pub mod ini;
 pub mod listening;
 pub mod logging;
 pub mod messages;
