@@ -12,6 +12,7 @@ import struct
 import threading
 from pathlib import Path
 
+import wire
 from answers import Early, Exchange
 from wire import Stream
 
@@ -83,6 +84,7 @@ class Backend:
         self.script = Script(Scene())
         self.context = None
         self.sockets = set()
+        self.connections: dict[str, Script] = {}
         if certificates:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(certificates / "default.crt", certificates / "default.key")
@@ -117,7 +119,10 @@ class Backend:
         head = stream.head()
         if head is None:
             return False
-        exchange, answer = self.script.begin()
+        # What comes for a WebSocket of an earlier case belongs there.
+        name = wire.field(wire.split_head(head)[1], "connection-id")
+        script = self.connections.setdefault(name, self.script) if name else self.script
+        exchange, answer = script.begin()
         exchange.stream = stream
         exchange.head = head
         try:
@@ -135,7 +140,7 @@ class Backend:
             return False
         finally:
             exchange.done = True
-            self.script.scene.tell()
+            script.scene.tell()
             if exchange.reset:
                 stream.socket.setsockopt(
                     socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

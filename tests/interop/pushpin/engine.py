@@ -44,6 +44,8 @@ class Case:
     second: list = field(default_factory=list)
     secure: list = field(default_factory=list)
     config: str = "base"
+    # Whether `Grip-Feature` is to be compared, and not only known.
+    features: bool = False
     # Whether it leaves connections in a state in which nobody else should meet them.
     spoils: bool = False
 
@@ -75,6 +77,16 @@ def signature(token: str) -> str:
     return f"<{json.dumps(form, sort_keys=True)} {json.dumps(said, sort_keys=True)} by {key}>"
 
 
+# The key that clients send in their handshakes.
+CLIENT_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+# What each says that it can do. Other values stand in transcripts as they are.
+FEATURES = {
+    "pushpin": "status, session, link:next, filter:skip-self, filter:skip-users, "
+    "filter:require-sub, filter:build-id, filter:var-subst",
+    "linchpin": "status, link:next, link:gone, filter:skip-self, filter:skip-users, "
+    "filter:require-sub, filter:build-id, filter:var-subst, filter:http-check, "
+    "filter:http-modify",
+}
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -84,19 +96,25 @@ def comparable(name: str, value: str) -> str:
         return signature(value)
     if name == "connection-id" and UUID.fullmatch(value):
         return "<uuid>"
+    if name == "sec-websocket-key" and value != CLIENT_KEY:
+        return f"<random, {len(value)} characters>"
     return value
 
 
-def request_lines(label: str, exchange) -> list[str]:
+def request_lines(label: str, exchange, features: str | None) -> list[str]:
     line, fields = wire.split_head(exchange.head)
     lines = [f"{label} got {line}"]
     upgrade = (wire.field(fields, "upgrade") or "").lower() == "websocket"
+    events = wire.field(fields, "content-type") == "application/websocket-events"
     fields = wire.framing_last(fields)
-    if upgrade:
+    if upgrade or events:
+        # The specification says that their order does not count (WebSockets, 2.1).
         fields.sort(key=lambda one: one[0])
     for name, value in fields:
-        if upgrade and name == "sec-websocket-key":
-            value = f"<random, {len(value)} characters>"
+        if name == "content-length" and value == str(len(exchange.body)):
+            continue
+        if name == "grip-feature" and value == features:
+            value = "<its own>"
         lines.append(f"{label}   {name}: {comparable(name, value)}")
     if exchange.framing != "none":
         lines.append(f"{label}   body, {exchange.framing}: {wire.shown(exchange.body)}")
@@ -122,7 +140,8 @@ def play(case: Case, front) -> list[str]:
     lines = []
     for name, script in scene.scripts.items():
         for number, exchange in enumerate(script.exchanges, 1):
-            lines += request_lines(f"{name} {number}", exchange)
+            features = None if case.features else FEATURES[front.name]
+            lines += request_lines(f"{name} {number}", exchange, features)
     lines += acted.lines
     named = {str(port): name for name, port in front.ports.items()}
     pattern = re.compile(r"(?<=:)(" + "|".join(named) + r")\b")

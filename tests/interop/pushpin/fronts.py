@@ -68,6 +68,9 @@ SETTINGS = {
     },
 }
 
+# What its HTTP client refuses for targets that are `untrusted`, as Debian ships it.
+DENIED = "allow=\ndeny=127.*,10.*,192.168.*,*.local\n"
+
 # In every table of routes: to see that a front serves, and whether a connection goes on.
 MARKER_ROUTE = "marker.example test"
 
@@ -163,7 +166,8 @@ class PushpinFront(Front):
     name = "pushpin"
 
     def launch(self):
-        (self.directory / "zurl.conf").write_text(ZURL_CONFIG.format(directory=self.directory))
+        conf = ZURL_CONFIG.format(directory=self.directory) + DENIED
+        (self.directory / "zurl.conf").write_text(conf)
         self.zurl = subprocess.Popen(
             ["zurl", f"--config={self.directory}/zurl.conf"],
             stdin=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ alone are a step too: they are sent.
 import json
 import socket
 import ssl
+import time
 from dataclasses import dataclass, field
 
 import wire
@@ -64,11 +65,15 @@ class Play:
             client.stream.socket.close()
 
 
-def note_head(note, head: bytes) -> tuple[str, list[tuple[str, str]]]:
+def note_head(note, head: bytes, hidden=()) -> tuple[str, list[tuple[str, str]]]:
     line, fields = wire.split_head(head)
     note(f"got {line}")
-    for name, value in wire.framing_last(fields):
-        note(f"  {name}: {value}")
+    shown = wire.framing_last(fields)
+    if " 101 " in line:
+        shown.sort(key=lambda one: one[0])
+    for name, value in shown:
+        if name not in hidden:
+            note(f"  {name}: {value}")
     return line, fields
 
 
@@ -83,38 +88,40 @@ def read_answer(stream: wire.Stream, note, method: str):
         if head is None:
             note("closed without an answer" + (f", after {stream.kept!r}" if stream.kept else ""))
             return
-        line, fields = note_head(note, head)
-        status = int(line.split(" ")[1])
+        status = int(wire.split_head(head)[0].split(" ")[1])
+        bodiless = 100 <= status < 200 or status in (204, 304) or method == "HEAD"
+        # Where there is a body it says its length itself, or that it is cut.
+        _, fields = note_head(note, head, () if bodiless else ("content-length",))
         if not 100 <= status < 200 or status == 101:
             break
-    if status == 101 or status in (204, 304) or method == "HEAD":
-        return
-    read_body(stream, note, fields)
+    if not bodiless:
+        read_body(stream, note, fields)
 
 
 def read_body(stream: wire.Stream, note, fields):
+    """Reads a body as its fields frame it, and notes it and how it ended."""
     length = wire.field(fields, "content-length")
     coding = wire.field(fields, "transfer-encoding")
+    framing, body = "until the end", b""
     try:
         if coding:
-            body = b""
-            try:
-                while (piece := stream.chunk()) is not None:
-                    body += piece
-                note(f"  body, chunked: {wire.shown(body)}")
-            except (EOFError, ValueError):
-                note(f"  body, chunked, cut: {wire.shown(body)}")
+            framing = "chunked"
+            while (piece := stream.chunk()) is not None:
+                body += piece
         elif length is not None:
-            try:
-                note(f"  body: {wire.shown(stream.exactly(int(length)))}")
-            except EOFError:
-                note(f"  body, cut: {wire.shown(stream.kept)}")
+            framing = "whole"
+            body = stream.exactly(int(length))
         else:
             while stream.more():
                 pass
-            note(f"  body, until the end: {wire.shown(stream.take(len(stream.kept)))}")
+            body = stream.take(len(stream.kept))
+    except (EOFError, ValueError):
+        framing, body = f"cut, {framing}", body + stream.kept
     except TimeoutError:
-        note(f"  body, not complete: {wire.shown(stream.kept)}")
+        framing, body = f"not complete, {framing}", body + stream.kept
+    if coding and length is not None:
+        framing += f", beside a length of {length}"
+    note(f"  body, {framing}: {wire.shown(body)}")
 
 
 @dataclass
@@ -313,9 +320,12 @@ class Subscribed:
     times: int = 1
 
     def play(self, play: Play):
-        from servers import wait_for
-        wait_for(f"{self.times} subscriptions to {self.channel} on {play.front.name}",
-                 lambda: play.front.subscriptions(self.channel) >= self.times, SECONDS)
+        deadline = time.monotonic() + SECONDS
+        while play.front.subscriptions(self.channel) < self.times:
+            if time.monotonic() > deadline:
+                play.note(f"not subscribed to {self.channel}, {self.times} times")
+                return
+            time.sleep(0.01)  # Between two looks at the log.
 
 
 @dataclass

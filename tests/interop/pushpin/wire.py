@@ -5,9 +5,12 @@ scripted backend and by the client; judges nothing.
 import base64
 import hashlib
 import os
+import re
 import struct
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+# Dates of now; those of the cases are of 1994.
+DATE = re.compile(r"\w{3}, \d\d \w{3} 20\d\d \d\d:\d\d:\d\d GMT")
 OPCODES = {0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 
 
@@ -105,7 +108,7 @@ def framing_last(fields) -> list[tuple[str, str]]:
     """Fields with their names in lower case, in their order, but those that frame the message at
     the end: where these stand among the others means nothing (RFC 9110, 5.3)."""
     framing = ("connection", "content-length", "transfer-encoding")
-    low = [(name.lower(), value) for name, value in fields]
+    low = [(name.lower(), DATE.sub("<date>", value)) for name, value in fields]
     rest = [one for one in low if one[0] not in framing]
     return rest + sorted((one for one in low if one[0] in framing), key=lambda one: one[0])
 

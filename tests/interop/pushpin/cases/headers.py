@@ -20,6 +20,7 @@ PIPELINE = ("Grip-X: 1", "X-Forwarded-For: 1.1.1.1", "X-Forwarded-Proto: https",
 
 CASES = [
     sent("none"),
+    Case("headers-grip-feature", asked(get()), [ok()], features=True),
     sent("accept", "Accept: text/html"),
     sent("accept-encoding", "Accept-Encoding: gzip"),
     sent("user-agent", "User-Agent: somebody/1.0"),
@@ -124,7 +125,7 @@ CASES = [
     Case("headers-back-401", asked(get()),
          [answer("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"", body=b"no")]),
     Case("headers-back-500", asked(get()), [answer("500 Oh", body=b"broken")]),
-    Case("headers-interim-of-tls", [Tls("www.wild.example"), get(), Got], [ok()]),
+    Case("headers-tls-wildcard", [Tls("www.wild.example"), get(), Got], [ok()]),
     Case("headers-tls-no-name", [Tls(None), get(), Got], [ok()]),
     Case("headers-tls-exact", [Tls("tls.example"), get(), Got], [ok()]),
     Case("headers-tls-too-deep", [Tls("a.www.wild.example"), get(), Got], [ok()]),

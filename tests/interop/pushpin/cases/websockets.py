@@ -2,15 +2,17 @@
 
 import json
 
-from answers import Accept, Close, Echo, Hear, Tell, UntilClosed
+from answers import Accept, Await, Close, Echo, Hear, Tell, UntilClosed
 from cases.words import answer, item, request
 from engine import Case
 from steps import (
+    End,
     Ended,
     Got,
     Heard,
     Leave,
     On,
+    Open,
     Publish,
     Say,
     Subscribed,
@@ -70,8 +72,9 @@ CASES = [
               Accept(b"Sec-WebSocket-Protocol: chat\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n"
                      b"X-B: 2\r\n"), Echo()),
     handshake("nogrip", upgrade(host="ws-nogrip.test"), Accept(), Echo()),
-    handshake("upper-case", upgrade("/", "Upgrade: WebSocket", leave_out="Upgrade"),
-              Accept(), Echo()),
+    Case("websocket-upper-case",
+         [upgrade("/", "Upgrade: WebSocket", leave_out="Upgrade"), Got, Leave],
+         [[Accept(), UntilClosed()]]),
     handshake("no-connection", upgrade(leave_out="Connection"), Accept(), Echo()),
     handshake("no-key", upgrade(leave_out="Sec-WebSocket-Key"), Accept(), Echo()),
     handshake("no-version", upgrade(leave_out="Sec-WebSocket-Version"), Accept(), Echo()),
@@ -79,8 +82,9 @@ CASES = [
                                    leave_out="Sec-WebSocket-Version"), Accept(), Echo()),
     handshake("post", upgrade(line="POST /"), Accept(), Echo()),
     handshake("with-body", upgrade("/", "Content-Length: 2", body=b"hi"), Accept(), Echo()),
-    handshake("upgrade-list", upgrade("/", "Upgrade: websocket, foo", leave_out="Upgrade"),
-              answer("200 OK", body=b"plain")),
+    Case("websocket-upgrade-list",
+         [upgrade("/", "Upgrade: websocket, foo", leave_out="Upgrade"), Got, End],
+         [answer("200 OK", body=b"plain")]),
     handshake("no-route", upgrade("/", host="shadow.test")),
     handshake("down", upgrade(host="ws-down.test")),
     handshake("down-debug", upgrade(host="ws-down-debug.test")),
@@ -95,7 +99,7 @@ CASES = [
               b"Sec-WebSocket-Accept: nonsense\r\n\r\n", UntilClosed(2)),
     handshake("grip-header-on-101", upgrade(), Accept(b"Grip-X: 1\r\n"), Echo()),
     handshake("own-reason", upgrade(host="ws.test"), Accept(b"X-A: 1\r\n"), Echo()),
-    Case("websocket-tls", [Tls(), upgrade(), Got, Say(CLOSE, BYE), Heard, Ended],
+    Case("websocket-tls", [Tls(), upgrade(), Got, Say(CLOSE, BYE), Heard],
          [[Accept(), Echo()]]),
     Case("websocket-believing", [upgrade("/", "X-Forwarded-Proto: https", host="secure.test"),
                                  Got, Say(CLOSE, BYE), Heard, Ended],
@@ -121,7 +125,7 @@ CASES = [
     talk("close-no-code", [Say(CLOSE), Heard, Ended], Hear(), Tell(CLOSE, BYE)),
     talk("close-back", [Heard, Say(CLOSE, BYE), Ended], Tell(CLOSE, b"\x0f\xa2later"), Hear()),
     talk("close-back-no-code", [Heard, Say(CLOSE, BYE), Ended], Tell(CLOSE), Hear()),
-    talk("backend-drops", [Heard(2)], Tell(TEXT, b"soon gone")),
+    talk("backend-drops", [Heard, Open("drop"), Heard], Tell(TEXT, b"soon gone"), Await("drop")),
     talk("client-drops", [Heard, Leave], Tell(TEXT, b"go"), Hear(2)),
     talk("reserved-opcode", [Say(3, b"x"), Heard, Ended], Hear(2)),
     talk("rsv1", [Say(TEXT, b"x", rsv=0x40), Heard, Ended], Hear(2)),
@@ -129,7 +133,7 @@ CASES = [
     talk("message-within-message", [Say(TEXT, b"a", fin=False), Say(TEXT, b"b"), Heard, Ended],
          Hear(2)),
     talk("ping-too-long", [Say(PING, b"p" * 126), Heard, Ended], Hear(2)),
-    talk("unmasked", [Say(TEXT, b"bare", masked=False), Heard, Ended], Hear(2)),
+    talk("unmasked", [Say(TEXT, b"bare", masked=False), Heard, Say(CLOSE, BYE), Ended], Echo()),
     # Not GRIP: everything is relayed.
     talk("no-extension", [Heard(2), *FAREWELL], Tell(TEXT, b"m:x"), control(type="subscribe",
          channel="never"), Hear(), Tell(CLOSE, BYE)),
@@ -205,10 +209,10 @@ CASES = [
             control(type="keep-alive", content="still", timeout=1, mode="interval"), Echo()),
     gripped("keep-alive-ping", [Heard, *FAREWELL],
             control(type="keep-alive", content="p", timeout="1", message_type="ping"), Echo()),
-    gripped("send-delayed", [Heard(3), *FAREWELL],
+    gripped("send-delayed", [Heard, Open("between"), Heard, Open("flush"), Heard, *FAREWELL],
             control(type="send-delayed", content="first", timeout=30),
-            control(type="send-delayed", content="second", timeout=30), Tell(TEXT, b"m:between"),
-            control(type="flush-delayed"), Echo()),
+            control(type="send-delayed", content="second", timeout=30), Await("between"),
+            Tell(TEXT, b"m:between"), Await("flush"), control(type="flush-delayed"), Echo()),
     gripped("detach", [Heard, Subscribed("w-detach"), told("w-detach", content="still"), Heard,
                        Say(TEXT, b"ignored"), Say(CLOSE, b"\x0f\xa1own"), Heard, Ended],
             Tell(TEXT, b"m:hello"), control(type="subscribe", channel="w-detach"),
