@@ -1,29 +1,42 @@
 //! The command line: `run` (the default), `check`, `publish`. Every flag of `run` is also an
 //! environment variable, `LINCHPIN_` and its name.
 
+mod backends;
 mod clients;
 mod compression;
+mod forwarding;
+mod listening;
+mod logs;
 mod messages;
 mod publishing;
 mod recovery;
+mod reloading;
 mod sockjs;
+mod tls;
 mod websocket;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
+use self::backends::BackendsArgs;
 use self::clients::{AtCapacity, ClientArgs, SlowConsumer};
 use self::compression::CompressionArgs;
+use self::forwarding::ForwardingArgs;
+use self::listening::ListeningArgs;
+use self::logs::LogArgs;
 use self::messages::MessageArgs;
 use self::publishing::PublishingArgs;
 use self::recovery::RecoveryArgs;
+use self::reloading::ReloadingArgs;
 use self::sockjs::SockJsArgs;
+use self::tls::TlsArgs;
 use self::websocket::WebSocketArgs;
-use crate::config::settings::{Problem, RoutesFrom, Settings};
+use crate::config::problem::Problem;
+use crate::config::settings::{RoutesFrom, Settings};
 use crate::config::websocket::WebSockets;
 use crate::config::{logging, routes};
 use crate::limits;
@@ -60,29 +73,11 @@ enum Command {
     Publish(Box<PublishArgs>),
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Human,
-    /// One JSON object a line.
-    Json,
-}
-
 /// Flags of `run`.
 #[derive(Args, Debug)]
 pub struct RunArgs {
-    /// Port for plain HTTP, optionally ADDR:PORT; 0 picks a free one.
-    #[arg(long, env = "LINCHPIN_PORT", default_value = "7999", value_name = "[ADDR:]PORT")]
-    port: String,
-
-    /// Port for HTTPS, optionally ADDR:PORT; 0 picks a free one. Off unless given.
-    #[arg(long, env = "LINCHPIN_HTTPS_PORT", value_name = "[ADDR:]PORT")]
-    https_port: Option<String>,
-
-    /// Address that client ports listen on.
-    #[arg(long, env = "LINCHPIN_BIND", default_value = "0.0.0.0", value_name = "ADDR")]
-    bind: IpAddr,
+    #[command(flatten)]
+    listening: ListeningArgs,
 
     /// Address of the control API, to which publishers send; port 0 picks a free one.
     #[arg(
@@ -111,21 +106,24 @@ pub struct RunArgs {
     #[arg(long, env = "LINCHPIN_STRICT")]
     strict: bool,
 
-    /// Folder of certificates for HTTPS; see the README there.
-    #[arg(long, env = "LINCHPIN_CERTS", default_value = "certs", value_name = "DIR")]
-    certs: PathBuf,
+    #[command(flatten)]
+    reloading: ReloadingArgs,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 
     /// Threads that serve; 0 is one for each core.
     #[arg(long, env = "LINCHPIN_WORKERS", default_value_t = 0, value_name = "N")]
     workers: usize,
 
-    /// error, warn, info, debug or trace (or 0 to 4, as Pushpin counts). RUST_LOG refines it.
-    #[arg(long, env = "LINCHPIN_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
-    log_level: String,
+    #[command(flatten)]
+    logs: LogArgs,
 
-    /// How log lines look.
-    #[arg(long, env = "LINCHPIN_LOG_FORMAT", default_value = "human", value_name = "FORMAT")]
-    log_format: LogFormat,
+    #[command(flatten)]
+    forwarding: ForwardingArgs,
+
+    #[command(flatten)]
+    backends: BackendsArgs,
 
     /// Key that Grip-Sig is signed with: text, base64:..., or file:... (PEM or hex).
     #[arg(long, env = "LINCHPIN_SIG_KEY", value_name = "KEY", hide_env_values = true)]
@@ -197,8 +195,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(args: &RunArgs) -> ExitCode {
-    let json = args.log_format == LogFormat::Json;
-    if let Err(problem) = logging::init(&args.log_level, json) {
+    if let Err(problem) = logging::init(&args.logs.logs()) {
         return cannot_start(&[problem]);
     }
     match settings(args) {
@@ -217,15 +214,7 @@ fn cannot_start(problems: &[Problem]) -> ExitCode {
 /// What was typed, as it is meant; all that is wrong at once.
 fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
     let mut problems = Vec::new();
-    let mut address = |flag: &'static str, text: &str| match port(text, args.bind) {
-        Some(address) => Some(address),
-        None => {
-            problems.push(Problem::of(flag, format!("'{text}' is not a port or ADDR:PORT")));
-            None
-        }
-    };
-    let http = address("--port", &args.port);
-    let https = args.https_port.as_deref().map(|text| address("--https-port", text));
+    let listening = args.listening.listening(&mut problems);
     for (flag, value, least) in [
         ("--client-maxconn", args.clients.client_maxconn, 1),
         ("--handshakes-max", args.clients.handshakes_max, 1),
@@ -243,7 +232,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         }
     }
     problems.extend(args.messages.contradiction().map(|(flag, why)| Problem::of(flag, why)));
-    let (Some(http), true) = (http, problems.is_empty()) else { return Err(problems) };
+    let (Some(listening), true) = (listening, problems.is_empty()) else { return Err(problems) };
     let routes = match (&args.routes, args.route.is_empty()) {
         (_, false) => RoutesFrom::Lines(args.route.clone()),
         (Some(file), true) => RoutesFrom::File(file.clone()),
@@ -254,22 +243,23 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         n => n,
     };
     Ok(Settings {
-        http,
-        https: https.flatten(),
+        listening,
+        tls: args.tls.tls(),
+        forwarding: args.forwarding.forwarding(),
+        backends: args.backends.backends(),
+        logs: args.logs.logs(),
         control: args.control,
         command_spec: args.command_spec.clone().filter(|spec| !spec.is_empty()),
         routes,
         strict: args.strict,
-        certs: args.certs.clone(),
+        reload_delay_ms: args.reloading.reload_delay,
         workers,
-        json_log: args.log_format == LogFormat::Json,
         sig_key: args.sig_key.clone().filter(|key| !key.is_empty()),
         sig_iss: args.sig_iss.clone(),
         upstream_key: args.upstream_key.clone().filter(|key| !key.is_empty()),
         debug: args.debug,
         connections_max: args.clients.client_maxconn,
         refuse_at_capacity: args.clients.at_capacity == AtCapacity::Refuse,
-        backlog: args.clients.backlog,
         handshakes_max: args.clients.handshakes_max,
         handshake_ms: args.clients.handshake_timeout,
         head_bytes_max: args.clients.client_buffer_size,
@@ -299,14 +289,6 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         control_body_bytes_max: args.publishing.control_body_bytes,
         drain_ms: args.drain_timeout,
     })
-}
-
-/// `PORT`, `ADDR:PORT` or `[V6]:PORT`.
-fn port(text: &str, bind: IpAddr) -> Option<SocketAddr> {
-    match text.parse::<u16>() {
-        Ok(port) => Some(SocketAddr::new(bind, port)),
-        Err(_) => text.parse().ok(),
-    }
 }
 
 fn check(file: &std::path::Path) -> ExitCode {

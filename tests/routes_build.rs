@@ -76,7 +76,7 @@ error: unknown condition property `colour`
  --> FILE:4:7
   |
 4 | b.com,colour=red localhost:80
-  |       ^^^^^^^^^^ expected one of `proto`, `ssl`, `path_beg`, `id`, `sig_iss`, `sig_key`, `prefix`, `orig_headers`, `as_host`, `path_rem`, `replace_beg`, `debug`, `header`, `no_grip`, `slow`, `sockjs`, `sockjs_as_path`, `sockjs_websocket`, `sockjs_cookie`, `sockjs_limit`
+  |       ^^^^^^^^^^ expected one of `proto`, `ssl`, `path_beg`, `id`, `sig_iss`, `sig_key`, `prefix`, `orig_headers`, `as_host`, `path_rem`, `replace_beg`, `debug`, `header`, `no_grip`, `slow`, `aco`, `jsonp_mode`, `jsonp_cb`, `jsonp_body`, `jsonp_defcb`, `jsonp_defmethod`, `session`, `log_level`, `balance`, `sockjs`, `sockjs_as_path`, `sockjs_websocket`, `sockjs_cookie`, `sockjs_limit`
 
 error: unterminated quoted section
  --> FILE:6:14
@@ -111,6 +111,8 @@ b.com,path_beg=/a/b,ssl=yes b:1
 b.com,path_beg=/a/b b:1
 c.com,sockjs=/s b:1
 c.com,proto=ws,sockjs=/,sockjs_as_path=/"x",sockjs_websocket=false,sockjs_cookie,sockjs_limit=7 b:1
+d.com,aco,jsonp_mode=basic,jsonp_cb=c,jsonp_body=b,jsonp_defcb=d,jsonp_defmethod=PUT b:1
+d.com,path_beg=/s,session,log_level=0,balance=least b:1,check=/up c:1,ssl,client_cert=c,client_key=k
 ,id=internal localhost:80
 "#;
 

@@ -39,16 +39,6 @@ pub struct ClientArgs {
     #[arg(long, env = "LINCHPIN_AT_CAPACITY", default_value = "wait", value_name = "WHAT")]
     pub at_capacity: AtCapacity,
 
-    /// Connections that may wait in the kernel until they are accepted, for each thread and port.
-    /// The system's bound is net.core.somaxconn (4096 unless raised): more than that has no effect.
-    #[arg(
-        long,
-        env = "LINCHPIN_BACKLOG",
-        default_value_t = limits::BACKLOG_DEFAULT,
-        value_name = "N"
-    )]
-    pub backlog: u32,
-
     /// Clients at once that have not finished their TLS handshake and sent a whole first request
     /// head. At the bound accepting pauses; the oldest of them goes once it had a second.
     #[arg(

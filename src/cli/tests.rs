@@ -16,12 +16,12 @@ fn the_command_line_is_consistent() {
 
 #[test]
 fn ports_with_and_without_address() {
-    assert_eq!(parse(&[]).unwrap().http, "0.0.0.0:7999".parse().unwrap());
+    assert_eq!(parse(&[]).unwrap().listening.http, "0.0.0.0:7999".parse().unwrap());
     let both = parse(&["--port", "127.0.0.1:80", "--https-port", "0"]).unwrap();
-    assert_eq!(both.http, "127.0.0.1:80".parse().unwrap());
-    assert_eq!(both.https, Some("0.0.0.0:0".parse().unwrap()));
+    assert_eq!(both.listening.http, "127.0.0.1:80".parse().unwrap());
+    assert_eq!(both.listening.https, Some("0.0.0.0:0".parse().unwrap()));
     let v6 = parse(&["--bind", "::1", "--port", "81"]).unwrap();
-    assert_eq!(v6.http, "[::1]:81".parse().unwrap());
+    assert_eq!(v6.listening.http, "[::1]:81".parse().unwrap());
 }
 
 #[test]

@@ -4,7 +4,16 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-use super::settings::Problem;
+use super::problem::Problem;
+
+/// What may be set about the log, as meant.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    /// The least level that is told, by name or number.
+    pub level: String,
+    /// Lines are JSON.
+    pub json: bool,
+}
 
 /// The level of a name, or of a number as Pushpin counts them.
 fn level(text: &str) -> Option<&'static str> {
@@ -23,7 +32,8 @@ fn level(text: &str) -> Option<&'static str> {
 ///
 /// # Errors
 /// When the level or `RUST_LOG` is none.
-pub fn init(given: &str, json: bool) -> Result<(), Problem> {
+pub fn init(logs: &Logs) -> Result<(), Problem> {
+    let Logs { level: given, json } = logs;
     let level = level(given).ok_or_else(|| {
         Problem::of(
             "--log-level",
@@ -31,7 +41,8 @@ pub fn init(given: &str, json: bool) -> Result<(), Problem> {
         )
     })?;
     let refined = std::env::var("RUST_LOG").unwrap_or_default();
-    let directives = format!("{level},{refined}");
+    // Routes with a level of their own have decided whether they say something.
+    let directives = format!("{level},access_of_route=trace,{refined}");
     let filter = EnvFilter::try_new(directives.trim_end_matches(','))
         .map_err(|error| Problem::of("RUST_LOG", error.to_string()))?;
     let subscriber = tracing_subscriber::fmt()
@@ -39,7 +50,7 @@ pub fn init(given: &str, json: bool) -> Result<(), Problem> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     // A second start in one process (tests) keeps the first log.
-    let _ = if json { subscriber.json().try_init() } else { subscriber.try_init() };
+    let _ = if *json { subscriber.json().try_init() } else { subscriber.try_init() };
     Ok(())
 }
 

@@ -1,7 +1,12 @@
 //! What the operator has set, from what was typed; the routes; the log.
 
+pub mod backends;
+pub mod forwarding;
+pub mod listening;
 pub mod logging;
 pub mod messages;
+pub mod problem;
 pub mod routes;
 pub mod settings;
+pub mod tls;
 pub mod websocket;

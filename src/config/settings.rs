@@ -1,12 +1,16 @@
 //! The settings of one process, as meant: everything above reads these, nothing below knows them.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::backends::Backends;
+use super::forwarding::Forwarding;
+use super::listening::Listening;
+use super::logging::Logs;
 use super::messages::Messages;
+use super::problem::Problem;
+use super::tls::Tls;
 use super::websocket::WebSockets;
-use crate::backend;
 use crate::http;
 use crate::hub::registry;
 use crate::limits;
@@ -29,48 +33,31 @@ pub enum RoutesFrom {
     Lines(Vec<String>),
 }
 
-/// What cannot be used, and where it was given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    place: String,
-    text: String,
-}
-
-impl Problem {
-    /// A problem with what was given at `place` (a flag, a file).
-    #[must_use]
-    pub fn of(place: impl Into<String>, text: impl Into<String>) -> Problem {
-        Problem { place: place.into(), text: text.into() }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.text)
-    }
-}
-
 /// The settings of one process.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where plain HTTP is served.
-    pub http: SocketAddr,
-    /// Where HTTPS is served.
-    pub https: Option<SocketAddr>,
+    /// Where clients connect.
+    pub listening: Listening,
+    /// TLS towards clients and backends.
+    pub tls: Tls,
+    /// What backends are told of clients.
+    pub forwarding: Forwarding,
+    /// The way to backends.
+    pub backends: Backends,
+    /// The log.
+    pub logs: Logs,
     /// Where publishers send to.
     pub control: SocketAddr,
     /// Where operators send commands to: a ZeroMQ address.
     pub command_spec: Option<String>,
     /// The routes.
     pub routes: RoutesFrom,
-    /// A mistake in the routes prevents the start.
+    /// A mistake in the routes prevents the start, and a reload.
     pub strict: bool,
-    /// The folder of certificates.
-    pub certs: PathBuf,
+    /// How long after a change of their file the routes are read, in milliseconds.
+    pub reload_delay_ms: u64,
     /// Threads that serve, at least one.
     pub workers: usize,
-    /// Log lines are JSON.
-    pub json_log: bool,
     /// Signing key for `Grip-Sig`, as written.
     pub sig_key: Option<String>,
     /// Issuer for `Grip-Sig`.
@@ -83,8 +70,6 @@ pub struct Settings {
     pub connections_max: usize,
     /// Further ones are answered 503 instead of being left to wait in the kernel.
     pub refuse_at_capacity: bool,
-    /// Connections that may wait in the kernel, for each thread and port.
-    pub backlog: u32,
     /// Clients at once that have not sent their first request head, over all threads.
     pub handshakes_max: usize,
     /// How long a client may take to its first whole request head, in milliseconds.
@@ -186,14 +171,15 @@ impl Settings {
                 outbox_bytes_max: self.outbox_bytes_max,
                 disconnects_max: self.connections_max.div_ceil(self.workers.max(1)),
                 commands: self.command_spec.is_some(),
-                json_log: self.json_log,
+                json_log: self.logs.json,
                 filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S
                     .div_ceil(u32::try_from(self.workers.max(1)).unwrap_or(u32::MAX)),
                 compression: self.websockets.compression.clone(),
                 bounds: self.websockets.bounds.clone(),
                 sockjs: self.websockets.sockjs.of_each(self.workers),
+                forwarding: self.forwarding.clone(),
             },
-            backend: backend::Settings::default(),
+            backend: self.backends.clone(),
             client_tls,
         }
     }

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::balance::Balance;
+use super::cross_origin::JsonP;
 use super::host_text::HostText;
 use super::problem::{Fault, Span};
 use super::sockjs::{Draft, SockJs};
@@ -11,8 +13,10 @@ use super::token::{Prop, Section};
 /// The properties that are acted upon.
 const BUILT: &str = "`proto`, `ssl`, `path_beg`, `id`, `sig_iss`, `sig_key`, `prefix`, \
                      `orig_headers`, `as_host`, `path_rem`, `replace_beg`, `debug`, `header`, \
-                     `no_grip`, `slow`, `sockjs`, `sockjs_as_path`, `sockjs_websocket`, \
-                     `sockjs_cookie`, `sockjs_limit`";
+                     `no_grip`, `slow`, `aco`, `jsonp_mode`, `jsonp_cb`, `jsonp_body`, \
+                     `jsonp_defcb`, `jsonp_defmethod`, `session`, `log_level`, `balance`, \
+                     `sockjs`, `sockjs_as_path`, `sockjs_websocket`, `sockjs_cookie`, \
+                     `sockjs_limit`";
 
 /// What a route matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +67,17 @@ pub struct Options {
     pub slow: Option<Slow>,
     /// SockJS is spoken below a path.
     pub sockjs: Option<SockJs>,
+    /// Pages of other origins are served (CORS and JSON-P).
+    pub aco: bool,
+    /// How JSON-P is spoken, where it is.
+    pub jsonp: JsonP,
+    /// Sessions of requests are detected (only with a service for session state).
+    pub session: bool,
+    /// The highest level that this route's own log lines may have (0 is errors only); `None` is
+    /// that of the process.
+    pub log_level: Option<u8>,
+    /// Which target a request goes to first.
+    pub balance: Balance,
 }
 
 /// What is done with a client that does not read as fast as it is published to.
@@ -130,16 +145,20 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> (Condition, Options)
             "prefix" => options.prefix = prop.text.clone().into(),
             "orig_headers" => options.orig_headers = true,
             "as_host" => options.as_host = text().filter(|host| !host.is_empty()),
-            "path_rem" => options.path_rem = number(prop, faults),
+            "path_rem" => options.path_rem = number(prop, "a number of bytes", faults),
             "replace_beg" => options.replace_beg = text(),
             "debug" => options.debug = true,
             "header" => headers.extend(header(prop, faults)),
             "no_grip" => options.no_grip = true,
             "slow" => options.slow = slow(prop, faults),
-            "aco" | "jsonp_mode" | "jsonp_cb" | "jsonp_body" | "jsonp_defcb"
-            | "jsonp_defmethod" | "session" | "log_level" => {
-                faults.push(Fault::not_built(prop.span, &prop.name, BUILT));
+            "aco" => options.aco = true,
+            "session" => options.session = true,
+            "log_level" => {
+                let level = number(prop, "a number from 0 to 4", faults);
+                options.log_level = Some(u8::try_from(level).unwrap_or(u8::MAX));
             }
+            "balance" => options.balance = Balance::read(prop, faults),
+            _ if options.jsonp.read(prop, faults) => {}
             _ if sockjs.read(prop, faults) => {}
             name => {
                 let reason = format!("unknown condition property `{name}`");
@@ -198,10 +217,10 @@ fn slow(prop: &Prop, faults: &mut Vec<Fault>) -> Option<Slow> {
 }
 
 /// As in Pushpin, what is not a number counts as 0; but it is told.
-fn number(prop: &Prop, faults: &mut Vec<Fault>) -> u32 {
+fn number(prop: &Prop, expected: &str, faults: &mut Vec<Fault>) -> u32 {
     prop.text.parse().unwrap_or_else(|_| {
         let reason = format!("{} is not a number and counts as 0", prop.name);
-        faults.push(Fault::warning(prop.text_span, reason, "a number of bytes"));
+        faults.push(Fault::warning(prop.text_span, reason, expected));
         0
     })
 }
@@ -253,7 +272,7 @@ mod tests {
         let (condition, options, faults) = read(
             "A.com,proto=ws,ssl=no,path_beg=/x,id=i,sig_iss=s,sig_key=k,prefix=p-,orig_headers,\
              as_host=b:1,path_rem=4,replace_beg=/y,debug=false,header=X-A:b,header=\"X-B:  c d\",no_grip,slow=conflate,\
-             sockjs=/sj",
+             sockjs=/sj,aco,jsonp_mode=basic,session,log_level=1,balance=least",
         );
         assert!(faults.is_empty(), "{faults:?}");
         assert_eq!(condition.host.as_deref(), Some("a.com"));
@@ -274,6 +293,11 @@ mod tests {
             no_grip: true,
             slow: Some(Slow::Conflate),
             sockjs: read(",sockjs=/sj").1.sockjs,
+            aco: true,
+            jsonp: JsonP { extended: false, ..JsonP::DEFAULT },
+            session: true,
+            log_level: Some(1),
+            balance: Balance::Least,
         };
         assert!(expected.sockjs.is_some());
         assert_eq!(options, expected);
@@ -315,10 +339,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_said() {
-        assert_eq!(reasons("a,session"), ["`session` is not built yet"]);
+    fn what_is_unknown_is_said() {
         assert_eq!(reasons("a,sockjs_x"), ["unknown condition property `sockjs_x`"]);
-        assert!(read("a,aco").2[0].severity == Severity::Error);
         assert_eq!(reasons("a,method=GET"), ["unknown condition property `method`"]);
         assert!(read("a,method=GET").2[0].severity == Severity::Warning);
     }
@@ -330,5 +352,6 @@ mod tests {
             assert_eq!((faults.len(), faults[0].severity), (1, Severity::Warning), "{host}");
         }
         assert_eq!(read("a,path_rem=x").2[0].severity, Severity::Warning);
+        assert_eq!(read("a,log_level=x").2[0].severity, Severity::Warning);
     }
 }

@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
+use super::balance::Balance;
 use super::condition::{self, Condition, Options, Slow};
+use super::cross_origin::JsonP;
 use super::problem::{Fault, Severity, Span};
 use super::sockjs::SockJs;
 use super::target::{self, Target};
@@ -90,6 +92,12 @@ impl fmt::Display for Route {
         line.flag("no_grip", options.no_grip)?;
         line.prop("slow", options.slow.map(Slow::word))?;
         options.sockjs.iter().try_for_each(|sockjs| line.sockjs(sockjs))?;
+        line.flag("aco", options.aco)?;
+        line.jsonp(&options.jsonp)?;
+        line.flag("session", options.session)?;
+        line.prop("log_level", options.log_level.map(|level| level.to_string()).as_deref())?;
+        let balance = Some(options.balance).filter(|balance| *balance != Balance::First);
+        line.prop("balance", balance.map(Balance::word))?;
         self.targets.iter().try_for_each(|target| line.target(target))
     }
 }
@@ -132,6 +140,15 @@ impl Line<'_, '_> {
         self.prop("sockjs_limit", limit.as_deref())
     }
 
+    fn jsonp(&mut self, jsonp: &JsonP) -> fmt::Result {
+        self.prop("jsonp_mode", (!jsonp.extended).then_some("basic"))?;
+        let callback = Some(&*jsonp.callback).filter(|name| *name != JsonP::DEFAULT.callback);
+        self.prop("jsonp_cb", callback)?;
+        self.prop("jsonp_body", jsonp.body.as_deref())?;
+        self.prop("jsonp_defcb", jsonp.default_callback.as_deref())?;
+        self.prop("jsonp_defmethod", jsonp.default_method.as_deref())
+    }
+
     fn target(&mut self, target: &Target) -> fmt::Result {
         self.0.write_char(' ')?;
         self.text(&target.to_string())?;
@@ -142,7 +159,10 @@ impl Line<'_, '_> {
         self.prop("host", target.host.as_deref())?;
         target.subs.iter().try_for_each(|sub| self.prop("sub", Some(sub)))?;
         self.flag("over_http", target.over_http)?;
-        self.flag("one_event", target.one_event)
+        self.flag("one_event", target.one_event)?;
+        self.prop("client_cert", target.client_cert.as_deref())?;
+        self.prop("client_key", target.client_key.as_deref())?;
+        self.prop("check", target.check.as_deref())
     }
 }
 
@@ -165,6 +185,8 @@ mod tests {
             "shop.example.com,sig_key=file:shop.key,prefix=shop-,debug [2001:db8::1]:443,ssl,host=origin.example.com",
             ",id=internal 127.0.0.1:9000",
             "static.example.com,header=\"X-Edge:1 2\",no_grip cdn-origin:80",
+            "*,aco,jsonp_mode=basic,jsonp_cb=cb,jsonp_body=b,jsonp_defcb=d,jsonp_defmethod=PUT b:1",
+            "*,session,log_level=0,balance=round-robin b:1,ssl,client_cert=c,client_key=k,check=/up",
             "*,sockjs=/sj,sockjs_as_path=/ws b:1",
             "*,sockjs=/,sockjs_websocket=false,sockjs_cookie,sockjs_limit=4096 b:1",
         ] {

@@ -9,6 +9,7 @@ use std::fmt::{Display, Write};
 use std::hash::Hash;
 
 use super::condition::{Condition, Options, Slow};
+use super::cross_origin::JsonP;
 use super::hosts::Index;
 use super::line::Route;
 use super::sockjs::SockJs;
@@ -16,12 +17,12 @@ use super::target::{Address, Target};
 
 /// The source of a table.
 #[must_use]
-pub fn source(routes: &[Route], index: &Index) -> String {
+pub fn source<'a>(routes: impl Iterator<Item = &'a Route>, index: &Index) -> String {
     let mut parts = Parts::default();
-    let rows: Vec<[usize; 7]> = routes.iter().map(|route| parts.route(route)).collect();
+    let rows: Vec<[usize; 7]> = routes.map(|route| parts.route(route)).collect();
     let Parts { texts, options, subs, lists } = parts;
     let lengths: Vec<usize> = lists.kinds.iter().map(Vec::len).collect();
-    let targets: Vec<[usize; 5]> = lists.kinds.concat();
+    let targets: Vec<[usize; 8]> = lists.kinds.concat();
 
     let mut out = String::from("// Printed by build.rs.\n\n");
     array(&mut out, "TEXTS", "&str", texts.kinds.iter().map(quoted));
@@ -114,7 +115,7 @@ struct Parts {
     texts: Numbered<String>,
     options: Numbered<String>,
     subs: Numbered<String>,
-    lists: Numbered<Vec<[usize; 5]>>,
+    lists: Numbered<Vec<[usize; 8]>>,
 }
 
 impl Parts {
@@ -141,7 +142,7 @@ impl Parts {
     }
 
     /// See [`row::TargetRow`](super::row::TargetRow).
-    fn target(&mut self, target: &Target) -> [usize; 5] {
+    fn target(&mut self, target: &Target) -> [usize; 8] {
         let (host, port) = match &target.address {
             Address::Tcp(host, port) => (Some(host.as_ref()), *port),
             Address::Test => (None, 0),
@@ -161,6 +162,9 @@ impl Parts {
             self.text(target.host.as_deref()),
             self.subs.number(format!("&[{}]", subs.join(", "))),
             bits(&flags),
+            self.text(target.client_cert.as_deref()),
+            self.text(target.client_key.as_deref()),
+            self.text(target.check.as_deref()),
         ]
     }
 }
@@ -175,7 +179,7 @@ fn options_row(options: &Options) -> String {
     format!(
         "row::OptionsRow {{ sig_iss: {:?}, sig_key: {:?}, prefix: {:?}, as_host: {:?}, \
          path_rem: {}, replace_beg: {:?}, headers: &[{}], flags: {:?}, \
-         slow: {}, sockjs: {:?} }}",
+         slow: {}, sockjs: {:?}, jsonp: {:?}, log_level: {:?}, balance: {} }}",
         options.sig_iss,
         options.sig_key,
         options.prefix,
@@ -183,12 +187,19 @@ fn options_row(options: &Options) -> String {
         options.path_rem,
         options.replace_beg,
         headers.collect::<Vec<_>>().join(", "),
-        [options.orig_headers, options.debug, options.no_grip],
+        [options.orig_headers, options.debug, options.no_grip, options.aco, options.session],
         Slow::number(options.slow),
         options.sockjs.as_ref().map(|sockjs| {
             let SockJs { base, as_path, websocket, cookie, response_bytes_max } = sockjs;
             (base, as_path, [websocket, cookie], response_bytes_max)
-        })
+        }),
+        {
+            let JsonP { extended, callback, body, default_callback, default_method } =
+                &options.jsonp;
+            (extended, callback, body, default_callback, default_method)
+        },
+        options.log_level,
+        options.balance.number()
     )
 }
 

@@ -8,7 +8,9 @@
 use std::borrow::Cow;
 use std::mem::{forget, replace};
 
+use super::balance::Balance;
 use super::condition::{Condition, Options, Slow};
+use super::cross_origin::JsonP;
 use super::line::Route;
 use super::sockjs::SockJs;
 use super::target::{Address, Target};
@@ -26,8 +28,8 @@ pub type RouteRow = [u32; 7];
 
 /// A target: the host as a place in the texts plus one (0: the test backend); the port; `host` as a
 /// place in the texts plus one; the place of `subs` in their list; the flags, in the bits of
-/// [`target`].
-pub type TargetRow = [u32; 5];
+/// [`target`]; `client_cert`, `client_key` and `check` as places in the texts plus one.
+pub type TargetRow = [u32; 8];
 
 /// The parts of a table that are as they are in the routes.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +44,9 @@ pub struct Parts<'a> {
 
 /// [`SockJs`]: `base`, `as_path`, `websocket` and `cookie`, `response_bytes_max`.
 pub type SockJsRow = (&'static str, Text, [bool; 2], Option<u32>);
+
+/// [`JsonP`]: its fields.
+pub type JsonPRow = (bool, &'static str, Text, Text, Text);
 
 /// [`Options`] without the id.
 #[derive(Clone, Copy, Debug)]
@@ -60,12 +65,18 @@ pub struct OptionsRow {
     pub replace_beg: Text,
     /// `Options::headers`.
     pub headers: List<(Cow<'static, str>, Cow<'static, str>)>,
-    /// `Options::orig_headers`, `Options::debug`, `Options::no_grip`.
-    pub flags: [bool; 3],
+    /// `orig_headers`, `debug`, `no_grip`, `aco` and `session` of [`Options`].
+    pub flags: [bool; 5],
     /// `Options::slow` by its number.
     pub slow: u8,
     /// `Options::sockjs`.
     pub sockjs: Option<SockJsRow>,
+    /// `Options::jsonp`.
+    pub jsonp: JsonPRow,
+    /// `Options::log_level`.
+    pub log_level: Option<u8>,
+    /// `Options::balance` by its number.
+    pub balance: u8,
 }
 
 /// The text at `place` less one.
@@ -157,6 +168,11 @@ const EMPTY: Route = Route {
         no_grip: false,
         slow: None,
         sockjs: None,
+        aco: false,
+        jsonp: JsonP::DEFAULT,
+        session: false,
+        log_level: None,
+        balance: Balance::First,
     },
     targets: Cow::Borrowed(&[]),
     line: 0,
@@ -165,7 +181,7 @@ const EMPTY: Route = Route {
 const fn route(row: &RouteRow, parts: Parts<'_>) -> Route {
     let [host, path_beg, id, class, options, targets, line] = *row;
     let options = &parts.options[options as usize];
-    let [orig_headers, debug, no_grip] = options.flags;
+    let [orig_headers, debug, no_grip, aco, session] = options.flags;
     Route {
         condition: Condition {
             host: text(parts.texts, host),
@@ -194,6 +210,11 @@ const fn route(row: &RouteRow, parts: Parts<'_>) -> Route {
                 None => None,
                 Some(row) => Some(sockjs(row)),
             },
+            aco,
+            jsonp: jsonp(options.jsonp),
+            session,
+            log_level: options.log_level,
+            balance: Balance::ALL[options.balance as usize],
         },
         targets: Cow::Borrowed(parts.lists[targets as usize]),
         line,
@@ -206,8 +227,19 @@ const fn sockjs(row: SockJsRow) -> SockJs {
     SockJs { base: Cow::Borrowed(base), as_path, websocket, cookie, response_bytes_max }
 }
 
+const fn jsonp(row: JsonPRow) -> JsonP {
+    let (extended, callback, body, default_callback, default_method) = row;
+    JsonP {
+        extended,
+        callback: Cow::Borrowed(callback),
+        body: owned(body),
+        default_callback: owned(default_callback),
+        default_method: owned(default_method),
+    }
+}
+
 const fn target(row: &TargetRow, texts: Texts<'_>, subs: &[List<Cow<'static, str>>]) -> Target {
-    let [address, port, host, sub, flags] = *row;
+    let [address, port, host, sub, flags, client_cert, client_key, check] = *row;
     Target {
         address: match address {
             0 => Address::Test,
@@ -221,5 +253,8 @@ const fn target(row: &TargetRow, texts: Texts<'_>, subs: &[List<Cow<'static, str
         subs: Cow::Borrowed(subs[sub as usize]),
         over_http: bit(flags, 4),
         one_event: bit(flags, 5),
+        client_cert: text(texts, client_cert),
+        client_key: text(texts, client_key),
+        check: text(texts, check),
     }
 }

@@ -11,7 +11,7 @@ use super::token::Section;
 
 /// The properties that are acted upon.
 const BUILT: &str = "`ssl`, `untrusted`, `trust_connect_host`, `insecure`, `host`, `sub`, \
-                     `over_http`, `one_event`";
+                     `over_http`, `one_event`, `client_cert`, `client_key`, `check`";
 /// What a target's value looks like.
 const FORMS: &str = "`host:port`, `[ipv6]:port` or `test`";
 /// What a port looks like.
@@ -38,6 +38,12 @@ pub struct Target {
     pub over_http: bool,
     /// With `over_http`: at most one event a request.
     pub one_event: bool,
+    /// TLS: the file with the certificate (PEM, chain) that we show.
+    pub client_cert: Option<Cow<'static, str>>,
+    /// TLS: the file with its key (PEM).
+    pub client_key: Option<Cow<'static, str>>,
+    /// The path that is asked for now and then, to see whether the target is well.
+    pub check: Option<Cow<'static, str>>,
 }
 
 /// The address of a target.
@@ -73,19 +79,25 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> Option<Target> {
     let mut target = Target::to(Address::Test);
     let mut subs = Vec::new();
     for prop in &section.props {
+        let text = || (!prop.text.is_empty()).then(|| Cow::Owned(prop.text.clone()));
         match prop.name.as_str() {
             "ssl" => target.tls = true,
             "untrusted" => target.untrusted = true,
             "trust_connect_host" => target.trust_connect_host = true,
             "insecure" => target.insecure = true,
-            "host" => {
-                target.host = (!prop.text.is_empty()).then(|| Cow::Owned(prop.text.clone()));
-            }
+            "host" => target.host = text(),
             "sub" if prop.text.is_empty() => {}
             "sub" => subs.push(Cow::Owned(prop.text.clone())),
             "over_http" => target.over_http = true,
             "one_event" => target.one_event = true,
-            "ipc_file_mode" | "client_cert" | "client_key" => {
+            "client_cert" => target.client_cert = text(),
+            "client_key" => target.client_key = text(),
+            "check" if prop.text.starts_with('/') => target.check = text(),
+            "check" => {
+                let reason = "check must begin with '/'";
+                faults.push(Fault::error(prop.text_span, reason, "`check=/...`"));
+            }
+            "ipc_file_mode" => {
                 faults.push(Fault::not_built(prop.span, &prop.name, BUILT));
             }
             name => {
@@ -112,6 +124,9 @@ impl Target {
             subs: Cow::Borrowed(&[]),
             over_http: false,
             one_event: false,
+            client_cert: None,
+            client_key: None,
+            check: None,
         }
     }
 }
@@ -190,7 +205,8 @@ mod tests {
     #[test]
     fn everything_at_once() {
         let (target, faults) = read(
-            "a:1,ssl,untrusted,trust_connect_host,insecure,host=b:2,sub=x,sub=,sub=y,over_http,one_event",
+            "a:1,ssl,untrusted,trust_connect_host,insecure,host=b:2,sub=x,sub=,sub=y,over_http,one_event,\
+             client_cert=c.crt,client_key=c.key,check=/up",
         );
         assert!(faults.is_empty());
         let expected = Target {
@@ -203,6 +219,9 @@ mod tests {
             subs: vec!["x".into(), "y".into()].into(),
             over_http: true,
             one_event: true,
+            client_cert: Some("c.crt".into()),
+            client_key: Some("c.key".into()),
+            check: Some("/up".into()),
         };
         assert_eq!(target, Some(expected));
     }
@@ -222,7 +241,8 @@ mod tests {
     fn what_is_not_built_is_said() {
         assert_eq!(reason("zhttp/tcp://127.0.0.1:1"), "`zhttp/` is not built yet");
         assert_eq!(reason("zhttpreq/ipc://x"), "`zhttpreq/` is not built yet");
-        assert_eq!(read("a:1,client_cert=x").1[0].reason, "`client_cert` is not built yet");
+        assert_eq!(read("a:1,ipc_file_mode=7").1[0].reason, "`ipc_file_mode` is not built yet");
+        assert_eq!(read("a:1,check=up").1[0].reason, "check must begin with '/'");
         let unknown = read("a:1,oneway").1.remove(0);
         assert_eq!(unknown.reason, "unknown target property `oneway`");
         assert_eq!(unknown.severity, Severity::Warning);

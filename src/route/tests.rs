@@ -21,7 +21,7 @@ fn line(table: &Table, url: &str) -> Option<u32> {
     let (host, path) = rest.split_at(rest.find('/').unwrap());
     let (websocket, secure) = (scheme.starts_with("ws"), scheme.ends_with('s') && scheme != "ws");
     let query = Query { host, path, websocket, secure };
-    table.lookup(&query).map(|number| table.routes()[number].line)
+    table.lookup(&query).map(|number| table.route(number).unwrap().line)
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn bad_lines_are_skipped_and_the_others_load() {
     let file =
         b"* a:1\r\n\n  # comment\nb.com b\r\n*,debug,id=z b:1\nc.com,x=1 c:1,y\nd\xff.com d:1";
     let (table, problems) = Table::parse(file);
-    let lines: Vec<u32> = table.routes().iter().map(|route| route.line).collect();
+    let lines: Vec<u32> = table.routes().map(|route| route.line).collect();
     assert_eq!(lines, [1, 6]);
     let seen: Vec<_> = problems.iter().map(|p| (p.line, p.column, p.reason.as_str())).collect();
     let expected = [
@@ -119,14 +119,14 @@ fn scan(table: &Table, query: &Query<'_>) -> Option<usize> {
     let of_host = |host: Option<&str>| -> Vec<usize> {
         let is =
             |route: &Route| !route.condition.by_id_only && route.condition.host.as_deref() == host;
-        (0..table.routes().len()).filter(|n| is(&table.routes()[*n])).collect()
+        (0..table.routes().len()).filter(|n| is(table.route(*n).unwrap())).collect()
     };
     let own = of_host(Some(query.host));
     let rules = if own.is_empty() { of_host(None) } else { own };
     let mut best: Option<usize> = None;
     let length = |c: &Condition| c.path_beg.as_ref().map_or(0, |p| p.len());
     for number in rules {
-        let c = &table.routes()[number].condition;
+        let c = &table.route(number).unwrap().condition;
         if c.websocket.is_some_and(|w| w != query.websocket)
             || c.secure.is_some_and(|s| s != query.secure)
             || c.path_beg.as_ref().is_some_and(|p| !query.path.starts_with(p.as_ref()))
@@ -134,7 +134,7 @@ fn scan(table: &Table, query: &Query<'_>) -> Option<usize> {
             continue;
         }
         let better = best.is_none_or(|best| {
-            let b = &table.routes()[best].condition;
+            let b = &table.route(best).unwrap().condition;
             if c.websocket.is_some() != b.websocket.is_some() {
                 return c.websocket.is_some();
             }
@@ -176,6 +176,19 @@ fn sockjs() -> impl Strategy<Value = sockjs::SockJs> {
     )
 }
 
+fn jsonp() -> impl Strategy<Value = cross_origin::JsonP> {
+    let optional = || prop::option::of(text().prop_map(Cow::Owned));
+    (any::<bool>(), text(), optional(), optional(), optional()).prop_map(
+        |(extended, callback, body, default_callback, default_method)| cross_origin::JsonP {
+            extended,
+            callback: callback.into(),
+            body,
+            default_callback,
+            default_method,
+        },
+    )
+}
+
 fn route() -> impl Strategy<Value = Route> {
     let optional = || prop::option::of(text().prop_map(Cow::Owned));
     let plain = "[a-z][a-z0-9.,# \"\\\\]{0,9}";
@@ -193,16 +206,18 @@ fn route() -> impl Strategy<Value = Route> {
     let headers = prop::collection::vec(("[A-Za-z-]{1,9}", "|[!-~][ -~]{0,9}"), 0..3);
     let options = (
         (optional(), optional(), optional(), optional(), optional()),
-        (text(), any::<u32>(), any::<[bool; 3]>(), headers, 0..4_usize),
+        (text(), any::<u32>(), any::<[bool; 5]>(), headers, 0..4_usize),
         prop::option::of(sockjs()),
+        (jsonp(), any::<Option<u8>>(), 0..3_usize),
     )
         .prop_map(
             |(
                 (id, sig_iss, sig_key, as_host, replace_beg),
                 (prefix, path_rem, flags, headers, slow),
                 sockjs,
+                (jsonp, log_level, balance),
             )| {
-                let [orig_headers, debug, no_grip] = flags;
+                let [orig_headers, debug, no_grip, aco, session] = flags;
                 let prefix = prefix.into();
                 let headers = headers.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
                 condition::Options {
@@ -219,6 +234,11 @@ fn route() -> impl Strategy<Value = Route> {
                     no_grip,
                     slow: condition::Slow::ALL.get(slow).copied(),
                     sockjs,
+                    aco,
+                    jsonp,
+                    session,
+                    log_level,
+                    balance: balance::Balance::ALL[balance],
                 }
             },
         );
@@ -229,8 +249,10 @@ fn route() -> impl Strategy<Value = Route> {
             .prop_map(|(h, p)| target::Address::Tcp(h.to_string().into(), p)),
     ];
     let subs = prop::collection::vec(text().prop_map(Cow::Owned), 0..3);
-    let target =
-        (address, any::<[bool; 6]>(), optional(), subs).prop_map(|(address, flags, host, subs)| {
+    let check = prop::option::of(text().prop_map(|text| Cow::Owned(format!("/{text}"))));
+    let files = (optional(), optional(), check);
+    let target = (address, any::<[bool; 6]>(), optional(), subs, files).prop_map(
+        |(address, flags, host, subs, (client_cert, client_key, check))| {
             let [tls, untrusted, trust_connect_host, insecure, over_http, one_event] = flags;
             let subs = subs.into();
             target::Target {
@@ -243,8 +265,12 @@ fn route() -> impl Strategy<Value = Route> {
                 subs,
                 over_http,
                 one_event,
+                client_cert,
+                client_key,
+                check,
             }
-        });
+        },
+    );
     (condition, options, prop::collection::vec(target, 1..4)).prop_map(
         |(condition, options, targets)| Route {
             condition,
@@ -275,7 +301,7 @@ proptest! {
         let line = route.to_string();
         let (table, problems) = Table::parse(line.as_bytes());
         prop_assert!(problems.iter().all(|p| p.severity == Severity::Warning), "{line}: {problems:?}");
-        prop_assert_eq!(table.routes(), std::slice::from_ref(&route), "{}", line);
+        prop_assert_eq!(table.routes().collect::<Vec<_>>(), [&route], "{}", line);
     }
 
     #[test]
