@@ -49,7 +49,7 @@ use self::start::{Refusal, Told};
 use self::tls::TlsArgs;
 use self::websocket::WebSocketArgs;
 use crate::config::logging;
-use crate::config::problem::Problem;
+use crate::config::problem::{Places, Problem};
 use crate::config::settings::Settings;
 use crate::config::websocket::WebSockets;
 use crate::limits;
@@ -202,15 +202,15 @@ fn refused(refusal: Refusal, pushpin: bool) -> ExitCode {
 }
 
 fn serve(args: &RunArgs, told: &Told, pushpin: bool) -> ExitCode {
-    let settings = told.judge(settings(args), args.global.strict);
-    if let Err(problem) = logging::init(&args.logs.logs()) {
-        let mut problems = settings.err().unwrap_or_default();
-        problems.push(told.located(problem));
-        return cannot_start(&problems, pushpin);
-    }
+    let log = logging::init(&args.logs.logs());
     told.log();
-    match settings {
-        Ok(settings) => server::run(settings),
+    let settings = settings(args);
+    let settings = match log {
+        Ok(()) => settings,
+        Err(problem) => Err([vec![problem], settings.err().unwrap_or_default()].concat()),
+    };
+    match told.judge(settings, args.global.strict) {
+        Ok(settings) => server::run(Settings { places: told.places.clone(), ..settings }),
         Err(problems) => cannot_start(&problems, pushpin),
     }
 }
@@ -246,13 +246,16 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
             problems.push(Problem::of(flag, format!("{value} is less than {least}")));
         }
     }
-    problems.extend(args.messages.contradiction().map(|(flag, why)| Problem::of(flag, why)));
+    if let Some(doubt) = args.messages.doubt() {
+        tracing::warn!("{doubt}");
+    }
     let (Some(listening), true) = (listening, problems.is_empty()) else { return Err(problems) };
     let workers = match args.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
     Ok(Settings {
+        places: Places::default(),
         listening,
         tls: args.tls.tls(),
         forwarding: args.forwarding.forwarding(),

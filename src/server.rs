@@ -71,8 +71,8 @@ pub fn run(settings: Settings) -> ExitCode {
     let shard = shard_settings(&settings, &mut problems);
     let (Some(table), Some(bound), Some(shard), true) = (table, bound, shard, problems.is_empty())
     else {
-        for problem in &problems {
-            eprintln!("error: {problem}");
+        for problem in problems {
+            eprintln!("error: {}", settings.places.located(problem));
         }
         return ExitCode::from(EXIT_CANNOT_START);
     };

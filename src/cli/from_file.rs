@@ -14,9 +14,9 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::known;
+use super::known::{self, Why};
 use crate::config::file::{File, Given};
-use crate::config::problem::Problem;
+use crate::config::problem::{Places, Problem};
 
 /// The sections that options stand in.
 pub const SECTIONS: [&str; 4] = ["global", "runner", "proxy", "handler"];
@@ -48,7 +48,7 @@ pub fn key(arg: &Arg) -> Option<String> {
 #[must_use]
 pub fn with_values(command: Command) -> Command {
     command.mut_args(|arg| {
-        if section(&arg).is_none() || !matches!(arg.get_action(), ArgAction::SetTrue) {
+        if arg.get_env().is_none() || !matches!(arg.get_action(), ArgAction::SetTrue) {
             return arg;
         }
         arg.action(ArgAction::Set)
@@ -74,8 +74,8 @@ pub struct Outcome {
     pub warnings: Vec<Problem>,
     /// Keys without effect, and why.
     pub notes: Vec<Problem>,
-    /// Where options were given: flag with `--`, then `file:line: [section] key`.
-    pub places: BTreeMap<String, String>,
+    /// Where options were given: `file:line: [section] key`.
+    pub places: Places,
 }
 
 /// Makes the file's values the defaults of `command`, of which `matches` is what was typed.
@@ -128,6 +128,8 @@ fn others(file: &File, options: &[(String, String)], outcome: &mut Outcome) {
         }
         let place = format!("{}: [{section}] {key}", given.place);
         match known::why(section, key) {
+            // Who does not want what is not there need not be told.
+            Some(Why::NotBuilt) if given.values.iter().all(|value| !truth(value).0) => {}
             Some(why) => outcome.notes.push(Problem::of(place, why.text())),
             None => {
                 let mut text = "nobody knows this key, it has no effect".to_owned();

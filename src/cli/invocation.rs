@@ -27,6 +27,18 @@ pub struct InvocationArgs {
         allow_negative_numbers = true
     )]
     pub id: Option<u16>,
+
+    /// The same as --log-level=3, whatever else says so.
+    #[arg(long, env = "LINCHPIN_VERBOSE")]
+    pub verbose: bool,
+
+    /// Write the log of all parts to one place, and to no files in logdir.
+    #[arg(short, long, env = "LINCHPIN_MERGE_OUTPUT")]
+    pub merge_output: bool,
+
+    /// File that the log is appended to instead of the terminal.
+    #[arg(long, env = "LINCHPIN_LOGFILE", value_name = "FILE")]
+    pub logfile: Option<PathBuf>,
 }
 
 /// What the number of an instance makes of `ipc_prefix` and `port_offset`.

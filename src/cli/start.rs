@@ -2,7 +2,6 @@
 //! read once to find the file, and once more with what the file says as the defaults
 //! (specification, routing 6.2 and 7.1). Called by the roof.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use super::from_file::{self, Outcome};
 use super::invocation;
 use crate::config::file::{File, Variables};
-use crate::config::problem::Problem;
+use crate::config::problem::{Places, Problem};
 
 /// The name under which the program is Pushpin, and looks for a file by itself.
 const PUSHPIN: &str = "pushpin";
@@ -44,7 +43,8 @@ pub struct Told {
     unknown: Vec<Problem>,
     warnings: Vec<Problem>,
     notes: Vec<String>,
-    places: BTreeMap<String, String>,
+    /// Where options were given.
+    pub places: Places,
 }
 
 impl Told {
@@ -63,16 +63,7 @@ impl Told {
             Ok(_) => {}
             Err(more) => problems.extend(more),
         }
-        Err(problems.into_iter().map(|problem| self.located(problem)).collect())
-    }
-
-    /// The same problem, told of where the option was given: in the file, if it was.
-    #[must_use]
-    pub fn located(&self, problem: Problem) -> Problem {
-        match self.places.get(problem.place()) {
-            Some(place) => problem.at(place.clone()),
-            None => problem,
-        }
+        Err(problems.into_iter().map(|problem| self.places.located(problem)).collect())
     }
 
     /// What is doubtful, then what has no effect.

@@ -8,7 +8,7 @@ use super::forwarding::Forwarding;
 use super::listening::Listening;
 use super::logging::Logs;
 use super::messages::Messages;
-use super::problem::Problem;
+use super::problem::{Places, Problem};
 use super::tls::Tls;
 use super::websocket::WebSockets;
 use crate::http;
@@ -36,6 +36,8 @@ pub enum RoutesFrom {
 /// The settings of one process.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Where they were given, for what is wrong with them.
+    pub places: Places,
     /// Where clients connect.
     pub listening: Listening,
     /// TLS towards clients and backends.

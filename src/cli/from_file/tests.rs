@@ -20,7 +20,7 @@ struct Options {
     #[arg(long, value_name = "N")]
     maybe: Option<u16>,
     /// Off unless given.
-    #[arg(long)]
+    #[arg(long, env = "LINCHPIN_TEST_PLAIN")]
     plain: bool,
     /// A list.
     #[arg(long, value_delimiter = ',', default_value = "x")]
@@ -81,7 +81,7 @@ fn values_are_defaults() {
     let given = line.options;
     assert_eq!((given.number_of_it, given.plain), (3, false));
     assert_eq!((given.list, given.path), (vec!["z".to_owned()], Some("g".into())));
-    assert!(outcome.places.is_empty(), "{outcome:?}");
+    assert_eq!(outcome.places, Places::default());
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn all_that_is_wrong_is_said_at_once_with_its_place() {
     let mut found = texts(&outcome.errors);
     found.sort();
     assert_eq!(found, expected);
-    assert_eq!(outcome.places["--maybe"], "conf/p.conf:3: [proxy] maybe");
+    assert_eq!(outcome.places.of("--maybe"), Some("conf/p.conf:3: [proxy] maybe"));
 }
 
 #[test]
