@@ -16,6 +16,7 @@ mod logs;
 mod messages;
 mod publishing;
 mod recovery;
+mod reloading;
 mod routes;
 mod signing;
 mod sockjs;
@@ -42,6 +43,7 @@ use self::logs::LogArgs;
 use self::messages::MessageArgs;
 use self::publishing::PublishingArgs;
 use self::recovery::RecoveryArgs;
+use self::reloading::ReloadingArgs;
 use self::routes::RoutesArgs;
 use self::signing::SigningArgs;
 use self::sockjs::SockJsArgs;
@@ -108,6 +110,9 @@ pub struct RunArgs {
 
     #[command(flatten)]
     control: ControlArgs,
+
+    #[command(flatten)]
+    reloading: ReloadingArgs,
 
     #[command(flatten)]
     tls: TlsArgs,
@@ -265,6 +270,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         command_spec: args.control.commands(),
         routes: args.routes.routes(),
         strict: args.global.strict,
+        reload_delay_ms: args.reloading.reload_delay,
         workers,
         sig_key: args.signing.sig_key.clone().filter(|key| !key.is_empty()),
         sig_iss: args.signing.sig_iss.clone(),
