@@ -6,6 +6,7 @@ mod check;
 mod clients;
 mod compression;
 mod control;
+mod documented;
 mod forwarding;
 mod from_file;
 mod global;
@@ -35,6 +36,7 @@ use self::backends::BackendsArgs;
 use self::clients::{AtCapacity, ClientArgs, SlowConsumer};
 use self::compression::CompressionArgs;
 use self::control::ControlArgs;
+use self::documented::OptionsArgs;
 use self::forwarding::ForwardingArgs;
 use self::global::GlobalArgs;
 use self::invocation::InvocationArgs;
@@ -89,6 +91,8 @@ enum Command {
         #[command(flatten)]
         run: Box<RunArgs>,
     },
+    /// Print all options: an annotated configuration file, or tables.
+    Options(OptionsArgs),
     /// Publish to a channel, as pushpin-publish does.
     Publish(Box<PublishArgs>),
 }
@@ -187,6 +191,10 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Run(args)) => serve(&args, &asked.told, pushpin),
         Some(Command::Check { file, run }) => check::check(file.as_deref(), &run, &asked.told),
+        Some(Command::Options(args)) => {
+            print!("{}", documented::options(&args, &start::command::<Cli>()));
+            ExitCode::SUCCESS
+        }
         Some(Command::Publish(args)) => command::run(&args, &mut io::stdout(), &mut io::stderr()),
     }
 }

@@ -88,8 +88,8 @@ pub fn why(section: &str, key: &str) -> Option<Why> {
 }
 
 /// All such keys with their sections.
-pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
-    KNOWN.iter().map(|(section, key, _)| (*section, *key))
+pub fn keys() -> impl Iterator<Item = (&'static str, &'static str, Why)> {
+    KNOWN.iter().copied()
 }
 
 /// Keys whose absence from a configuration file means something else than no configuration file

@@ -11,7 +11,7 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use super::from_file::{self, Outcome};
 use super::invocation;
 use crate::config::file::{File, Variables};
-use crate::config::problem::{Places, Problem};
+use crate::config::problem::{self, Places, Problem};
 
 /// The name under which the program is Pushpin, and looks for a file by itself.
 const PUSHPIN: &str = "pushpin";
@@ -63,7 +63,10 @@ impl Told {
             Ok(_) => {}
             Err(more) => problems.extend(more),
         }
-        Err(problems.into_iter().map(|problem| self.places.located(problem)).collect())
+        let located = problems.into_iter().map(|problem| self.places.located(problem));
+        let mut problems: Vec<_> = located.collect();
+        problem::sort(&mut problems);
+        Err(problems)
     }
 
     /// What is doubtful, then what has no effect.

@@ -31,6 +31,15 @@ impl Problem {
     }
 }
 
+/// By their lines, as far as their places are lines of files.
+pub fn sort(problems: &mut [Problem]) {
+    problems.sort_by_key(|problem| {
+        let mut parts = problem.place.split(':');
+        let file = parts.next().unwrap_or_default().to_owned();
+        (file, parts.next().and_then(|line| line.trim().parse::<u32>().ok()))
+    });
+}
+
 /// Where options were given that were given in a file, by their flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places(BTreeMap<String, String>);
