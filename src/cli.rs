@@ -211,7 +211,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
     let mut problems = Vec::new();
     let listening = args.listening.listening(&mut problems);
     for (flag, value, least) in [
-        ("--client-maxconn", args.clients.client_maxconn, 1),
+        ("--client-maxconn", args.clients.client_maxconn, limits::CONNECTIONS_LEAST),
         ("--handshakes-max", args.clients.handshakes_max, 1),
         ("--client-buffer-size", args.clients.client_buffer_size, 256),
         ("--outbox-bytes", args.clients.outbox_bytes, 1024),
@@ -227,7 +227,9 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         }
     }
     problems.extend(args.messages.contradiction().map(|(flag, why)| Problem::of(flag, why)));
-    let (Some(listening), true) = (listening, problems.is_empty()) else { return Err(problems) };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let routes = match (&args.routes, args.route.is_empty()) {
         (_, false) => RoutesFrom::Lines(args.route.clone()),
         (Some(file), true) => RoutesFrom::File(file.clone()),

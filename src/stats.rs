@@ -212,6 +212,12 @@ counters! {
     handshakes_timed_out,
     /// Clients closed in their handshake to make room for others.
     handshakes_dropped,
+    /// Connections closed because they did not begin with a valid header of the PROXY protocol.
+    proxy_headers_invalid,
+    /// Connections closed because their sender may not say who the client is.
+    proxies_not_trusted,
+    /// Clients that another worker accepted, and this one serves.
+    connections_dealt,
 }
 
 #[cfg(test)]
