@@ -242,9 +242,9 @@ fn exit_code(pushpin: bool) -> ExitCode {
 /// What was typed, as it is meant; all that is wrong at once.
 fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
     let mut problems = Vec::new();
-    let listening = args.listening.listening(&mut problems);
+    let listening = args.listening.listening(&args.invocation.port, &mut problems);
     for (flag, value, least) in [
-        ("--client-maxconn", args.clients.client_maxconn, 1),
+        ("--client-maxconn", args.clients.client_maxconn, limits::CONNECTIONS_LEAST),
         ("--handshakes-max", args.clients.handshakes_max, 1),
         ("--client-buffer-size", args.clients.client_buffer_size, 256),
         ("--outbox-bytes", args.clients.outbox_bytes, 1024),
@@ -262,7 +262,9 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
     if let Some(doubt) = args.messages.doubt() {
         tracing::warn!("{doubt}");
     }
-    let (Some(listening), true) = (listening, problems.is_empty()) else { return Err(problems) };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let workers = match args.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,

@@ -28,6 +28,11 @@ pub struct InvocationArgs {
     )]
     pub id: Option<u16>,
 
+    /// The only place where clients are served, over plain HTTP, instead of all that the
+    /// configuration file names; may be repeated. Port 0 picks a free one.
+    #[arg(long, env = "LINCHPIN_PORT", value_delimiter = ',', value_name = "[ADDR:]PORT")]
+    pub port: Vec<String>,
+
     /// The same as --log-level=3, whatever else says so.
     #[arg(long, env = "LINCHPIN_VERBOSE")]
     pub verbose: bool,

@@ -24,6 +24,7 @@ const SEARCHED: [&str; 4] = [
 ];
 /// The listeners that `--port` stands for.
 const LISTENERS: [&str; 3] = ["http_port", "https_ports", "local_ports"];
+const NONE: [&str; 0] = [];
 /// Folder of certificates beside a configuration file.
 const CERTS: &str = "runner/certs";
 
@@ -141,6 +142,9 @@ where
             variables = prepare(file, &command, own);
             (command, taken) = from_file::apply(command, file, own);
         }
+        if is_given(own, "port") {
+            command = command.mut_arg("http_port", |arg| arg.default_values(NONE));
+        }
         moved(command, &variables, file.as_ref(), &mut taken.errors)
     };
     let command = match name {
@@ -201,10 +205,6 @@ fn is_given(matches: &ArgMatches, id: &str) -> bool {
 /// Everything that has to be done to a file before its values are taken.
 fn prepare(file: &mut File, command: &Command, matches: &ArgMatches) -> Variables {
     file.old_rundir();
-    // Until there are lists of ports.
-    for (new, old) in [("http_port", "port"), ("https_ports", "https_port")] {
-        file.rename("runner", new, old);
-    }
     let mut variables = variables(file, command, matches);
     file.include(&variables);
     // The included file may say what they are.

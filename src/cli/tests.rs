@@ -4,8 +4,9 @@ use super::*;
 use crate::route::condition::Slow;
 
 fn parse(args: &[&str]) -> Result<Settings, Vec<Problem>> {
-    let cli = Cli::try_parse_from(std::iter::once(&"linchpin").chain(args)).unwrap();
-    settings(&cli.run)
+    let words = std::iter::once(&"linchpin").chain(args).map(Into::into);
+    let asked = start::ask::<Cli>(&words.collect::<Vec<_>>()).expect("a command line");
+    settings(&asked.cli.run)
 }
 
 #[test]
@@ -16,19 +17,30 @@ fn the_command_line_is_consistent() {
 
 #[test]
 fn ports_with_and_without_address() {
-    assert_eq!(parse(&[]).unwrap().listening.http, "0.0.0.0:7999".parse().unwrap());
-    let both = parse(&["--port", "127.0.0.1:80", "--https-port", "0"]).unwrap();
-    assert_eq!(both.listening.http, "127.0.0.1:80".parse().unwrap());
-    assert_eq!(both.listening.https, Some("0.0.0.0:0".parse().unwrap()));
+    let shown = |addresses: &[std::net::SocketAddr]| {
+        addresses.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let absent = parse(&[]).unwrap().listening;
+    assert_eq!(shown(&absent.http), ["0.0.0.0:7999"]);
+    assert!(absent.https.is_empty() && absent.local.is_empty());
+    let both = parse(&["--port", "127.0.0.1:80,81", "--http-port", "82", "--https-port", "0"]);
+    let both = both.unwrap().listening;
+    assert_eq!(shown(&both.http), ["127.0.0.1:80", "0.0.0.0:81", "0.0.0.0:82"]);
+    assert_eq!(shown(&both.https), ["0.0.0.0:0"]);
+    let one = parse(&["--port", "0"]).unwrap().listening;
+    assert_eq!(shown(&one.http), ["0.0.0.0:0"]);
     let v6 = parse(&["--bind", "::1", "--port", "81"]).unwrap();
-    assert_eq!(v6.listening.http, "[::1]:81".parse().unwrap());
+    assert_eq!(shown(&v6.listening.http), ["[::1]:81"]);
+    let local = parse(&["--http-port", "", "--local-ports", "/a?mode=600,b"]).unwrap().listening;
+    assert!(local.http.is_empty());
+    assert_eq!((local.local.len(), local.local[0].mode), (2, Some(0o600)));
 }
 
 #[test]
 fn all_that_is_wrong_is_said_at_once() {
     let problems = parse(&["--port", "x", "--outbox-bytes", "1"]).unwrap_err();
     assert_eq!(problems.len(), 2, "{problems:?}");
-    assert!(problems[0].to_string().contains("--port"));
+    assert!(problems[0].to_string().contains("--http-port"));
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::proxy::upstream::Upstream;
 use crate::proxy::{shared, signing};
 use crate::publish::publisher;
 use crate::route::condition::Slow;
+use crate::shard::capacity::Capacity;
 use crate::shard::state as shard;
 use crate::tls::client::ClientTls;
 
@@ -135,7 +136,7 @@ impl Settings {
     #[must_use]
     pub fn for_shards(&self, client_tls: ClientTls) -> shard::Settings {
         shard::Settings {
-            connections_max: self.connections_max.div_ceil(self.workers.max(1)),
+            capacity: Capacity::new(self.connections_max),
             refuse_at_capacity: self.refuse_at_capacity,
             handshakes_max: self.handshakes_max.div_ceil(self.workers.max(1)),
             handshake_ms: self.handshake_ms,
