@@ -1,5 +1,5 @@
-//! One socket of a client, whatever it runs over: TCP, a Unix socket, either behind a proxy that says
-//! who the client is.
+//! One socket of a client, whatever it runs over: TCP, a Unix socket, either behind a proxy that
+//! says who the client is.
 //!
 //! While it is served it is registered with its shard's runtime and read and written through
 //! tokio's traits. To be parked, or to go to another shard, it is detached: the same descriptor
