@@ -8,6 +8,7 @@ use std::rc::Rc;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::choice::{Choice, Seeker, Step};
 use super::compression;
 use super::context::{Context, RouteRef};
 use super::echo::{self, Echo};
@@ -50,8 +51,11 @@ async fn open_in_time(sockets: &Rc<Sockets>, context: Context, route: RouteRef) 
 
 async fn ask_targets(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -> Outcome {
     let connection_id = Uuid::new_v4();
-    let mut tried = Vec::new();
-    for (place, target) in route.targets.iter().enumerate() {
+    let shared = Rc::clone(sockets.shared());
+    let seeker = Seeker { shared: &shared, context: &context, route: &route };
+    let mut choice = Choice::default();
+    while let Some(place) = choice.next(&seeker) {
+        let target = &route.targets[place];
         let attempt = match target.address {
             Address::Test => {
                 Attempt::Decided(open_test(sockets, &context, &route, place, connection_id))
@@ -61,19 +65,26 @@ async fn ask_targets(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -
                 open_over_http(sockets, Rc::new(origin)).await
             }
             _ => {
-                let shared = sockets.shared();
-                passthrough::open(shared, &context, &route, target, connection_id).await
+                let means = (choice.load(place), choice.connect_ms(&seeker));
+                passthrough::open(&shared, &context, &route, target, connection_id, means).await
             }
         };
         match attempt {
-            Attempt::Unreachable => tried.push(target.to_string()),
+            Attempt::Broken(error, twice) => {
+                match choice.failed(&seeker, place, &error, twice, true) {
+                    Step::GoOn => {}
+                    Step::Exhausted => break,
+                    Step::Stop if error.is_ours() => return Outcome::Failed(Failed::NoRoom),
+                    Step::Stop => return Outcome::Failed(Failed::Broken),
+                }
+            }
             Attempt::Decided(outcome) => {
                 let suffix = if target.over_http { "[http]" } else { "" };
                 return via(outcome, format!("{target}{suffix}"));
             }
         }
     }
-    Outcome::Failed(Failed::Unreachable(tried))
+    Outcome::Failed(Failed::Unreachable(choice.tried(&route)))
 }
 
 fn via(mut outcome: Outcome, target: String) -> Outcome {
@@ -81,7 +92,7 @@ fn via(mut outcome: Outcome, target: String) -> Outcome {
         Outcome::Accepted { response, .. } => drop(response.extensions_mut().insert(Via(target))),
         Outcome::Rejected(response) => drop(response.extensions_mut().insert(Via(target))),
         Outcome::Failed(Failed::Other(why)) => *why = format!("{target}: {why}"),
-        Outcome::Failed(Failed::Unreachable(_)) => {}
+        Outcome::Failed(_) => {}
     }
     outcome
 }
@@ -139,7 +150,11 @@ fn decide(sockets: &Rc<Sockets>, origin: &Rc<Origin>, opening: Opening) -> Attem
         Opening::Rejected(response) => {
             return Attempt::Decided(rejected(response.map(Rejection::Whole)));
         }
-        Opening::Unreachable => return Attempt::Unreachable,
+        Opening::Broken(error) => {
+            // An OPEN that a backend was silent about until its time was up goes elsewhere.
+            let twice = error.next_target();
+            return Attempt::Broken(error, twice);
+        }
         Opening::Failed(why) => return decided_other(why),
         Opening::Left => return decided_other("the client left".into()),
     };

@@ -11,6 +11,7 @@ pub mod answer;
 pub mod askers;
 pub mod body;
 pub mod carried;
+pub mod choice;
 pub mod collected;
 pub mod compression;
 pub mod connections;
@@ -68,6 +69,7 @@ mod sockjs_socket;
 mod sockjs_talk;
 pub mod terms;
 pub mod turn;
+pub mod turns;
 pub mod upgrade;
 pub mod upload;
 pub mod upstream;
@@ -148,6 +150,7 @@ impl Proxy {
     /// From now on requests go by these routes; those under way keep theirs.
     pub fn set_table(&self, table: Arc<Table>) {
         *self.table.borrow_mut() = table;
+        self.shared.turns.forget();
     }
 
     /// The WebSockets of this shard.
@@ -336,10 +339,9 @@ impl Proxy {
                     Rejection::Streamed(body) => Body::relayed(None, Answer::Backend(body), access),
                 });
             }
-            Outcome::Failed(Failed::Unreachable(tried)) => {
-                tracing::warn!(?tried, "no target of a WebSocket could be reached");
-                Failure::NoTarget(tried)
-            }
+            Outcome::Failed(Failed::Unreachable(tried)) => Failure::NoTarget(tried),
+            Outcome::Failed(Failed::Broken) => Failure::Backend,
+            Outcome::Failed(Failed::NoRoom) => Failure::NoRoom,
             Outcome::Failed(Failed::Other(why)) => {
                 tracing::warn!("a WebSocket could not be opened: {why}");
                 Failure::Backend

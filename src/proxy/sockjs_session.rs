@@ -128,10 +128,9 @@ async fn open(
             complete(access);
             return Some(Err(response));
         }
-        Outcome::Failed(Failed::Unreachable(tried)) => {
-            tracing::warn!(?tried, "no target of a SockJS session could be reached");
-            Failure::NoTarget(tried)
-        }
+        Outcome::Failed(Failed::Unreachable(tried)) => Failure::NoTarget(tried),
+        Outcome::Failed(Failed::Broken) => Failure::Backend,
+        Outcome::Failed(Failed::NoRoom) => Failure::NoRoom,
         Outcome::Failed(Failed::Other(why)) => {
             tracing::warn!("a SockJS session could not be opened: {why}");
             Failure::Backend

@@ -194,10 +194,12 @@ impl Company {
             forwarding: Default::default(),
         };
         change(&mut settings);
+        let stats = Rc::<crate::stats::Stats>::default();
         let shared = Rc::new(Shared {
             hub,
-            backend: Backend::new(crate::backend::Settings::default(), tls),
-            stats: Rc::default(),
+            backend: Backend::new(crate::backend::Settings::default(), tls, Rc::clone(&stats)),
+            turns: Default::default(),
+            stats,
             ears: Rc::default(),
             connections: Connections::new(true),
             remembers: true,

@@ -15,6 +15,7 @@ use super::context::Context;
 use super::onward::Onward;
 use super::shared::Shared;
 use crate::backend::body::AnswerBody;
+use crate::backend::error::Error;
 use crate::clock;
 use crate::hub::Lease;
 use crate::route::Route;
@@ -54,16 +55,20 @@ pub enum Rejection {
 /// Why no backend answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failed {
-    /// None of these targets could be reached.
+    /// None of these targets could be reached, as the log says.
     Unreachable(Vec<String>),
+    /// A backend did not answer, as the log says.
+    Broken,
+    /// There is no room for another one.
+    NoRoom,
     /// All else, in words for the log.
     Other(String),
 }
 
 /// What came of one target.
 pub enum Attempt {
-    /// The next one may be tried.
-    Unreachable,
+    /// It did not answer. The request may be made twice, or not.
+    Broken(Box<Error>, bool),
     /// It is decided.
     Decided(Outcome),
 }
