@@ -19,8 +19,9 @@ use super::passthrough;
 use super::rules;
 use super::sockets::Sockets;
 use super::upgrade::{Attempt, Failed, Outcome, Rejection, Via, lease, rejected, switching};
+use crate::backend::error::Stage;
 use crate::clock;
-use crate::route::target::Address;
+use crate::route::target::{Address, Target};
 
 /// Opens a WebSocket for a client. Dropping the future cancels what can be cancelled: a backend
 /// that was asked over HTTP and accepts nevertheless is told that the client is gone.
@@ -71,28 +72,35 @@ async fn ask_targets(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -
         };
         match attempt {
             Attempt::Broken(error, twice) => {
-                match choice.failed(&seeker, place, &error, twice, true) {
-                    Step::GoOn => {}
+                let failed = match choice.failed(&seeker, place, &error, twice, true) {
+                    Step::GoOn => continue,
                     Step::Exhausted => break,
-                    Step::Stop if error.is_ours() => return Outcome::Failed(Failed::NoRoom),
-                    Step::Stop => return Outcome::Failed(Failed::Broken),
-                }
+                    Step::Stop if error.is_ours() => Failed::NoRoom,
+                    Step::Stop if error.stage == Stage::Policy => Failed::Forbidden,
+                    Step::Stop => Failed::Broken,
+                };
+                return via(Outcome::Failed(failed), shown(target));
             }
-            Attempt::Decided(outcome) => {
-                let suffix = if target.over_http { "[http]" } else { "" };
-                return via(outcome, format!("{target}{suffix}"));
-            }
+            Attempt::Decided(outcome) => return via(outcome, shown(target)),
         }
     }
     Outcome::Failed(Failed::Unreachable(choice.tried(&route)))
+}
+
+/// A target as the access line has it.
+fn shown(target: &Target) -> String {
+    let suffix = if target.over_http { "[http]" } else { "" };
+    format!("{target}{suffix}")
 }
 
 fn via(mut outcome: Outcome, target: String) -> Outcome {
     match &mut outcome {
         Outcome::Accepted { response, .. } => drop(response.extensions_mut().insert(Via(target))),
         Outcome::Rejected(response) => drop(response.extensions_mut().insert(Via(target))),
-        Outcome::Failed(Failed::Other(why)) => *why = format!("{target}: {why}"),
-        Outcome::Failed(_) => {}
+        Outcome::Failed(failed) => {
+            let why = std::mem::replace(failed, Failed::Forbidden);
+            *failed = Failed::At(Via(target), Box::new(why));
+        }
     }
     outcome
 }
@@ -111,7 +119,7 @@ fn open_test(
     let lease = lease(shared, context, route, connection_id);
     sockets.add_echo(lease.id(), Echo::open(shared, context, route, lease.id()));
     if let Some(target) = route.targets.get(place) {
-        rules::subscribe_implicitly(&shared.hub, lease.id(), target);
+        rules::subscribe_implicitly(&shared.hub, context, lease.id(), target);
     }
     let response = switching(context, http::Response::new(()), Vec::new());
     Outcome::Accepted { response, onward: Onward::Park(lease) }
@@ -161,7 +169,7 @@ fn decide(sockets: &Rc<Sockets>, origin: &Rc<Origin>, opening: Opening) -> Attem
     let shared = sockets.shared();
     let lease = lease(shared, &origin.context(), &origin.route, origin.connection_id());
     if let Some(target) = origin.target() {
-        rules::subscribe_implicitly(&shared.hub, lease.id(), target);
+        rules::subscribe_implicitly(&shared.hub, &origin.context(), lease.id(), target);
     }
     let mut accepted = accepted;
     let head = std::mem::replace(&mut accepted.response, http::Response::new(()));

@@ -11,6 +11,7 @@ pub mod answer;
 pub mod askers;
 pub mod body;
 pub mod carried;
+pub mod checks;
 pub mod choice;
 pub mod collected;
 pub mod compression;
@@ -94,6 +95,7 @@ use crate::wire::names::Spelling;
 use access::Access;
 use answer::Answer;
 use body::Body;
+use checks::Checks;
 use context::{Context, RouteRef};
 use exchange::{Exchange, failed};
 use failure::Failure;
@@ -106,7 +108,7 @@ use sockets::Sockets;
 use sockjs_door::{Call, Entrance};
 use sockjs_hixie::Elder;
 use sockjs_home::Sessions;
-use upgrade::{Failed, Outcome, Rejection, log_answer};
+use upgrade::{Outcome, Rejection, log_answer};
 
 /// How a request goes on.
 enum Begun {
@@ -134,6 +136,7 @@ pub struct Proxy {
     sessions: Rc<Sessions>,
     sockjs_page: Page,
     table: RefCell<Arc<Table>>,
+    checks: RefCell<Option<Checks>>,
 }
 
 impl Proxy {
@@ -144,11 +147,16 @@ impl Proxy {
         let holds = Holds::new(shared.clone());
         let sessions = Sessions::new(Rc::clone(&sockets));
         let sockjs_page = Page::new(&shared.settings.sockjs.url);
-        Proxy { shared, sockets, holds, sessions, sockjs_page, table: RefCell::new(table) }
+        let checks = RefCell::new(Checks::begin(&shared, &table));
+        let table = RefCell::new(table);
+        Proxy { shared, sockets, holds, sessions, sockjs_page, table, checks }
     }
 
-    /// From now on requests go by these routes; those under way keep theirs.
+    /// From now on requests go by these routes; those under way keep theirs. Keys of files are read
+    /// anew.
     pub fn set_table(&self, table: Arc<Table>) {
+        self.shared.keys.reread();
+        self.checks.replace(Checks::begin(&self.shared, &table));
         *self.table.borrow_mut() = table;
         self.shared.turns.forget();
     }
@@ -246,6 +254,8 @@ impl Proxy {
         if let Some(upstream) = &self.shared.settings.upstream {
             context.trusted = upstream.trusts(&context.headers);
         }
+        let forwarding = &self.shared.settings.forwarding;
+        context.secure |= forwarding.accept_protocol && forwarded::says_secure(&context.headers);
         let mut route = self.route(&context);
         let mut manner = Manner::default();
         if let Some(of) = route.take_if(|route| sockjs_door::of(&context, route).is_some()) {
@@ -260,7 +270,7 @@ impl Proxy {
                 }
             }
         }
-        let mut access = Access::begin(&context, self.shared.settings.json_log);
+        let access = Access::begin(&context, route.as_deref(), &self.shared.settings);
         if context.websocket && !is_handshake(&context) {
             self.shared.stats.requests_malformed.inc();
             return Begun::answered(self.refuse_socket(&Failure::BadHandshake, false, access));
@@ -272,9 +282,6 @@ impl Proxy {
                 false => failed(&Failure::NoRoute, debug, access),
             });
         };
-        if let Some(access) = &mut access {
-            access.set_route(route.options.id.as_deref());
-        }
         if context.websocket {
             let opening =
                 async move { self.open_socket(context, route, manner, handoff, access).await };
@@ -287,7 +294,7 @@ impl Proxy {
     }
 
     fn route(&self, context: &Context) -> Option<RouteRef> {
-        let table = self.table.borrow().clone();
+        let table = self.table.borrow();
         let host = match context.host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
             _ => &context.host,
@@ -298,7 +305,7 @@ impl Proxy {
             websocket: context.websocket,
             secure: context.secure,
         })?;
-        Some(RouteRef::new(table, index))
+        table.share(index)
     }
 
     async fn open_socket(
@@ -339,12 +346,11 @@ impl Proxy {
                     Rejection::Streamed(body) => Body::relayed(None, Answer::Backend(body), access),
                 });
             }
-            Outcome::Failed(Failed::Unreachable(tried)) => Failure::NoTarget(tried),
-            Outcome::Failed(Failed::Broken) => Failure::Backend,
-            Outcome::Failed(Failed::NoRoom) => Failure::NoRoom,
-            Outcome::Failed(Failed::Other(why)) => {
-                tracing::warn!("a WebSocket could not be opened: {why}");
-                Failure::Backend
+            Outcome::Failed(failed) => {
+                if let (Some(access), Some(target)) = (&mut access, failed.target()) {
+                    access.set_target(target.to_owned());
+                }
+                failed.told("a WebSocket")
             }
         };
         self.shared.stats.backend_failures.inc();
