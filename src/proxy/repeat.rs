@@ -6,13 +6,13 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::Response;
 use http::header::SET_COOKIE;
 
 use super::answer::Answer;
 use super::collected::{self, Collected};
 use super::content;
 use super::context::Context;
+use super::cross_origin_answer;
 use super::errand::{self, Home};
 use super::failure::Failure;
 use super::flight::Flight;
@@ -26,11 +26,11 @@ use super::terms;
 use super::upload::Upload;
 use crate::clock;
 use crate::grip::headers::{self, InstructError};
-use crate::grip::instruction::{Hold, Instruction};
+use crate::grip::instruction::{Hold, Instruction, Response};
 use crate::http::Incoming;
 use crate::hub::slab::SessionId;
 use crate::limits::CONFLICT_ROUNDS_MAX;
-use crate::session::http::{Next, Reply, ResponseHold};
+use crate::session::http::{HeldResponse, Next, Reply, ResponseHold};
 
 /// What became of an answer.
 enum Concluded {
@@ -99,7 +99,7 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
             Ok(Concluded::Done) => break,
             Ok(Concluded::Again(more)) => lasts = more,
             Err(failure) => {
-                parked::refuse(held, flight, &failure, debug).await;
+                parked::refuse(held, flight, (&failure, debug), request.page.as_deref()).await;
                 break;
             }
         }
@@ -120,10 +120,14 @@ impl Round<'_> {
     async fn conclude(
         &self,
         target: usize,
-        answer: Response<Answer>,
+        answer: http::Response<Answer>,
     ) -> Result<Concluded, Failure> {
         let home = self.held.home(self.context, &self.request.home.route, target);
         if home.route.options.no_grip || !headers::is_instruction(answer.headers()) {
+            let answer = match &self.request.page {
+                Some(page) => cross_origin_answer::relayed(page, answer).await?,
+                None => answer,
+            };
             parked::relay(self.held, self.flight, answer).await;
             return Ok(Concluded::Done);
         }
@@ -155,12 +159,12 @@ impl Round<'_> {
         }
         match instruction.hold {
             None if instruction.next.is_none() => {
-                parked::whole(self.held, self.flight, &instruction.response).await;
+                self.answer(&instruction.response).await;
                 Ok(Concluded::Done)
             }
             // What its client gets when nothing comes, comes now.
             Some(Hold::Response) if self.held.is_stopping() => {
-                parked::whole(self.held, self.flight, &instruction.response).await;
+                self.answer(&instruction.response).await;
                 Ok(Concluded::Done)
             }
             Some(Hold::Response) => Ok(self.hold(&home, instruction, links.gone).await),
@@ -168,6 +172,14 @@ impl Round<'_> {
                 self.begin_stream(&home, instruction, links, rest).await;
                 Ok(Concluded::Done)
             }
+        }
+    }
+
+    /// Answers all with what an instruction shows.
+    async fn answer(&self, response: &Response) {
+        match &self.request.page {
+            Some(page) => parked::whole(self.held, self.flight, &page.relayed(response)).await,
+            None => parked::whole(self.held, self.flight, response).await,
         }
     }
 
@@ -211,15 +223,11 @@ impl Round<'_> {
             held.shared.stats.polls_asked_again.inc();
             return Concluded::Again(terms::lasts(&instruction));
         }
-        let response = Rc::new(std::mem::replace(
-            &mut instruction.response,
-            crate::grip::instruction::Response {
-                code: 200,
-                reason: Bytes::new(),
-                headers: Vec::new(),
-                body: Bytes::new(),
-            },
-        ));
+        let nothing =
+            Response { code: 200, reason: Bytes::new(), headers: Vec::new(), body: Bytes::new() };
+        let response = std::mem::replace(&mut instruction.response, nothing);
+        let cross_origin = request.page.clone();
+        let response = Rc::new(HeldResponse { response, cross_origin });
         let Context { host, path, .. } = self.context;
         let shown = format_args!("{host}{path}").to_string();
         for (number, id) in flight.ids().into_iter().enumerate() {
@@ -257,6 +265,11 @@ impl Round<'_> {
         rest: Option<(Bytes, Answer)>,
     ) {
         let Round { held, flight, request, .. } = *self;
+        let mut instruction = instruction;
+        if let Some(page) = &request.page {
+            // Who asked for a script gets a stream as it is.
+            instruction.response = page.shared(&instruction.response);
+        }
         if matches!(instruction.response.code, 204 | 304) {
             return parked::whole(held, flight, &instruction.response).await;
         }
