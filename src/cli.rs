@@ -10,6 +10,7 @@ mod logs;
 mod messages;
 mod publishing;
 mod recovery;
+mod reloading;
 mod sockjs;
 mod tls;
 mod websocket;
@@ -30,6 +31,7 @@ use self::logs::LogArgs;
 use self::messages::MessageArgs;
 use self::publishing::PublishingArgs;
 use self::recovery::RecoveryArgs;
+use self::reloading::ReloadingArgs;
 use self::sockjs::SockJsArgs;
 use self::tls::TlsArgs;
 use self::websocket::WebSocketArgs;
@@ -103,6 +105,9 @@ pub struct RunArgs {
     /// Do not start when a route has a mistake (exit code 2), instead of skipping its line.
     #[arg(long, env = "LINCHPIN_STRICT")]
     strict: bool,
+
+    #[command(flatten)]
+    reloading: ReloadingArgs,
 
     #[command(flatten)]
     tls: TlsArgs,
@@ -247,6 +252,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         command_spec: args.command_spec.clone().filter(|spec| !spec.is_empty()),
         routes,
         strict: args.strict,
+        reload_delay_ms: args.reloading.reload_delay,
         workers,
         sig_key: args.sig_key.clone().filter(|key| !key.is_empty()),
         sig_iss: args.sig_iss.clone(),

@@ -3,6 +3,9 @@
 //! Everything that can fail at start fails here, before a client is accepted, and all at once. The
 //! thread that calls [`run`] becomes the control thread.
 
+mod file_watch;
+mod reload;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -10,16 +13,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use reload::{Beginning, Reload};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::clock;
 use crate::config::problem::Problem;
-use crate::config::routes;
 use crate::config::settings::{RoutesFrom, Settings};
 use crate::listen;
 use crate::publish::{self, command_port, operator::Operator, publisher::Publisher};
-use crate::route::Table;
 use crate::shard;
 use crate::shard::mailbox::{Command, Inbox, Mailbox, mailbox};
 use crate::shard::peers::Peers;
@@ -66,17 +68,18 @@ fn raise_descriptor_limit(connections_max: usize) {
 pub fn run(settings: Settings) -> ExitCode {
     raise_descriptor_limit(settings.connections_max);
     let mut problems = Vec::new();
-    let table = table(&settings, &mut problems);
+    let routes = reload::begin(&settings, &mut problems);
     let bound = bind(&settings, &mut problems);
     let shard = shard_settings(&settings, &mut problems);
-    let (Some(table), Some(bound), Some(shard), true) = (table, bound, shard, problems.is_empty())
+    let (Some(routes), Some(bound), Some(shard), true) =
+        (routes, bound, shard, problems.is_empty())
     else {
         for problem in &problems {
             eprintln!("error: {problem}");
         }
         return ExitCode::from(EXIT_CANNOT_START);
     };
-    match serve(&settings, table, bound, &shard) {
+    match serve(&settings, routes, bound, &shard) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "cannot serve");
@@ -84,35 +87,6 @@ pub fn run(settings: Settings) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The routes; mistakes are logged, and prevent the start when they must.
-fn table(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<Table>> {
-    let loaded = match &settings.routes {
-        RoutesFrom::Compiled => {
-            let table = routes::compiled();
-            tracing::info!("{} routes, compiled in", table.routes().len());
-            return Some(Arc::new(table));
-        }
-        RoutesFrom::Lines(lines) => routes::from_lines(lines.iter().map(String::as_str)),
-        RoutesFrom::File(path) => match routes::load(path) {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                let place = path.display().to_string();
-                problems.push(Problem::of(place, format!("cannot read the routes: {error}")));
-                return None;
-            }
-        },
-    };
-    if settings.strict && !loaded.problems.is_empty() {
-        problems.push(Problem::of("--strict", format!("\n{}", loaded.report())));
-        return None;
-    }
-    for text in loaded.log_texts() {
-        tracing::warn!("{text}");
-    }
-    tracing::info!("routes loaded with {} entries", loaded.table.routes().len());
-    Some(Arc::new(loaded.table))
 }
 
 fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Bound> {
@@ -174,7 +148,7 @@ fn shard_settings(
 
 fn serve(
     settings: &Settings,
-    table: Arc<Table>,
+    routes: Beginning,
     bound: Bound,
     shard: &shard::state::Settings,
 ) -> io::Result<()> {
@@ -188,7 +162,7 @@ fn serve(
         if let Some(secure) = https.next() {
             listeners.push((secure, certificates.clone()));
         }
-        let (table, settings) = (table.clone(), shard.clone());
+        let (table, settings) = (routes.table.clone(), shard.clone());
         let peers = Peers::new(&mailboxes, index);
         let start = shard::Start { listeners, inbox, peers, table, settings };
         let thread = std::thread::Builder::new().name(format!("shard-{index}"));
@@ -199,7 +173,8 @@ fn serve(
     tasks.block_on(&runtime, async {
         let commands = commands(settings)?;
         let outcome =
-            control_thread(settings, banner, (control, commands), &mailboxes, &threads).await;
+            control_thread(settings, routes, banner, (control, commands), &mailboxes, &threads)
+                .await;
         drop(mailboxes);
         join(threads, settings.drain_ms).await;
         outcome
@@ -256,6 +231,7 @@ fn announce(banner: &str) {
 /// Serves the control API until a signal comes or a shard dies, then tells everybody to stop.
 async fn control_thread(
     settings: &Settings,
+    routes: Beginning,
     mut banner: String,
     (control, commands): (std::net::TcpListener, Option<command_port::Listener>),
     mailboxes: &[Mailbox],
@@ -279,6 +255,13 @@ async fn control_thread(
         let operator = Operator::new(mailboxes.to_vec(), stats.clone());
         tokio::task::spawn_local(command_port::serve(commands, operator, stopping_too));
     }
+    let hang_up_heard = Rc::new(Notify::new());
+    let reload = Reload::new(settings, routes, mailboxes, stats.clone());
+    let reloads = reload.is_some();
+    let reload = reload.map(|reload| {
+        let heard = hang_up_heard.clone();
+        tokio::task::spawn_local(reload.run(heard)).abort_handle()
+    });
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -288,13 +271,23 @@ async fn control_thread(
         tokio::select! {
             _ = terminate.recv() => break Ok(()),
             _ = interrupt.recv() => break Ok(()),
-            _ = hang_up.recv() => tracing::info!("SIGHUP: nothing to reload"),
+            _ = hang_up.recv() => {
+                tracing::info!("reloading");
+                if reloads {
+                    hang_up_heard.notify_one();
+                } else {
+                    tracing::warn!("there is no routes file: the routes stay");
+                }
+            }
             () = clock::sleep_ms(500) => if threads.iter().any(JoinHandle::is_finished) {
                 break Err(io::Error::other("a shard ended unexpectedly"));
             },
         }
     };
     tracing::info!("stopping...");
+    if let Some(reload) = reload {
+        reload.abort();
+    }
     log_counters(mailboxes, &stats).await;
     // Publishers first: what has been accepted is still delivered by the shards.
     let _ = stop.send(true);

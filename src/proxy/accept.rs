@@ -80,8 +80,10 @@ fn via(mut outcome: Outcome, target: String) -> Outcome {
     match &mut outcome {
         Outcome::Accepted { response, .. } => drop(response.extensions_mut().insert(Via(target))),
         Outcome::Rejected(response) => drop(response.extensions_mut().insert(Via(target))),
-        Outcome::Failed(Failed::Other(why)) => *why = format!("{target}: {why}"),
-        Outcome::Failed(Failed::Unreachable(_)) => {}
+        Outcome::Failed(failed) => {
+            let why = std::mem::replace(failed, Failed::Forbidden);
+            *failed = Failed::At(Via(target), Box::new(why));
+        }
     }
     outcome
 }
@@ -140,6 +142,7 @@ fn decide(sockets: &Rc<Sockets>, origin: &Rc<Origin>, opening: Opening) -> Attem
             return Attempt::Decided(rejected(response.map(Rejection::Whole)));
         }
         Opening::Unreachable => return Attempt::Unreachable,
+        Opening::Forbidden => return Attempt::Decided(Outcome::Failed(Failed::Forbidden)),
         Opening::Failed(why) => return decided_other(why),
         Opening::Left => return decided_other("the client left".into()),
     };

@@ -43,7 +43,13 @@ pub struct Repeat {
 }
 
 impl Repeat {
-    fn new((context, body, page): Request<'_>, home: Rc<Home>, alike: &Alike) -> Repeat {
+    fn new(
+        shared: &Shared,
+        (context, body, page): Request<'_>,
+        home: Rc<Home>,
+        alike: &Alike,
+    ) -> Repeat {
+        let told = shared.settings.forwarding.for_rule(context.trusted).append;
         let personal = [COOKIE, AUTHORIZATION, PROXY_AUTHORIZATION];
         Repeat {
             home,
@@ -51,8 +57,11 @@ impl Repeat {
             // A copy: they may be a part of a much larger buffer.
             body: Bytes::copy_from_slice(body),
             method: context.method.clone(),
-            // Backends are not told of the peer: requests are alike without it.
-            kept: Kept::new(&Context { peer: None, ..context.clone() }, alike),
+            // Where backends are not told of the peer, requests are alike without it.
+            kept: Kept::new(
+                &Context { peer: context.peer.filter(|_| told), ..context.clone() },
+                alike,
+            ),
             personal: personal.iter().any(|name| context.headers.contains_key(name)),
         }
     }
@@ -201,7 +210,8 @@ impl Held {
         home: Rc<Home>,
         gone: Option<Rc<str>>,
     ) {
-        let request = self.requests.share(Repeat::new(request, home, &self.alike));
+        let request = Repeat::new(&self.shared, request, home, &self.alike);
+        let request = self.requests.share(request);
         self.keep(id, Entry { kind: Kind::Poll(request), gone });
     }
 

@@ -23,8 +23,9 @@ use crate::session::cross_origin::CrossOrigin;
 use crate::session::http::Reply;
 use crate::wire::http1::{LAST_CHUNK, Length, Version, reason};
 
-/// What a failure shows a client that waits.
-fn shown(failure: &Failure, debug: bool, page: Option<&CrossOrigin>) -> Shown {
+/// What a failure shows a client that waits, for a page of another origin as it needs it.
+#[must_use]
+pub fn shown(failure: &Failure, debug: bool, page: Option<&CrossOrigin>) -> Shown {
     let (mut parts, body) = failure.response(debug, false).into_parts();
     let code = parts.status.as_u16();
     // A page that has it wrapped sees it; whoever writes it on a connection computes it.
@@ -42,14 +43,9 @@ fn described(code: u16, reason: Bytes, headers: &HeaderMap, body: Bytes) -> Show
 }
 
 /// Answers all with an error of our own.
-pub async fn refuse(
-    held: &Held,
-    flight: &Flight,
-    (failure, debug): (&Failure, bool),
-    page: Option<&CrossOrigin>,
-) {
+pub async fn refuse(held: &Held, flight: &Flight, shown: &Shown) {
     held.shared.stats.update_failures.inc();
-    whole(held, flight, &shown(failure, debug, page)).await;
+    whole(held, flight, shown).await;
 }
 
 /// Answers all with a response that is here.

@@ -18,6 +18,7 @@ use super::rules;
 use super::shared::Shared;
 use super::upgrade::{Attempt, Failed, Outcome, Rejection, lease, rejected, switching};
 use crate::backend::body::RequestBody;
+use crate::backend::error::Stage;
 use crate::backend::exchange::Opened;
 use crate::listen::stream::Stream;
 use crate::route::target::Target;
@@ -53,6 +54,9 @@ pub async fn open(
             Err(error) if error.next_target() => {
                 tracing::debug!("{target}: {error}");
                 return Attempt::Unreachable;
+            }
+            Err(error) if error.stage == Stage::Policy => {
+                return Attempt::Decided(Outcome::Failed(Failed::Forbidden));
             }
             Err(error) => return other(&error),
         };

@@ -199,13 +199,7 @@ pub fn subscribe_implicitly(hub: &Hub, id: SessionId, target: &Target) {
 /// The client's URI, for the log.
 #[must_use]
 pub fn uri(context: &Context) -> String {
-    let scheme = if context.secure { "wss" } else { "ws" };
-    let mut uri = format!("{scheme}://{}{}", context.host, context.path);
-    if let Some(query) = &context.query {
-        uri.push('?');
-        uri.push_str(query);
-    }
-    uri
+    Context { websocket: true, ..context.clone() }.url()
 }
 
 #[cfg(test)]
