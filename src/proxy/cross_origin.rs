@@ -64,9 +64,7 @@ pub fn rewrite(
     let Some(asked) = query::read(query, names).transpose()? else { return Ok(None) };
     let method = asked.method.as_deref().unwrap_or(jsonp.method());
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| QueryError::Method)?;
-    let headers = headers(context, &asked);
-    let given: Vec<u8> =
-        asked.headers.keys().flat_map(|name| [name.as_bytes(), b":"]).flatten().copied().collect();
+    let (headers, given) = headers(context, &asked);
     *spelling = Spelling::after(&given, spelling.take());
     context.method = method;
     context.headers = Rc::new(headers);
@@ -76,20 +74,24 @@ pub fn rewrite(
     Ok(asked.body.map(Bytes::from))
 }
 
-/// What a script says comes first, then what every request has, then what the browser says.
-fn headers(context: &Context, asked: &Asked) -> HeaderMap {
+/// What a script says comes first, then what every request has, then what the browser says. Beside
+/// the fields, the names that are the script's as it wrote them, each with a colon behind it.
+fn headers(context: &Context, asked: &Asked) -> (HeaderMap, Vec<u8>) {
+    let mut given = Vec::new();
     let mut headers = HeaderMap::with_capacity(context.headers.len() + asked.headers.len() + 3);
-    for (name, value) in &asked.headers {
-        let name = HeaderName::from_bytes(name.as_bytes());
+    for (written, value) in &asked.headers {
+        let name = HeaderName::from_bytes(written.as_bytes());
         // What is one line was looked at before.
         let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) else {
             continue;
         };
         if !is_not_for_scripts(&name) && !(asked.json && name == CONTENT_TYPE) {
             headers.append(name, value);
+            given.extend([written.as_bytes(), b":"].concat());
         }
     }
     if asked.json {
+        given.extend(b"Content-Type:");
         headers.append(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     if let Ok(host) = HeaderValue::from_str(&context.host) {
@@ -103,7 +105,7 @@ fn headers(context: &Context, asked: &Asked) -> HeaderMap {
             headers.append(name.clone(), value.clone());
         }
     }
-    headers
+    (headers, given)
 }
 
 /// What a script cannot set: what we say ourselves, and what the connections say.

@@ -179,13 +179,14 @@ mod tests {
         pairs.iter().map(|(n, v)| Field { name: bytes(n), value: bytes(v) }).collect()
     }
 
-    fn hold(headers: &[(&str, &str)], body: &'static str) -> Response {
-        Response {
+    fn hold(headers: &[(&str, &str)], body: &'static str) -> HeldResponse {
+        let response = Response {
             code: 202,
             reason: Bytes::from_static(b"Accepted"),
             headers: fields(headers),
             body: Bytes::from_static(body.as_bytes()),
-        }
+        };
+        response.into()
     }
 
     fn content(code: u16, headers: &[(&str, &str)], body: &'static str) -> ResponseContent {
