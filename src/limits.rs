@@ -24,6 +24,8 @@ pub const REQUEST_BODY_BYTES_MAX: u64 = 0;
 pub const REQUEST_HEAD_BYTES_MAX: usize = 8192;
 /// Limit of a backend's response head, in bytes.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Most 1xx that a backend may send before its response.
+pub const INTERIM_RESPONSES_MAX: usize = 1000;
 /// A client that is silent between requests, or has not completed a head, is closed after this.
 pub const CLIENT_IDLE_MS: u64 = 60_000;
 /// Default bound of the way from accept to a whole first request head, TLS handshake included
@@ -227,6 +229,8 @@ pub const CONTROL_FRAME_BYTES_MAX: usize = 125;
 /// A WebSocket whose peer does not answer a CLOSE is dropped after this.
 pub const WEBSOCKET_CLOSE_MS: u64 = 30_000;
 
+/// Largest configuration file, in bytes.
+pub const CONFIGURATION_BYTES_MAX: u64 = 1024 * 1024;
 /// Stopping: what is in flight gets this long (option `--drain-timeout`).
 pub const DRAIN_MS_DEFAULT: u64 = 10_000;
 

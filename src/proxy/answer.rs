@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::carried::CarriedBody;
 use super::cross_origin_answer::Wrapped;
 use crate::backend::body::AnswerBody;
+use crate::backend::error::Error;
 use crate::http::BodyError;
 
 /// The body of a target's answer.
@@ -28,6 +29,19 @@ impl Answer {
     #[must_use]
     pub fn whole(bytes: Bytes) -> Answer {
         Answer::Whole((!bytes.is_empty()).then_some(bytes))
+    }
+}
+
+impl Answer {
+    /// Takes in what is here already of a body that comes, without waiting for more.
+    ///
+    /// # Errors
+    /// When it breaks off within that.
+    pub fn look_ahead(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        match self {
+            Answer::Backend(body) => body.look_ahead(cx),
+            Answer::Carried(_) | Answer::Wrapped(_) | Answer::Whole(_) => Ok(()),
+        }
     }
 }
 

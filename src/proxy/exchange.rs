@@ -1,6 +1,8 @@
 //! One plain request: route, targets in order, then an instruction or a plain answer.
 
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 
 use crate::http::Incoming;
 use bytes::Bytes;
@@ -22,6 +24,7 @@ use super::onward::Onward;
 use super::outgoing::Last;
 use super::shared::Shared;
 use super::upload::{Rest, Upload};
+use crate::backend::error;
 use crate::grip::headers;
 use crate::http::park::Handoff;
 use crate::route::target::Target;
@@ -77,12 +80,25 @@ impl Exchange {
                 .await
                 .map_err(|error| body_failure(&self.shared, &error))?,
         };
-        let (target, answer) = self.ask(&upload, &[], access).await?;
+        let (target, mut answer) = self.ask(&upload, &[], access).await?;
         if self.is_instruction(&answer) {
             // Boxed: what is rarer makes the future of every request no larger.
             return Box::pin(self.instructed(target, answer, upload, access)).await;
         }
+        // A body that is seen to break off at once is none: its client can still be told so
+        // (specification, routing 3.11).
+        let begun = poll_fn(|cx| Poll::Ready(answer.body_mut().look_ahead(cx))).await;
+        begun.map_err(|error| self.broken(&error))?;
         self.relay(answer, access).await.map(Some)
+    }
+
+    fn broken(&self, error: &error::Error) -> Failure {
+        self.shared.stats.backend_failures.inc();
+        tracing::warn!(path = %self.context.path, %error, "the backend's answer broke off");
+        match error.kind {
+            error::Kind::Upload => Failure::ClientBody,
+            _ => Failure::Backend,
+        }
     }
 
     fn is_instruction<B>(&self, answer: &Response<B>) -> bool {

@@ -106,8 +106,14 @@ impl Failure {
         if !websocket || matches!(self, Failure::BadHead(_) | Failure::BadHandshake) {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         }
-        let unread =
-            matches!(self, Failure::BadHead(_) | Failure::ClientBody | Failure::BodyTooLarge(_));
+        // What follows a CONNECT may not be HTTP.
+        let unread = matches!(
+            self,
+            Failure::BadHead(_)
+                | Failure::NotImplemented(_)
+                | Failure::ClientBody
+                | Failure::BodyTooLarge(_)
+        );
         if websocket || unread {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -60,6 +60,10 @@ pub fn context(
             None => Cow::Borrowed("localhost"),
         },
     };
+    // `host` alone is the form of CONNECT.
+    if uri.scheme().is_none() && uri.authority().is_some() {
+        return Err(HeadError::Target);
+    }
     let host = host(&given, if client.secure { 443 } else { 80 })?;
     let (path, query) = target(uri)?;
     let upgrade = headers.get(UPGRADE);
@@ -197,7 +201,7 @@ mod tests {
 
     #[test]
     fn bytes_that_no_url_has_are_refused() {
-        for bad in ["/a\"b", "/ü"] {
+        for bad in ["/a\"b", "/ü", "x", "a.example:80"] {
             assert_eq!(read(bad, &["a"]).err(), Some(HeadError::Target), "{bad}");
         }
     }
