@@ -3,6 +3,9 @@
 //! Everything that can fail at start fails here, before a client is accepted, and all at once. The
 //! thread that calls [`run`] becomes the control thread.
 
+mod file_watch;
+mod reload;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -10,16 +13,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use reload::{Beginning, Reload};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::clock;
 use crate::config::problem::Problem;
-use crate::config::routes;
 use crate::config::settings::{RoutesFrom, Settings};
 use crate::listen;
 use crate::publish::{self, command_port, operator::Operator, publisher::Publisher};
-use crate::route::Table;
 use crate::shard;
 use crate::shard::mailbox::{Command, Inbox, Mailbox, mailbox};
 use crate::shard::peers::Peers;
@@ -38,7 +40,7 @@ const COMMAND_MS: u64 = 1_000;
 struct Bound {
     http: Vec<std::net::TcpListener>,
     https: Vec<std::net::TcpListener>,
-    control: std::net::TcpListener,
+    control: Option<std::net::TcpListener>,
     certificates: Option<Arc<Certificates>>,
 }
 
@@ -66,17 +68,18 @@ fn raise_descriptor_limit(connections_max: usize) {
 pub fn run(settings: Settings) -> ExitCode {
     raise_descriptor_limit(settings.connections_max);
     let mut problems = Vec::new();
-    let table = table(&settings, &mut problems);
+    let routes = reload::begin(&settings, &mut problems);
     let bound = bind(&settings, &mut problems);
     let shard = shard_settings(&settings, &mut problems);
-    let (Some(table), Some(bound), Some(shard), true) = (table, bound, shard, problems.is_empty())
+    let (Some(routes), Some(bound), Some(shard), true) =
+        (routes, bound, shard, problems.is_empty())
     else {
         for problem in &problems {
             eprintln!("error: {problem}");
         }
         return ExitCode::from(EXIT_CANNOT_START);
     };
-    match serve(&settings, table, bound, &shard) {
+    match serve(&settings, routes, bound, &shard) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "cannot serve");
@@ -84,35 +87,6 @@ pub fn run(settings: Settings) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The routes; mistakes are logged, and prevent the start when they must.
-fn table(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<Table>> {
-    let loaded = match &settings.routes {
-        RoutesFrom::Compiled => {
-            let table = routes::compiled();
-            tracing::info!("{} routes, compiled in", table.routes().len());
-            return Some(Arc::new(table));
-        }
-        RoutesFrom::Lines(lines) => routes::from_lines(lines.iter().map(String::as_str)),
-        RoutesFrom::File(path) => match routes::load(path) {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                let place = path.display().to_string();
-                problems.push(Problem::of(place, format!("cannot read the routes: {error}")));
-                return None;
-            }
-        },
-    };
-    if settings.strict && !loaded.problems.is_empty() {
-        problems.push(Problem::of("--strict", format!("\n{}", loaded.report())));
-        return None;
-    }
-    for text in loaded.log_texts() {
-        tracing::warn!("{text}");
-    }
-    tracing::info!("routes loaded with {} entries", loaded.table.routes().len());
-    Some(Arc::new(loaded.table))
 }
 
 fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Bound> {
@@ -127,13 +101,17 @@ fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Bound> {
     let http = at(settings.listening.http, settings.workers, "--port");
     let https =
         settings.listening.https.map(|address| at(address, settings.workers, "--https-port"));
-    let control = at(settings.control, 1, "--control");
+    let control = settings.control.map(|address| at(address, 1, "--control"));
     let certificates = settings.listening.https.and_then(|_| certificates(settings, problems));
     let https = match https {
         None => Vec::new(),
         Some(sockets) => sockets?,
     };
-    Some(Bound { http: http?, https, control: control?.pop()?, certificates })
+    let control = match control {
+        None => None,
+        Some(sockets) => sockets?.pop(),
+    };
+    Some(Bound { http: http?, https, control, certificates })
 }
 
 /// The folder of certificates. A pair that cannot be used is told and left out; a folder without
@@ -174,12 +152,12 @@ fn shard_settings(
 
 fn serve(
     settings: &Settings,
-    table: Arc<Table>,
+    routes: Beginning,
     bound: Bound,
     shard: &shard::state::Settings,
 ) -> io::Result<()> {
     let Bound { http, https, control, certificates } = bound;
-    let banner = banner(settings, &http, &https, &control)?;
+    let banner = banner(settings, &http, &https, control.as_ref())?;
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) = http.iter().map(|_| mailbox()).unzip();
     let mut threads = Vec::new();
     let mut https = https.into_iter();
@@ -188,7 +166,7 @@ fn serve(
         if let Some(secure) = https.next() {
             listeners.push((secure, certificates.clone()));
         }
-        let (table, settings) = (table.clone(), shard.clone());
+        let (table, settings) = (routes.table.clone(), shard.clone());
         let peers = Peers::new(&mailboxes, index);
         let start = shard::Start { listeners, inbox, peers, table, settings };
         let thread = std::thread::Builder::new().name(format!("shard-{index}"));
@@ -199,7 +177,8 @@ fn serve(
     tasks.block_on(&runtime, async {
         let commands = commands(settings)?;
         let outcome =
-            control_thread(settings, banner, (control, commands), &mailboxes, &threads).await;
+            control_thread(settings, routes, banner, (control, commands), &mailboxes, &threads)
+                .await;
         drop(mailboxes);
         join(threads, settings.drain_ms).await;
         outcome
@@ -220,12 +199,12 @@ fn banner(
     settings: &Settings,
     http: &[std::net::TcpListener],
     https: &[std::net::TcpListener],
-    control: &std::net::TcpListener,
+    control: Option<&std::net::TcpListener>,
 ) -> io::Result<String> {
     let local = |sockets: &[std::net::TcpListener]| {
         sockets.first().map(std::net::TcpListener::local_addr).transpose()
     };
-    let control = control.local_addr()?;
+    let control = control.map(std::net::TcpListener::local_addr).transpose()?;
     let mut text = format!("linchpin {}\n", env!("CARGO_PKG_VERSION"));
     let http = local(http)?;
     if let Some(address) = http {
@@ -234,8 +213,11 @@ fn banner(
     if let Some(address) = local(https)? {
         text += &format!("listening on https://{address}\n");
     }
-    text += &format!("control API on http://{control}\n");
-    if let (Some(address), RoutesFrom::Compiled) = (http, &settings.routes) {
+    if let Some(control) = control {
+        text += &format!("control API on http://{control}\n");
+    }
+    if let (Some(address), Some(control), RoutesFrom::Compiled) = (http, control, &settings.routes)
+    {
         let port = address.port();
         text += &format!(
             "\ntry: curl -N http://localhost:{port}/stream\n\
@@ -256,12 +238,13 @@ fn announce(banner: &str) {
 /// Serves the control API until a signal comes or a shard dies, then tells everybody to stop.
 async fn control_thread(
     settings: &Settings,
+    routes: Beginning,
     mut banner: String,
-    (control, commands): (std::net::TcpListener, Option<command_port::Listener>),
+    (control, commands): (Option<std::net::TcpListener>, Option<command_port::Listener>),
     mailboxes: &[Mailbox],
     threads: &[JoinHandle<io::Result<()>>],
 ) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(control)?;
+    let control = control.map(tokio::net::TcpListener::from_std).transpose()?;
     let stats = Rc::new(Stats::default());
     let api = publish::http::Settings {
         head_bytes_max: settings.control_head_bytes_max,
@@ -272,13 +255,24 @@ async fn control_thread(
     let (stop, stopping) = watch::channel(false);
     let stopping_too = stopping.clone();
     let publisher = Publisher::new(mailboxes.to_vec(), settings.for_publisher(), stats.clone());
-    let serving = publish::http::serve(listener, publisher, api, stats.clone(), stopping);
-    let serving = tokio::task::spawn_local(serving);
+    let counted = stats.clone();
+    let serving = tokio::task::spawn_local(async move {
+        if let Some(listener) = control {
+            publish::http::serve(listener, publisher, api, counted, stopping).await;
+        }
+    });
     if let Some(commands) = commands {
         banner += &format!("commands on {}\n", commands.spec()?);
         let operator = Operator::new(mailboxes.to_vec(), stats.clone());
         tokio::task::spawn_local(command_port::serve(commands, operator, stopping_too));
     }
+    let hang_up_heard = Rc::new(Notify::new());
+    let reload = Reload::new(settings, routes, mailboxes, stats.clone());
+    let reloads = reload.is_some();
+    let reload = reload.map(|reload| {
+        let heard = hang_up_heard.clone();
+        tokio::task::spawn_local(reload.run(heard)).abort_handle()
+    });
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -288,13 +282,23 @@ async fn control_thread(
         tokio::select! {
             _ = terminate.recv() => break Ok(()),
             _ = interrupt.recv() => break Ok(()),
-            _ = hang_up.recv() => tracing::info!("SIGHUP: nothing to reload"),
+            _ = hang_up.recv() => {
+                tracing::info!("reloading");
+                if reloads {
+                    hang_up_heard.notify_one();
+                } else {
+                    tracing::warn!("there is no routes file: the routes stay");
+                }
+            }
             () = clock::sleep_ms(500) => if threads.iter().any(JoinHandle::is_finished) {
                 break Err(io::Error::other("a shard ended unexpectedly"));
             },
         }
     };
     tracing::info!("stopping...");
+    if let Some(reload) = reload {
+        reload.abort();
+    }
     log_counters(mailboxes, &stats).await;
     // Publishers first: what has been accepted is still delivered by the shards.
     let _ = stop.send(true);

@@ -212,6 +212,10 @@ counters! {
     handshakes_timed_out,
     /// Clients closed in their handshake to make room for others.
     handshakes_dropped,
+    /// Times that the routes were read anew from their file and came into force.
+    routes_loaded,
+    /// Times that they did not, because the file was gone or had errors.
+    routes_refused,
 }
 
 #[cfg(test)]

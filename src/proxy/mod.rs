@@ -145,8 +145,10 @@ impl Proxy {
         Proxy { shared, sockets, holds, sessions, sockjs_page, table: RefCell::new(table) }
     }
 
-    /// From now on requests go by these routes; those under way keep theirs.
+    /// From now on requests go by these routes; those under way keep theirs. Keys of files are read
+    /// anew.
     pub fn set_table(&self, table: Arc<Table>) {
+        self.shared.keys.reread();
         *self.table.borrow_mut() = table;
     }
 
@@ -283,7 +285,7 @@ impl Proxy {
     }
 
     fn route(&self, context: &Context) -> Option<RouteRef> {
-        let table = self.table.borrow().clone();
+        let table = self.table.borrow();
         let host = match context.host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
             _ => &context.host,
@@ -294,7 +296,7 @@ impl Proxy {
             websocket: context.websocket,
             secure: context.secure,
         })?;
-        Some(RouteRef::new(table, index))
+        table.share(index)
     }
 
     async fn open_socket(

@@ -190,9 +190,10 @@ fn subscribe(subject: Subject<'_>, channel: Channel, now: Tick) -> Consequence {
 }
 
 /// Subscribes a new connection to what its target names with `sub=`: without the route's prefix.
-pub fn subscribe_implicitly(hub: &Hub, id: SessionId, target: &Target) {
+pub fn subscribe_implicitly(hub: &Hub, context: &Context, id: SessionId, target: &Target) {
     for name in target.subs.iter().filter(|name| !name.is_empty()) {
         hub.with(|registry| registry.subscribe(id, &ChannelName::new(name), true));
+        tracing::info!("subscribe {} channel={name}", uri(context));
     }
 }
 

@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -224,7 +223,7 @@ pub async fn until(done: impl Fn() -> bool) {
 pub fn route(line: &str) -> RouteRef {
     let (table, problems) = Table::parse(line.as_bytes());
     assert!(problems.is_empty(), "{problems:?}");
-    RouteRef::new(Arc::new(table), 0)
+    table.share(0).unwrap()
 }
 
 /// A client's handshake.

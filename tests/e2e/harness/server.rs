@@ -130,6 +130,17 @@ impl Server {
         kill_process(self.pid(), Signal::TERM).expect("the child is there");
     }
 
+    /// Asks the process to reload, as an operator does.
+    pub fn hang_up(&self) {
+        kill_process(self.pid(), Signal::HUP).expect("the child is there");
+    }
+
+    /// From now on only lines that are printed later are waited for.
+    pub fn forget_lines(&mut self) {
+        while self.lines.try_recv().is_ok() {}
+        self.printed.clear();
+    }
+
     /// From now on the process may have so many descriptors.
     pub fn limit_descriptors(&self, count: u64) {
         use rustix::process::{Resource, Rlimit, prlimit};
