@@ -11,6 +11,7 @@ pub mod answer;
 pub mod askers;
 pub mod body;
 pub mod carried;
+pub mod choice;
 pub mod collected;
 pub mod compression;
 pub mod connections;
@@ -68,6 +69,7 @@ mod sockjs_socket;
 mod sockjs_talk;
 pub mod terms;
 pub mod turn;
+pub mod turns;
 pub mod upgrade;
 pub mod upload;
 pub mod upstream;
@@ -150,6 +152,7 @@ impl Proxy {
     pub fn set_table(&self, table: Arc<Table>) {
         self.shared.keys.reread();
         *self.table.borrow_mut() = table;
+        self.shared.turns.forget();
     }
 
     /// The WebSockets of this shard.
