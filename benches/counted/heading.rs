@@ -69,7 +69,7 @@ impl Written {
 
     /// Writes its head; how long it is.
     pub fn write(&self) -> usize {
-        let route = &self.table.routes()[0];
+        let route = self.table.route(0).expect("the table has a route");
         let heading = Heading { context: &self.context, spelling: None, route, lasts: &[] };
         let to = ("www.example.com", None);
         let head = heading.write(&self.settings, &self.keys, to, &RequestBody::empty());

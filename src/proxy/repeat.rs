@@ -12,7 +12,7 @@ use http::header::SET_COOKIE;
 use super::answer::Answer;
 use super::collected::{self, Collected};
 use super::content;
-use super::context::Context;
+use super::context::{Context, RouteRef};
 use super::errand::{self, Home};
 use super::failure::Failure;
 use super::flight::Flight;
@@ -52,6 +52,8 @@ struct Round<'a> {
     flight: &'a Flight,
     request: &'a Rc<Repeat>,
     context: &'a Context,
+    /// By which it is made.
+    route: &'a RouteRef,
     asked_with: &'a [Last],
     /// It is held now, whatever else is known.
     last: bool,
@@ -66,14 +68,16 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
     let mut others = Vec::new();
     for round in 0.. {
         tell_gone(held, flight, request).await;
-        let inquiry = Inquiry {
-            shared: &held.shared,
-            context: &context,
-            spelling: None,
-            route: &request.home.route,
-            lasts: &lasts,
+        // The routes may have changed since the hold began.
+        let route = held.shared.routing.again(&request.home.route, &context);
+        let asked = match &route {
+            Some(route) => {
+                let (shared, lasts) = (&*held.shared, &lasts[..]);
+                let inquiry = Inquiry { shared, context: &context, spelling: None, route, lasts };
+                inquiry.ask(&upload, |_| {}).await
+            }
+            None => Err(Failure::NoRoute),
         };
-        let asked = inquiry.ask(&upload, |_| {}).await;
         flight.close();
         flight.keep(|id| parked::reply(held, id).is_some());
         if flight.is_empty() {
@@ -88,6 +92,7 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
             flight,
             request,
             context: &context,
+            route: route.as_ref().unwrap_or(&request.home.route),
             asked_with: &lasts,
             last: round >= CONFLICT_ROUNDS_MAX,
         };
@@ -122,7 +127,7 @@ impl Round<'_> {
         target: usize,
         answer: Response<Answer>,
     ) -> Result<Concluded, Failure> {
-        let home = self.held.home(self.context, &self.request.home.route, target);
+        let home = self.held.home(self.context, self.route, target);
         if home.route.options.no_grip || !headers::is_instruction(answer.headers()) {
             parked::relay(self.held, self.flight, answer).await;
             return Ok(Concluded::Done);

@@ -9,6 +9,7 @@ use super::connections::Connections;
 use super::forwarded::{ForRule, SetProtocol};
 use super::order::Peers;
 use super::recovery::Ears;
+use super::routing::Routing;
 use super::signing::Keys;
 use super::upstream::Upstream;
 use crate::backend::Backend;
@@ -25,6 +26,8 @@ pub struct Shared {
     pub hub: Hub,
     /// The way to backends.
     pub backend: Backend,
+    /// Which route a request takes.
+    pub routing: Routing,
     /// The counters.
     pub stats: Rc<Stats>,
     /// The keys that sign requests.

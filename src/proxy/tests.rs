@@ -178,6 +178,7 @@ impl Company {
         change(&mut settings);
         let shared = Rc::new(Shared {
             hub,
+            routing: Default::default(),
             backend: Backend::new(crate::backend::Settings::default(), tls),
             stats: Rc::default(),
             ears: Rc::default(),

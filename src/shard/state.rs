@@ -95,6 +95,7 @@ impl Shard {
         let backend = Backend::new(settings.backend.clone(), settings.client_tls.clone());
         let shared = Rc::new(Shared {
             hub: hub.clone(),
+            routing: Default::default(),
             backend,
             stats: stats.clone(),
             askers: Rc::new(Askers::new(settings.proxy.filter_requests_per_s)),
