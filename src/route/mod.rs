@@ -10,6 +10,7 @@ mod host_text;
 pub mod hosts;
 pub mod ids;
 pub mod line;
+mod names;
 pub mod print;
 pub mod problem;
 mod records;

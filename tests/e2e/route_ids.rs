@@ -28,8 +28,7 @@ async fn get(server: &Server, host: &str, path: &str, id: &str) -> (String, Stri
 
 #[tokio::test]
 async fn a_client_names_its_route() {
-    let (any, one, hidden, shared) =
-        (named("any"), named("one"), named("hidden"), named("shared"));
+    let (any, one, hidden, shared) = (named("any"), named("one"), named("hidden"), named("shared"));
     let routes = [
         any.route("*", ""),
         one.route("one.example,id=one,path_beg=/one,ssl=yes,proto=ws", ""),
