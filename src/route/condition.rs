@@ -148,7 +148,7 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> (Condition, Options)
             "session" => {
                 options.session = true;
                 let reason = "session has no effect: there is no service for session state";
-                faults.push(Fault::warning(prop.span, reason, "no such property"));
+                faults.push(Fault::warning(prop.span, reason, "a line without it"));
             }
             "log_level" => {
                 let level = number(prop, "a number from 0 to 4", faults);

@@ -96,7 +96,7 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> Option<Target> {
             }
             "ipc_file_mode" => {
                 let reason = "ipc_file_mode has no effect: it is for `zhttp/ipc://...` targets";
-                faults.push(Fault::warning(prop.span, reason, "no such property"));
+                faults.push(Fault::warning(prop.span, reason, "a line without it"));
             }
             name => faults.push(names::unknown(prop.span, name, true)),
         }
