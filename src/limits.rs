@@ -220,6 +220,8 @@ pub const CONTROL_FRAME_BYTES_MAX: usize = 125;
 /// A WebSocket whose peer does not answer a CLOSE is dropped after this.
 pub const WEBSOCKET_CLOSE_MS: u64 = 30_000;
 
+/// Largest configuration file, in bytes.
+pub const CONFIGURATION_BYTES_MAX: u64 = 1024 * 1024;
 /// Stopping: what is in flight gets this long (option `--drain-timeout`).
 pub const DRAIN_MS_DEFAULT: u64 = 10_000;
 

@@ -40,7 +40,7 @@ const COMMAND_MS: u64 = 1_000;
 struct Bound {
     http: Vec<std::net::TcpListener>,
     https: Vec<std::net::TcpListener>,
-    control: std::net::TcpListener,
+    control: Option<std::net::TcpListener>,
     certificates: Option<Arc<Certificates>>,
 }
 
@@ -101,13 +101,17 @@ fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Bound> {
     let http = at(settings.listening.http, settings.workers, "--port");
     let https =
         settings.listening.https.map(|address| at(address, settings.workers, "--https-port"));
-    let control = at(settings.control, 1, "--control");
+    let control = settings.control.map(|address| at(address, 1, "--control"));
     let certificates = settings.listening.https.and_then(|_| certificates(settings, problems));
     let https = match https {
         None => Vec::new(),
         Some(sockets) => sockets?,
     };
-    Some(Bound { http: http?, https, control: control?.pop()?, certificates })
+    let control = match control {
+        None => None,
+        Some(sockets) => sockets?.pop(),
+    };
+    Some(Bound { http: http?, https, control, certificates })
 }
 
 /// The folder of certificates. A pair that cannot be used is told and left out; a folder without
@@ -153,7 +157,7 @@ fn serve(
     shard: &shard::state::Settings,
 ) -> io::Result<()> {
     let Bound { http, https, control, certificates } = bound;
-    let banner = banner(settings, &http, &https, &control)?;
+    let banner = banner(settings, &http, &https, control.as_ref())?;
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) = http.iter().map(|_| mailbox()).unzip();
     let mut threads = Vec::new();
     let mut https = https.into_iter();
@@ -195,12 +199,12 @@ fn banner(
     settings: &Settings,
     http: &[std::net::TcpListener],
     https: &[std::net::TcpListener],
-    control: &std::net::TcpListener,
+    control: Option<&std::net::TcpListener>,
 ) -> io::Result<String> {
     let local = |sockets: &[std::net::TcpListener]| {
         sockets.first().map(std::net::TcpListener::local_addr).transpose()
     };
-    let control = control.local_addr()?;
+    let control = control.map(std::net::TcpListener::local_addr).transpose()?;
     let mut text = format!("linchpin {}\n", env!("CARGO_PKG_VERSION"));
     let http = local(http)?;
     if let Some(address) = http {
@@ -209,8 +213,11 @@ fn banner(
     if let Some(address) = local(https)? {
         text += &format!("listening on https://{address}\n");
     }
-    text += &format!("control API on http://{control}\n");
-    if let (Some(address), RoutesFrom::Compiled) = (http, &settings.routes) {
+    if let Some(control) = control {
+        text += &format!("control API on http://{control}\n");
+    }
+    if let (Some(address), Some(control), RoutesFrom::Compiled) = (http, control, &settings.routes)
+    {
         let port = address.port();
         text += &format!(
             "\ntry: curl -N http://localhost:{port}/stream\n\
@@ -233,11 +240,11 @@ async fn control_thread(
     settings: &Settings,
     routes: Beginning,
     mut banner: String,
-    (control, commands): (std::net::TcpListener, Option<command_port::Listener>),
+    (control, commands): (Option<std::net::TcpListener>, Option<command_port::Listener>),
     mailboxes: &[Mailbox],
     threads: &[JoinHandle<io::Result<()>>],
 ) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(control)?;
+    let control = control.map(tokio::net::TcpListener::from_std).transpose()?;
     let stats = Rc::new(Stats::default());
     let api = publish::http::Settings {
         head_bytes_max: settings.control_head_bytes_max,
@@ -248,8 +255,12 @@ async fn control_thread(
     let (stop, stopping) = watch::channel(false);
     let stopping_too = stopping.clone();
     let publisher = Publisher::new(mailboxes.to_vec(), settings.for_publisher(), stats.clone());
-    let serving = publish::http::serve(listener, publisher, api, stats.clone(), stopping);
-    let serving = tokio::task::spawn_local(serving);
+    let counted = stats.clone();
+    let serving = tokio::task::spawn_local(async move {
+        if let Some(listener) = control {
+            publish::http::serve(listener, publisher, api, counted, stopping).await;
+        }
+    });
     if let Some(commands) = commands {
         banner += &format!("commands on {}\n", commands.spec()?);
         let operator = Operator::new(mailboxes.to_vec(), stats.clone());

@@ -46,8 +46,8 @@ pub struct Settings {
     pub backends: Backends,
     /// The log.
     pub logs: Logs,
-    /// Where publishers send to.
-    pub control: SocketAddr,
+    /// Where publishers send to, if anywhere.
+    pub control: Option<SocketAddr>,
     /// Where operators send commands to: a ZeroMQ address.
     pub command_spec: Option<String>,
     /// The routes.

@@ -38,6 +38,19 @@ pub struct Context {
 }
 
 impl Context {
+    /// The URL as the client asked for it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = match (self.websocket, self.secure) {
+            (false, false) => "http://",
+            (false, true) => "https://",
+            (true, false) => "ws://",
+            (true, true) => "wss://",
+        };
+        let (mark, query) = self.query.as_deref().map_or(("", ""), |query| ("?", query));
+        [scheme, &self.host, &self.path, mark, query].concat()
+    }
+
     /// Copies the header values together, for whoever keeps the context: as they were read, each of
     /// them keeps the whole buffer alive that the request was read into.
     pub fn compact(&mut self) {

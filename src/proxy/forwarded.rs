@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
 use super::fields::Fields;
+use crate::wire::params::elements;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `X-Forwarded-Proto`.
@@ -140,28 +141,12 @@ pub fn cdn_loop(fields: &mut Fields<'_>, token: &HeaderValue) {
         return fields.add(CDN_LOOP, token.clone());
     }
     let mut all: SmallVec<[&[u8]; 8]> =
-        values.iter().flat_map(|value| list(value.as_bytes())).collect();
+        values.iter().flat_map(|value| elements(value.as_bytes())).collect();
+    all.retain(|element| !element.is_empty());
     all.push(token.as_bytes());
     if let Ok(value) = HeaderValue::from_bytes(&all.join(&b", "[..])) {
         fields.add(CDN_LOOP, value);
     }
-}
-
-/// The members of a list (RFC 9110, 5.6.1): a comma within quotes belongs to its member.
-fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let (mut quoted, mut escaped) = (false, false);
-    value
-        .split(move |byte| {
-            let literal = std::mem::take(&mut escaped);
-            match byte {
-                b'"' if !literal => quoted = !quoted,
-                b'\\' if quoted && !literal => escaped = true,
-                _ => {}
-            }
-            *byte == b',' && !quoted
-        })
-        .map(<[u8]>::trim_ascii)
-        .filter(|part| !part.is_empty())
 }
 
 #[cfg(test)]

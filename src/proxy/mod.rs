@@ -104,7 +104,7 @@ use sockets::Sockets;
 use sockjs_door::{Call, Entrance};
 use sockjs_hixie::Elder;
 use sockjs_home::Sessions;
-use upgrade::{Failed, Outcome, Rejection, log_answer};
+use upgrade::{Outcome, Rejection, log_answer};
 
 /// How a request goes on.
 enum Begun {
@@ -262,7 +262,7 @@ impl Proxy {
                 }
             }
         }
-        let mut access = Access::begin(&context, self.shared.settings.json_log);
+        let access = Access::begin(&context, route.as_deref(), &self.shared.settings);
         if context.websocket && !is_handshake(&context) {
             self.shared.stats.requests_malformed.inc();
             return Begun::answered(self.refuse_socket(&Failure::BadHandshake, false, access));
@@ -274,9 +274,6 @@ impl Proxy {
                 false => failed(&Failure::NoRoute, debug, access),
             });
         };
-        if let Some(access) = &mut access {
-            access.set_route(route.options.id.as_deref());
-        }
         if context.websocket {
             let opening =
                 async move { self.open_socket(context, route, manner, handoff, access).await };
@@ -326,13 +323,11 @@ impl Proxy {
                     Rejection::Streamed(body) => Body::relayed(None, Answer::Backend(body), access),
                 });
             }
-            Outcome::Failed(Failed::Unreachable(tried)) => {
-                tracing::warn!(?tried, "no target of a WebSocket could be reached");
-                Failure::NoTarget(tried)
-            }
-            Outcome::Failed(Failed::Other(why)) => {
-                tracing::warn!("a WebSocket could not be opened: {why}");
-                Failure::Backend
+            Outcome::Failed(failed) => {
+                if let (Some(access), Some(target)) = (&mut access, failed.target()) {
+                    access.set_target(target.to_owned());
+                }
+                failed.told("a WebSocket")
             }
         };
         self.shared.stats.backend_failures.inc();

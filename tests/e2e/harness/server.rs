@@ -112,6 +112,11 @@ impl Server {
         }
     }
 
+    /// Whether a line that contains `mark` is among those that were waited for, or came before one.
+    pub fn has_printed(&self, mark: &str) -> bool {
+        self.printed.iter().any(|line| line.contains(mark))
+    }
+
     fn printed_address(&mut self, mark: &str) -> SocketAddr {
         let line = self.wait_for_line(mark);
         let rest = line.split(mark).nth(1).unwrap_or_default();
