@@ -69,11 +69,7 @@ impl Written {
 
     /// Writes its head; how long it is.
     pub fn write(&self) -> usize {
-<<<<<<< HEAD
-        let route = self.table.route(0).expect("the table has a route");
-=======
         let route = self.table.route(0).expect("one route");
->>>>>>> main
         let heading = Heading { context: &self.context, spelling: None, route, lasts: &[] };
         let to = ("www.example.com", None);
         let head = heading.write(&self.settings, &self.keys, to, &RequestBody::empty());
