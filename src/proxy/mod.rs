@@ -54,6 +54,7 @@ mod relay;
 pub mod repeat;
 pub mod request;
 pub mod retries;
+pub mod routing;
 pub mod rules;
 pub mod shared;
 pub mod shelf;
@@ -75,7 +76,6 @@ pub mod upload;
 pub mod upstream;
 pub mod visit;
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -88,7 +88,7 @@ use crate::http::Incoming;
 use crate::http::park::Handoff;
 use crate::hub::registry::Effect;
 use crate::hub::slab::SessionId;
-use crate::route::{Query, Table};
+use crate::route::Table;
 use crate::sockjs::iframe::Page;
 use crate::wire::names::Spelling;
 use access::Access;
@@ -133,7 +133,6 @@ pub struct Proxy {
     holds: Rc<Holds>,
     sessions: Rc<Sessions>,
     sockjs_page: Page,
-    table: RefCell<Arc<Table>>,
 }
 
 impl Proxy {
@@ -144,14 +143,15 @@ impl Proxy {
         let holds = Holds::new(shared.clone());
         let sessions = Sessions::new(Rc::clone(&sockets));
         let sockjs_page = Page::new(&shared.settings.sockjs.url);
-        Proxy { shared, sockets, holds, sessions, sockjs_page, table: RefCell::new(table) }
+        shared.routing.set(table);
+        Proxy { shared, sockets, holds, sessions, sockjs_page }
     }
 
     /// From now on requests go by these routes; those under way keep theirs. Keys of files are read
     /// anew.
     pub fn set_table(&self, table: Arc<Table>) {
         self.shared.keys.reread();
-        *self.table.borrow_mut() = table;
+        self.shared.routing.set(table);
         self.shared.turns.forget();
     }
 
@@ -250,7 +250,8 @@ impl Proxy {
         }
         let forwarding = &self.shared.settings.forwarding;
         context.secure |= forwarding.accept_protocol && forwarded::says_secure(&context.headers);
-        let mut route = self.route(&context);
+        let may_name = self.shared.settings.forwarding.accept_route;
+        let mut route = self.shared.routing.of(&context, may_name);
         let mut manner = Manner::default();
         if let Some(of) = route.take_if(|route| sockjs_door::of(&context, route).is_some()) {
             match sockjs_door::enter(&self.sessions, &self.sockjs_page, context, of.clone()) {
@@ -285,21 +286,6 @@ impl Proxy {
         let held = Rc::clone(self.holds.held());
         let exchange = Exchange { shared, held, context, route, handoff, spelling };
         Begun::Exchange(Box::new(exchange), access)
-    }
-
-    fn route(&self, context: &Context) -> Option<RouteRef> {
-        let table = self.table.borrow();
-        let host = match context.host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-            _ => &context.host,
-        };
-        let index = table.lookup(&Query {
-            host,
-            path: &context.path,
-            websocket: context.websocket,
-            secure: context.secure,
-        })?;
-        table.share(index)
     }
 
     async fn open_socket(
