@@ -8,7 +8,9 @@ pub mod cross_origin;
 mod hash;
 mod host_text;
 pub mod hosts;
+pub mod ids;
 pub mod line;
+mod names;
 pub mod print;
 pub mod problem;
 mod records;
@@ -25,6 +27,7 @@ use std::path::{Path, PathBuf};
 use condition::Condition;
 use hosts::Index;
 pub use hosts::Query;
+use ids::Named;
 pub use line::Route;
 use problem::{DUPLICATE, Fault, Problem, Span};
 use reference::{RouteRef, Routes};
@@ -56,6 +59,36 @@ impl Table {
     #[must_use]
     pub fn lookup(&self, query: &Query<'_>) -> Option<usize> {
         self.index.lookup(query)
+    }
+
+    /// What an id leads to.
+    #[must_use]
+    pub fn named(&self, id: &str) -> Named {
+        ids::find(&self.index.ids, id, |number| self.route(number))
+    }
+
+    /// The number of the route for a request that names one by its id; without one, that of
+    /// [`Table::lookup`]. A route that is named serves if the path begins as it wants; host, proto
+    /// and ssl do not matter. An id that several routes have counts as none for WebSockets and for
+    /// requests that are made again (`lenient`), and leads nowhere for others.
+    #[must_use]
+    pub fn lookup_named(
+        &self,
+        id: Option<&str>,
+        query: &Query<'_>,
+        lenient: bool,
+    ) -> Option<usize> {
+        let Some(id) = id else { return self.lookup(query) };
+        match self.named(id) {
+            Named::One(number) => {
+                let beginning = self.route(number)?.condition.path_beg.as_deref();
+                beginning
+                    .is_none_or(|beginning| query.path.starts_with(beginning))
+                    .then_some(number)
+            }
+            Named::Shared if lenient => self.lookup(query),
+            Named::Shared | Named::Unknown => None,
+        }
     }
 
     /// The routes in file order.
@@ -152,7 +185,8 @@ impl Builder {
     /// The table, and what was wrong.
     #[must_use]
     pub fn finish(self) -> (Table, Vec<Problem>) {
-        let index = Index::new(&self.routes);
+        let mut index = Index::new(&self.routes);
+        index.ids = ids::index(self.routes.iter());
         (Table { routes: self.routes.into(), index }, self.problems)
     }
 }
