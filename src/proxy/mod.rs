@@ -50,6 +50,7 @@ pub mod over_http;
 pub mod parked;
 pub mod passthrough;
 pub mod porter;
+pub mod preview;
 pub mod question;
 pub mod queue;
 pub mod recovery;
@@ -256,11 +257,7 @@ impl Proxy {
                 return Begun::answered(failed(&failure, false, None, None));
             }
         };
-        if let Some(upstream) = &self.shared.settings.upstream {
-            context.trusted = upstream.trusts(&context.headers);
-        }
-        let forwarding = &self.shared.settings.forwarding;
-        context.secure |= forwarding.accept_protocol && forwarded::says_secure(&context.headers);
+        request::judge(&mut context, &self.shared.settings);
         let may_name = self.shared.settings.forwarding.accept_route;
         let mut route = self.shared.routing.of(&context, may_name);
         let mut manner = Manner::default();

@@ -5,6 +5,7 @@
 pub mod balance;
 pub mod condition;
 pub mod cross_origin;
+pub mod explain;
 mod hash;
 mod host_text;
 pub mod hosts;
@@ -25,6 +26,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use condition::Condition;
+use explain::Verdict;
 use hosts::Index;
 pub use hosts::Query;
 use ids::Named;
@@ -89,6 +91,15 @@ impl Table {
             Named::Shared if lenient => self.lookup(query),
             Named::Shared | Named::Unknown => None,
         }
+    }
+
+    /// What each route is to a request that goes by [`Table::lookup_named`], in file order.
+    #[must_use]
+    pub fn explain(&self, id: Option<&str>, query: &Query<'_>, lenient: bool) -> Vec<Verdict> {
+        let chosen = self.lookup_named(id, query, lenient);
+        let shared = || id.is_some_and(|id| self.named(id) == Named::Shared);
+        let named = id.is_some() && !(lenient && shared());
+        explain::verdicts(self.routes(), query, chosen, named)
     }
 
     /// The routes in file order.
