@@ -264,7 +264,7 @@ async fn errors_of_ours_are_wrapped() {
     assert_eq!(object(&client.response().await.1)["body"], "Route not found\n");
     // What was asked for and how it ended, as the backend would have seen it.
     let line = server.wait_for_line("GET http://a.example/x?a -> ");
-    assert!(line.contains("code=502 157"), "{line}");
+    assert!(line.contains("code=502 156"), "{line}");
 }
 
 #[tokio::test]
