@@ -4,6 +4,13 @@
 //! What an operator may change is an option with its default here; the rest is fixed because the
 //! GRIP protocol or its existing implementations fix it. Imported by every layer; imports nothing.
 
+/// Bytes of a backend's answer that are waited for, for [`JSONP_WHOLE_MS`], before a script gets it: with
+/// its length and for as long as its backend lets it be kept. More is wrapped as it comes.
+pub const JSONP_WHOLE_BYTES_MAX: usize = 64 * 1024;
+/// How long that is waited for, in milliseconds: as long as a head and a body that were sent together may
+/// take to arrive.
+pub const JSONP_WHOLE_MS: u64 = 10;
+
 /// Largest request body that a GRIP instruction may answer (specification, GRIP 1.1).
 pub const ACCEPT_REQUEST_BODY_BYTES_MAX: usize = 100_000;
 /// Largest response body of an instruction that is collected (specification, GRIP 1.1).
