@@ -200,7 +200,7 @@ class Pair:
 
     def __init__(self, config, certificates: Path):
         kinds = [PushpinFront, LinchpinFront]
-        if os.environ.get("ONLY") == "pushpin":
+        if os.environ.get("SERVER") == "pushpin":
             kinds = [PushpinFront, PushpinFront]
         self.fronts = []
         try:
