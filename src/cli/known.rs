@@ -36,7 +36,6 @@ const KNOWN: &[(&str, &str, Why)] = &[
     ("runner", "m2sh_bin", Why::Obsolete),
     ("runner", "zurl_bin", Why::Obsolete),
     ("runner", "condure_bin", Why::Obsolete),
-    ("proxy", "max_open_requests", Why::NotBuilt),
     ("proxy", "stats_connections_max_ttl", Why::NotBuilt),
     ("proxy", "stats_report_interval", Why::NotBuilt),
     ("proxy", "prometheus_port", Why::NotBuilt),
