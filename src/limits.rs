@@ -4,6 +4,10 @@
 //! What an operator may change is an option with its default here; the rest is fixed because the
 //! GRIP protocol or its existing implementations fix it. Imported by every layer; imports nothing.
 
+mod backends;
+
+pub use self::backends::*;
+
 /// Largest request body that a GRIP instruction may answer (specification, GRIP 1.1).
 pub const ACCEPT_REQUEST_BODY_BYTES_MAX: usize = 100_000;
 /// Largest response body of an instruction that is collected (specification, GRIP 1.1).
@@ -42,14 +46,6 @@ pub const STORM_CONNECTIONS: usize = 128;
 pub const REFUSAL_LINGER_MS: u64 = 1_000;
 /// Refused clients of one shard that are read from at once; further ones are only answered.
 pub const REFUSALS_MAX: usize = 64;
-/// A backend that makes no progress is given up after this (specification, routing 3.14).
-pub const BACKEND_PROGRESS_MS: u64 = 1_800_000;
-/// A pooled backend connection is closed after this long without use.
-pub const BACKEND_IDLE_MS: u64 = 55_000;
-/// Idle connections kept per target and shard.
-pub const BACKEND_IDLE_CONNECTIONS_MAX: usize = 1024;
-/// Time allowed for resolving, connecting and the TLS handshake with a backend.
-pub const BACKEND_CONNECT_MS: u64 = 30_000;
 
 /// Channels that one connection may be subscribed to (option `connection_subscription_max`).
 pub const SUBSCRIPTIONS_PER_CONNECTION_MAX: usize = 20;
@@ -239,8 +235,6 @@ const _: () = {
     assert!(HOLD_TIMEOUT_S_MIN <= HOLD_TIMEOUT_S_DEFAULT);
     // Who has not begun yet is waited for less long than who has.
     assert!(HANDSHAKE_MS_DEFAULT < CLIENT_IDLE_MS && HANDSHAKE_GRACE_MS < HANDSHAKE_MS_DEFAULT);
-    // A pooled connection is given up before a backend with the usual 60 s closes it under us.
-    assert!(BACKEND_IDLE_MS < 60_000);
 };
 /// A shorter message is not compressed on a WebSocket, by default: it would hardly get shorter.
 pub const COMPRESSION_BYTES_MIN: usize = 128;

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,11 +16,9 @@ use tokio_rustls::client::TlsStream;
 
 use super::error::{Error, Kind, Stage};
 use super::policy;
+use super::resolver::Resolver;
 use crate::clock::{self, Tick};
 use crate::tls::ClientTls;
-
-/// Most addresses of one name that are tried (specification, routing 3.9).
-const ADDRESSES_MAX: usize = 16;
 
 /// Where connections lead: requests with equal destinations share a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +68,17 @@ impl Destination {
     }
 }
 
+impl std::fmt::Display for Destination {
+    /// As the log shows it: `host:port`, `[v6]:port`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Destination { host, port, .. } = self;
+        if host.contains(':') && !host.starts_with('[') {
+            return write!(f, "[{host}]:{port}");
+        }
+        write!(f, "{host}:{port}")
+    }
+}
+
 impl std::hash::Hash for Destination {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.as_to().hash(state);
@@ -106,6 +115,7 @@ pub enum BackendStream {
 /// Connects, within `limit_ms` for all of it.
 pub async fn connect(
     to: &Destination,
+    resolver: &Rc<Resolver>,
     tls: &ClientTls,
     limit_ms: u64,
 ) -> Result<BackendStream, Error> {
@@ -115,7 +125,7 @@ pub async fn connect(
         return super::memory::connect().map(BackendStream::Memory).ok_or_else(refused);
     }
     let deadline = clock::now().plus_ms(limit_ms);
-    let addresses = within(deadline, resolve(&to.host, to.port))
+    let addresses = within(deadline, resolver.resolve(&to.host, to.port))
         .await
         .unwrap_or_else(|| Err(timed_out(Stage::Resolve)))?;
     if to.untrusted
@@ -149,28 +159,6 @@ async fn within<F: Future>(deadline: Tick, future: F) -> Option<F::Output> {
 
 fn timed_out(stage: Stage) -> Error {
     Error::new(stage, Kind::TimedOut, "no answer in time")
-}
-
-/// The addresses of `host`; a literal address is taken as it is.
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    if let Ok(address) = bare.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    match tokio::net::lookup_host((bare, port)).await {
-        Ok(found) => {
-            let addresses: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
-            if addresses.is_empty() {
-                return Err(Error::new(
-                    Stage::Resolve,
-                    Kind::NotFound,
-                    format!("{bare}: no address"),
-                ));
-            }
-            Ok(addresses)
-        }
-        Err(error) => Err(Error::new(Stage::Resolve, Kind::NotFound, format!("{bare}: {error}"))),
-    }
 }
 
 /// The first address that accepts, tried in order; each gets its share of the time that is left, so
@@ -221,6 +209,27 @@ async fn handshake(
                 _ => Kind::Network,
             };
             Err(Error::new(Stage::Tls, kind, error.to_string()))
+        }
+    }
+}
+
+impl BackendStream {
+    /// Whether the system knows that the peer has closed, or has said something: looked up at once,
+    /// whether or not the runtime has heard of it.
+    #[must_use]
+    pub fn is_closed_now(&self) -> bool {
+        let (tcp, encrypted) = match self {
+            BackendStream::Plain(tcp) => (tcp, false),
+            BackendStream::Tls(tls) => (tls.get_ref().0, true),
+            #[cfg(test)]
+            BackendStream::Memory(_) => return false,
+        };
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        match socket2::SockRef::from(tcp).peek(&mut byte) {
+            Ok(0) => true,
+            // What TLS says of itself is no answer.
+            Ok(_) => !encrypted,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
     }
 }

@@ -46,7 +46,6 @@ const KNOWN: &[(&str, &str, Why)] = &[
     ("proxy", "cdn_loop", Why::NotBuilt),
     ("proxy", "log_from", Why::NotBuilt),
     ("proxy", "log_user_agent", Why::NotBuilt),
-    ("proxy", "max_open_requests", Why::NotBuilt),
     ("proxy", "stats_connections_max_ttl", Why::NotBuilt),
     ("proxy", "stats_report_interval", Why::NotBuilt),
     ("proxy", "prometheus_port", Why::NotBuilt),

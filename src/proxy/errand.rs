@@ -20,6 +20,7 @@ use super::inquiry::Inquiry;
 use super::outgoing::{self, GRIP_FEATURE, GRIP_LAST, GRIP_SIG, Last};
 use super::shared::Shared;
 use super::upload::Upload;
+use crate::backend::Terms;
 use crate::backend::body::RequestBody;
 use crate::backend::connect::To;
 use crate::backend::error::Error;
@@ -212,11 +213,8 @@ async fn abroad(
         }
     }
     head.frame(&body, None, None);
-    let ready = match shared.backend.pooled(to) {
-        Some(ready) => ready,
-        None => shared.backend.fresh(to).await?,
-    };
-    Ok(ready.send(head, body).await?.map(Answer::Backend))
+    let terms = Terms::of(head.method().is_idempotent());
+    Ok(shared.backend.ask(to, terms, head, body).await?.map(Answer::Backend))
 }
 
 fn is_ours(name: &HeaderName) -> bool {

@@ -11,6 +11,8 @@ pub mod answer;
 pub mod askers;
 pub mod body;
 pub mod carried;
+pub mod checks;
+pub mod choice;
 pub mod collected;
 pub mod compression;
 pub mod connections;
@@ -68,6 +70,7 @@ mod sockjs_socket;
 mod sockjs_talk;
 pub mod terms;
 pub mod turn;
+pub mod turns;
 pub mod upgrade;
 pub mod upload;
 pub mod upstream;
@@ -92,6 +95,7 @@ use crate::wire::names::Spelling;
 use access::Access;
 use answer::Answer;
 use body::Body;
+use checks::Checks;
 use context::{Context, RouteRef};
 use exchange::{Exchange, failed};
 use failure::Failure;
@@ -132,6 +136,7 @@ pub struct Proxy {
     sessions: Rc<Sessions>,
     sockjs_page: Page,
     table: RefCell<Arc<Table>>,
+    checks: RefCell<Option<Checks>>,
 }
 
 impl Proxy {
@@ -142,14 +147,18 @@ impl Proxy {
         let holds = Holds::new(shared.clone());
         let sessions = Sessions::new(Rc::clone(&sockets));
         let sockjs_page = Page::new(&shared.settings.sockjs.url);
-        Proxy { shared, sockets, holds, sessions, sockjs_page, table: RefCell::new(table) }
+        let checks = RefCell::new(Checks::begin(&shared, &table));
+        let table = RefCell::new(table);
+        Proxy { shared, sockets, holds, sessions, sockjs_page, table, checks }
     }
 
     /// From now on requests go by these routes; those under way keep theirs. Keys of files are read
     /// anew.
     pub fn set_table(&self, table: Arc<Table>) {
         self.shared.keys.reread();
+        self.checks.replace(Checks::begin(&self.shared, &table));
         *self.table.borrow_mut() = table;
+        self.shared.turns.forget();
     }
 
     /// The WebSockets of this shard.

@@ -92,10 +92,12 @@ impl Shard {
         let (alarm, ring) = (bell.clone(), bell);
         let alarm: Rc<dyn Fn()> = Rc::new(move || alarm.notify_one());
         let hub = Hub::new(settings.hub.clone(), lot.clone(), alarm);
-        let backend = Backend::new(settings.backend.clone(), settings.client_tls.clone());
+        let backend =
+            Backend::new(settings.backend.clone(), settings.client_tls.clone(), stats.clone());
         let shared = Rc::new(Shared {
             hub: hub.clone(),
             backend,
+            turns: Default::default(),
             stats: stats.clone(),
             askers: Rc::new(Askers::new(settings.proxy.filter_requests_per_s)),
             settings: settings.proxy.clone(),
