@@ -6,6 +6,7 @@ mod check;
 mod clients;
 mod compression;
 mod control;
+mod documented;
 mod forwarding;
 mod from_file;
 mod global;
@@ -35,6 +36,7 @@ use self::backends::BackendsArgs;
 use self::clients::{AtCapacity, ClientArgs, SlowConsumer};
 use self::compression::CompressionArgs;
 use self::control::ControlArgs;
+use self::documented::OptionsArgs;
 use self::forwarding::ForwardingArgs;
 use self::global::GlobalArgs;
 use self::invocation::InvocationArgs;
@@ -51,7 +53,7 @@ use self::start::{Refusal, Told};
 use self::tls::TlsArgs;
 use self::websocket::WebSocketArgs;
 use crate::config::logging;
-use crate::config::problem::Problem;
+use crate::config::problem::{Places, Problem};
 use crate::config::settings::Settings;
 use crate::config::websocket::WebSockets;
 use crate::limits;
@@ -89,6 +91,8 @@ enum Command {
         #[command(flatten)]
         run: Box<RunArgs>,
     },
+    /// Print all options: an annotated configuration file, or tables.
+    Options(OptionsArgs),
     /// Publish to a channel, as pushpin-publish does.
     Publish(Box<PublishArgs>),
 }
@@ -187,6 +191,10 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Run(args)) => serve(&args, &asked.told, pushpin),
         Some(Command::Check { file, run }) => check::check(file.as_deref(), &run, &asked.told),
+        Some(Command::Options(args)) => {
+            print!("{}", documented::options(&args, &start::command::<Cli>()));
+            ExitCode::SUCCESS
+        }
         Some(Command::Publish(args)) => command::run(&args, &mut io::stdout(), &mut io::stderr()),
     }
 }
@@ -207,15 +215,15 @@ fn refused(refusal: Refusal, pushpin: bool) -> ExitCode {
 }
 
 fn serve(args: &RunArgs, told: &Told, pushpin: bool) -> ExitCode {
-    let settings = told.judge(settings(args), args.global.strict);
-    if let Err(problem) = logging::init(&args.logs.logs()) {
-        let mut problems = settings.err().unwrap_or_default();
-        problems.push(told.located(problem));
-        return cannot_start(&problems, pushpin);
-    }
+    let log = logging::init(&args.logs.logs());
     told.log();
-    match settings {
-        Ok(settings) => server::run(settings),
+    let settings = settings(args);
+    let settings = match log {
+        Ok(()) => settings,
+        Err(problem) => Err([vec![problem], settings.err().unwrap_or_default()].concat()),
+    };
+    match told.judge(settings, args.global.strict) {
+        Ok(settings) => server::run(Settings { places: told.places.clone(), ..settings }),
         Err(problems) => cannot_start(&problems, pushpin),
     }
 }
@@ -234,9 +242,9 @@ fn exit_code(pushpin: bool) -> ExitCode {
 /// What was typed, as it is meant; all that is wrong at once.
 fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
     let mut problems = Vec::new();
-    let listening = args.listening.listening(&mut problems);
+    let listening = args.listening.listening(&args.invocation.port, &mut problems);
     for (flag, value, least) in [
-        ("--client-maxconn", args.clients.client_maxconn, 1),
+        ("--client-maxconn", args.clients.client_maxconn, limits::CONNECTIONS_LEAST),
         ("--handshakes-max", args.clients.handshakes_max, 1),
         ("--client-buffer-size", args.clients.client_buffer_size, 256),
         ("--outbox-bytes", args.clients.outbox_bytes, 1024),
@@ -251,13 +259,18 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
             problems.push(Problem::of(flag, format!("{value} is less than {least}")));
         }
     }
-    problems.extend(args.messages.contradiction().map(|(flag, why)| Problem::of(flag, why)));
-    let (Some(listening), true) = (listening, problems.is_empty()) else { return Err(problems) };
+    if let Some(doubt) = args.messages.doubt() {
+        tracing::warn!("{doubt}");
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let workers = match args.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
     Ok(Settings {
+        places: Places::default(),
         listening,
         tls: args.tls.tls(),
         forwarding: args.forwarding.forwarding(),

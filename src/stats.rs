@@ -270,6 +270,12 @@ counters! {
     routes_loaded,
     /// Times that they did not, because the file was gone or had errors.
     routes_refused,
+    /// Connections closed because they did not begin with a valid header of the PROXY protocol.
+    proxy_headers_invalid,
+    /// Connections closed because their sender may not say who the client is.
+    proxies_not_trusted,
+    /// Clients that another worker accepted, and this one serves.
+    connections_dealt,
 }
 
 #[cfg(test)]

@@ -27,6 +27,23 @@ pub struct InvocationArgs {
         allow_negative_numbers = true
     )]
     pub id: Option<u16>,
+
+    /// The only place where clients are served, over plain HTTP, instead of all that the
+    /// configuration file names; may be repeated. Port 0 picks a free one.
+    #[arg(long, env = "LINCHPIN_PORT", value_delimiter = ',', value_name = "[ADDR:]PORT")]
+    pub port: Vec<String>,
+
+    /// The same as --log-level=3, whatever else says so.
+    #[arg(long, env = "LINCHPIN_VERBOSE")]
+    pub verbose: bool,
+
+    /// Write the log of all parts to one place, and to no files in logdir.
+    #[arg(short, long, env = "LINCHPIN_MERGE_OUTPUT")]
+    pub merge_output: bool,
+
+    /// File that the log is appended to instead of the terminal.
+    #[arg(long, env = "LINCHPIN_LOGFILE", value_name = "FILE")]
+    pub logfile: Option<PathBuf>,
 }
 
 /// What the number of an instance makes of `ipc_prefix` and `port_offset`.

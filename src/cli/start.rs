@@ -2,7 +2,6 @@
 //! read once to find the file, and once more with what the file says as the defaults
 //! (specification, routing 6.2 and 7.1). Called by the roof.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use super::from_file::{self, Outcome};
 use super::invocation;
 use crate::config::file::{File, Variables};
-use crate::config::problem::Problem;
+use crate::config::problem::{self, Places, Problem};
 
 /// The name under which the program is Pushpin, and looks for a file by itself.
 const PUSHPIN: &str = "pushpin";
@@ -25,6 +24,7 @@ const SEARCHED: [&str; 4] = [
 ];
 /// The listeners that `--port` stands for.
 const LISTENERS: [&str; 3] = ["http_port", "https_ports", "local_ports"];
+const NONE: [&str; 0] = [];
 /// Folder of certificates beside a configuration file.
 const CERTS: &str = "runner/certs";
 
@@ -44,7 +44,8 @@ pub struct Told {
     unknown: Vec<Problem>,
     warnings: Vec<Problem>,
     notes: Vec<String>,
-    places: BTreeMap<String, String>,
+    /// Where options were given.
+    pub places: Places,
 }
 
 impl Told {
@@ -63,16 +64,10 @@ impl Told {
             Ok(_) => {}
             Err(more) => problems.extend(more),
         }
-        Err(problems.into_iter().map(|problem| self.located(problem)).collect())
-    }
-
-    /// The same problem, told of where the option was given: in the file, if it was.
-    #[must_use]
-    pub fn located(&self, problem: Problem) -> Problem {
-        match self.places.get(problem.place()) {
-            Some(place) => problem.at(place.clone()),
-            None => problem,
-        }
+        let located = problems.into_iter().map(|problem| self.places.located(problem));
+        let mut problems: Vec<_> = located.collect();
+        problem::sort(&mut problems);
+        Err(problems)
     }
 
     /// What is doubtful, then what has no effect.
@@ -147,6 +142,9 @@ where
             variables = prepare(file, &command, own);
             (command, taken) = from_file::apply(command, file, own);
         }
+        if is_given(own, "port") {
+            command = command.mut_arg("http_port", |arg| arg.default_values(NONE));
+        }
         moved(command, &variables, file.as_ref(), &mut taken.errors)
     };
     let command = match name {
@@ -207,10 +205,6 @@ fn is_given(matches: &ArgMatches, id: &str) -> bool {
 /// Everything that has to be done to a file before its values are taken.
 fn prepare(file: &mut File, command: &Command, matches: &ArgMatches) -> Variables {
     file.old_rundir();
-    // Until there are lists of ports.
-    for (new, old) in [("http_port", "port"), ("https_ports", "https_port")] {
-        file.rename("runner", new, old);
-    }
     let mut variables = variables(file, command, matches);
     file.include(&variables);
     // The included file may say what they are.

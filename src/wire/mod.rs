@@ -9,6 +9,7 @@ pub mod http1;
 pub mod inflate;
 pub mod names;
 pub mod params;
+pub mod proxy_protocol;
 pub mod sockjs;
 pub mod text;
 pub mod tnet;
