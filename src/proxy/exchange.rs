@@ -14,6 +14,7 @@ use super::answer::Answer;
 use super::body::Body;
 use super::collected::{self, Collected};
 use super::context::{Context, RouteRef};
+use super::cross_origin_answer;
 use super::failure::Failure;
 use super::fields;
 use super::held::Held;
@@ -27,6 +28,7 @@ use crate::backend::error;
 use crate::grip::headers;
 use crate::http::park::Handoff;
 use crate::route::target::Target;
+use crate::session::cross_origin::CrossOrigin;
 use crate::wire::http1::Version;
 use crate::wire::names::Spelling;
 
@@ -44,6 +46,10 @@ pub struct Exchange {
     pub handoff: Handoff<Onward>,
     /// How the client wrote the names of its header fields, if not as usual.
     pub spelling: Option<Spelling>,
+    /// What its answers need for a page of another origin.
+    pub page: Option<Rc<CrossOrigin>>,
+    /// The body that it has instead of the client's.
+    pub given: Option<Bytes>,
 }
 
 impl Exchange {
@@ -56,7 +62,7 @@ impl Exchange {
         let debug = self.debug();
         match self.attempt(body, &mut access).await {
             Ok(answer) => answer,
-            Err(failure) => Some(failed(&failure, debug, access)),
+            Err(failure) => Some(failed(&failure, debug, access, self.page.as_deref())),
         }
     }
 
@@ -67,8 +73,8 @@ impl Exchange {
     ) -> Result<Option<Response<Body>>, Failure> {
         self.forbid_events()?;
         let limit = self.shared.settings.request_body_bytes_max;
-        let upload = match http_body::Body::is_end_stream(&body) {
-            true => Upload::Whole(Bytes::new()),
+        let upload = match http_body::Body::is_end_stream(&body) || self.given.is_some() {
+            true => Upload::Whole(self.given.clone().unwrap_or_default()),
             // Boxed: a future holds room for all that it may ever wait for.
             false => Box::pin(Upload::gather(body, limit))
                 .await
@@ -83,7 +89,7 @@ impl Exchange {
         // (specification, routing 3.11).
         let begun = poll_fn(|cx| Poll::Ready(answer.body_mut().look_ahead(cx))).await;
         begun.map_err(|error| self.broken(&error))?;
-        Ok(Some(self.relay(answer, access.take())))
+        self.relay(answer, access).await.map(Some)
     }
 
     fn broken(&self, error: &error::Error) -> Failure {
@@ -163,6 +169,7 @@ impl Exchange {
                 body: body.clone(),
                 round,
                 asked_with: asked_with.take(),
+                page: self.page.clone(),
             };
             let lasts = match Self::carry_out(origin, answer, access).await? {
                 Carried::Answered(response) => return Ok(Some(*response)),
@@ -176,7 +183,7 @@ impl Exchange {
             }
             asked_with = Some(lasts);
         }
-        Ok(Some(self.relay(answer, access.take())))
+        self.relay(answer, access).await.map(Some)
     }
 
     async fn carry_out(
@@ -207,13 +214,25 @@ impl Exchange {
     }
 
     /// A plain answer, on its way to the client.
-    fn relay(&self, answer: Response<Answer>, access: Option<Access>) -> Response<Body> {
+    async fn relay(
+        &self,
+        mut answer: Response<Answer>,
+        access: &mut Option<Access>,
+    ) -> Result<Response<Body>, Failure> {
+        if let Some(access) = access {
+            access.set_status(answer.status().as_u16());
+        }
+        if let Some(page) = &self.page {
+            // Boxed: what is rarer makes the future of every request no larger.
+            answer = Box::pin(cross_origin_answer::relayed(page, answer)).await?;
+        }
+        Ok(self.shown(answer, access.take()))
+    }
+
+    fn shown(&self, answer: Response<Answer>, access: Option<Access>) -> Response<Body> {
         let (mut parts, body) = answer.into_parts();
         parts.headers = fields::response_headers(parts.status, parts.headers);
         let status = parts.status.as_u16();
-        if let Some(access) = &access {
-            access.set_status(status);
-        }
         let empty = self.context.method == http::Method::HEAD || matches!(status, 204 | 304);
         let known = http_body::Body::size_hint(&body).exact().is_some()
             || parts.headers.contains_key(header::CONTENT_LENGTH);
@@ -227,10 +246,18 @@ impl Exchange {
 }
 
 /// An answer of ours.
-pub fn failed(failure: &Failure, debug: bool, access: Option<Access>) -> Response<Body> {
-    let response = failure.response(debug, false);
+pub fn failed(
+    failure: &Failure,
+    debug: bool,
+    access: Option<Access>,
+    page: Option<&CrossOrigin>,
+) -> Response<Body> {
+    let mut response = failure.response(debug, false);
     if let Some(access) = &access {
         access.set_status(response.status().as_u16());
+    }
+    if let Some(page) = page {
+        response = cross_origin_answer::refused(page, response);
     }
     response.map(|bytes| Body::whole(bytes, access))
 }

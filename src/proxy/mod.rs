@@ -20,6 +20,8 @@ pub mod content;
 pub mod context;
 pub mod conversation;
 pub mod courier;
+pub mod cross_origin;
+pub mod cross_origin_answer;
 pub mod dialogue;
 pub mod echo;
 pub mod end;
@@ -90,7 +92,9 @@ use crate::http::park::Handoff;
 use crate::hub::registry::Effect;
 use crate::hub::slab::SessionId;
 use crate::route::{Query, Table};
+use crate::session::cross_origin::CrossOrigin;
 use crate::sockjs::iframe::Page;
+use crate::wire::jsonp::query::QueryError;
 use crate::wire::names::Spelling;
 use access::Access;
 use answer::Answer;
@@ -234,7 +238,7 @@ impl Proxy {
         self: Rc<Self>,
         client: Client,
         parts: Parts,
-        spelling: Option<Spelling>,
+        mut spelling: Option<Spelling>,
         handoff: Handoff<Onward>,
     ) -> Begun {
         self.shared.stats.requests_received.inc();
@@ -244,11 +248,12 @@ impl Proxy {
             Ok(context) => context,
             Err(HeadError::Connect) => {
                 let failure = Failure::NotImplemented(HeadError::Connect.to_string());
-                return Begun::answered(failed(&failure, false, None));
+                return Begun::answered(failed(&failure, false, None, None));
             }
             Err(error) => {
                 self.shared.stats.requests_malformed.inc();
-                return Begun::answered(failed(&Failure::BadHead(error.to_string()), false, None));
+                let failure = Failure::BadHead(error.to_string());
+                return Begun::answered(failed(&failure, false, None, None));
             }
         };
         if let Some(upstream) = &self.shared.settings.upstream {
@@ -270,6 +275,20 @@ impl Proxy {
                 }
             }
         }
+        let (mut page, mut given) = (None, None);
+        if let Some(mut active) =
+            cross_origin::of(&context, &self.shared.settings, route.as_deref())
+        {
+            match cross_origin::rewrite(&mut active, &mut context, &mut spelling, route.as_deref())
+            {
+                Ok(body) => given = body,
+                Err(error) => {
+                    let access = Access::begin(&context, route.as_deref(), &self.shared.settings);
+                    return self.refuse_script(&active, error, access);
+                }
+            }
+            page = Some(Rc::new(active));
+        }
         let access = Access::begin(&context, route.as_deref(), &self.shared.settings);
         if context.websocket && !is_handshake(&context) {
             self.shared.stats.requests_malformed.inc();
@@ -279,7 +298,7 @@ impl Proxy {
             let debug = self.shared.settings.debug;
             return Begun::answered(match context.websocket {
                 true => self.refuse_socket(&Failure::NoRoute, debug, access),
-                false => failed(&Failure::NoRoute, debug, access),
+                false => failed(&Failure::NoRoute, debug, access, page.as_deref()),
             });
         };
         if context.websocket {
@@ -289,8 +308,18 @@ impl Proxy {
         }
         let shared = self.shared.clone();
         let held = Rc::clone(self.holds.held());
-        let exchange = Exchange { shared, held, context, route, handoff, spelling };
+        let exchange = Exchange { shared, held, context, route, handoff, spelling, page, given };
         Begun::Exchange(Box::new(exchange), access)
+    }
+
+    fn refuse_script(
+        &self,
+        page: &CrossOrigin,
+        error: QueryError,
+        access: Option<Access>,
+    ) -> Begun {
+        self.shared.stats.requests_malformed.inc();
+        Begun::answered(failed(&Failure::JsonP(error), false, access, Some(page)))
     }
 
     fn route(&self, context: &Context) -> Option<RouteRef> {
