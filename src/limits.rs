@@ -27,6 +27,8 @@ pub const REQUEST_BODY_BYTES_MAX: u64 = 0;
 pub const REQUEST_HEAD_BYTES_MAX: usize = 8192;
 /// Limit of a backend's response head, in bytes.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Largest certificate of a client that backends are told of, in bytes of DER.
+pub const CLIENT_CERTIFICATE_BYTES_MAX: usize = 6 * 1024;
 /// Most 1xx that a backend may send before its response.
 pub const INTERIM_RESPONSES_MAX: usize = 1000;
 /// A client that is silent between requests, or has not completed a head, is closed after this.
