@@ -11,7 +11,8 @@ export PYTHON
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 INTEROP := $(BUILT)/interop
 # Debian's packages for what `make deps` finds missing.
-APT_TOOLS := gcc:gcc g++:g++ curl:curl openssl:openssl $(PYTHON):python3 node:nodejs npm:npm valgrind:valgrind
+APT_TOOLS := gcc:gcc g++:g++ curl:curl openssl:openssl $(PYTHON):python3 node:nodejs npm:npm valgrind:valgrind \
+    pushpin:pushpin condure:condure zurl:zurl
 
 .PHONY: help run check test e2e interop interop-pushpin conformance conformance-short counted bench plots fuzz deps bench-deps
 
@@ -43,6 +44,9 @@ interop: ## real GRIP libraries and clients against linchpin
 	tests/interop/prepare
 	$(CARGO) build --locked
 	SERVER_UNDER_TEST="$(BUILT)/debug/linchpin" $(INTEROP)/venv/bin/python -m pytest tests/interop
+
+interop-pushpin-table: ## write the table of docs/pushpin-compared.md from the list of differences
+	$(PYTHON) tests/interop/pushpin/table --write
 
 interop-pushpin: ## the same against Debian's Pushpin, to check the tests themselves
 	tests/interop/prepare
@@ -91,11 +95,8 @@ deps: ## install what the tests need: apt packages that are missing, pip and npm
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 	tests/interop/prepare
 
-bench-deps:
+bench-deps: deps
 	@missing=(); \
-	for tool in pushpin condure zurl; do \
-	    command -v $$tool >/dev/null || missing+=($$tool); \
-	done; \
 	[ -x /usr/sbin/nginx ] || missing+=(nginx-light); \
 	[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=(libnginx-mod-nchan); \
 	[ $${#missing[@]} -eq 0 ] || tests/interop/apt "$${missing[@]}"

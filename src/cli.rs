@@ -2,20 +2,30 @@
 //! environment variable, `LINCHPIN_` and its name.
 
 mod backends;
+mod check;
 mod clients;
 mod compression;
+mod control;
 mod forwarding;
+mod from_file;
+mod global;
+mod invocation;
+mod known;
 mod listening;
 mod logs;
 mod messages;
 mod publishing;
 mod recovery;
+mod reloading;
+mod routes;
+mod signing;
 mod sockjs;
+mod start;
 mod tls;
 mod websocket;
 
+use std::ffi::OsString;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,19 +34,26 @@ use clap::{Args, Parser, Subcommand};
 use self::backends::BackendsArgs;
 use self::clients::{AtCapacity, ClientArgs, SlowConsumer};
 use self::compression::CompressionArgs;
+use self::control::ControlArgs;
 use self::forwarding::ForwardingArgs;
+use self::global::GlobalArgs;
+use self::invocation::InvocationArgs;
 use self::listening::ListeningArgs;
 use self::logs::LogArgs;
 use self::messages::MessageArgs;
 use self::publishing::PublishingArgs;
 use self::recovery::RecoveryArgs;
+use self::reloading::ReloadingArgs;
+use self::routes::RoutesArgs;
+use self::signing::SigningArgs;
 use self::sockjs::SockJsArgs;
+use self::start::{Refusal, Told};
 use self::tls::TlsArgs;
 use self::websocket::WebSocketArgs;
+use crate::config::logging;
 use crate::config::problem::Problem;
-use crate::config::settings::{RoutesFrom, Settings};
+use crate::config::settings::Settings;
 use crate::config::websocket::WebSockets;
-use crate::config::{logging, routes};
 use crate::limits;
 use crate::publish::command::{self, PublishArgs};
 use crate::route::condition::Slow;
@@ -44,6 +61,8 @@ use crate::server;
 
 /// What could not start, or a routes file with mistakes.
 const EXIT_CANNOT_START: u8 = 2;
+/// The same where the program is called as Pushpin (specification, routing 7.1).
+const EXIT_AS_PUSHPIN: u8 = 1;
 
 /// A realtime reverse proxy: holds client connections open and writes what is published to them.
 ///
@@ -62,10 +81,13 @@ struct Cli {
 enum Command {
     /// Serve (the default).
     Run(Box<RunArgs>),
-    /// Report the mistakes of a routes file without serving.
+    /// Report the mistakes of configuration and routes without serving; exit code 2 if there are
+    /// any.
     Check {
-        /// The routes file.
-        file: PathBuf,
+        /// A routes file: only that is looked at.
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        run: Box<RunArgs>,
     },
     /// Publish to a channel, as pushpin-publish does.
     Publish(Box<PublishArgs>),
@@ -77,38 +99,32 @@ pub struct RunArgs {
     #[command(flatten)]
     listening: ListeningArgs,
 
-    /// Address of the control API, to which publishers send; port 0 picks a free one.
-    #[arg(
-        long,
-        env = "LINCHPIN_CONTROL",
-        default_value = "127.0.0.1:5561",
-        value_name = "ADDR:PORT"
-    )]
-    control: SocketAddr,
+    #[command(flatten)]
+    invocation: InvocationArgs,
 
-    /// Address of the socket for commands (ZeroMQ REP): tcp://HOST:PORT or ipc://PATH; port 0 picks
-    /// a free one. Off unless given.
-    #[arg(long, env = "LINCHPIN_COMMAND_SPEC", value_name = "SPEC")]
-    command_spec: Option<String>,
+    #[command(flatten)]
+    global: GlobalArgs,
 
-    /// Routes file to use instead of the routes compiled in.
-    #[arg(long, env = "LINCHPIN_ROUTES", value_name = "FILE")]
-    routes: Option<PathBuf>,
+    #[command(flatten)]
+    routes: RoutesArgs,
 
-    /// A route line to use instead of any routes file; may be repeated (separated by newlines in
-    /// the environment).
-    #[arg(long, env = "LINCHPIN_ROUTE", value_name = "LINE", value_delimiter = '\n')]
-    route: Vec<String>,
+    #[command(flatten)]
+    control: ControlArgs,
 
-    /// Do not start when a route has a mistake (exit code 2), instead of skipping its line.
-    #[arg(long, env = "LINCHPIN_STRICT")]
-    strict: bool,
+    #[command(flatten)]
+    reloading: ReloadingArgs,
 
     #[command(flatten)]
     tls: TlsArgs,
 
     /// Threads that serve; 0 is one for each core.
-    #[arg(long, env = "LINCHPIN_WORKERS", default_value_t = 0, value_name = "N")]
+    #[arg(
+        long,
+        env = "LINCHPIN_WORKERS",
+        default_value_t = 0,
+        value_name = "N",
+        help_heading = "[proxy]"
+    )]
     workers: usize,
 
     #[command(flatten)]
@@ -120,34 +136,11 @@ pub struct RunArgs {
     #[command(flatten)]
     backends: BackendsArgs,
 
-    /// Key that Grip-Sig is signed with: text, base64:..., or file:... (PEM or hex).
-    #[arg(long, env = "LINCHPIN_SIG_KEY", value_name = "KEY", hide_env_values = true)]
-    sig_key: Option<String>,
-
-    /// Issuer named in Grip-Sig (backends of Pushpin may know its name).
-    #[arg(long, env = "LINCHPIN_SIG_ISS", default_value = "pushpin", value_name = "NAME")]
-    sig_iss: String,
-
-    /// Key of GRIP proxies in front that are trusted, in the same forms (PEM of the public key):
-    /// who signs with its counterpart holds connections itself.
-    #[arg(long, env = "LINCHPIN_UPSTREAM_KEY", value_name = "KEY", hide_env_values = true)]
-    upstream_key: Option<String>,
-
-    /// Say in error answers what went wrong behind them.
-    #[arg(long, env = "LINCHPIN_DEBUG")]
-    debug: bool,
+    #[command(flatten)]
+    signing: SigningArgs,
 
     #[command(flatten)]
     clients: ClientArgs,
-
-    /// Channels that one connection may be subscribed to.
-    #[arg(
-        long,
-        env = "LINCHPIN_CONNECTION_SUBSCRIPTION_MAX",
-        default_value_t = limits::SUBSCRIPTIONS_PER_CONNECTION_MAX,
-        value_name = "N"
-    )]
-    connection_subscription_max: usize,
 
     #[command(flatten)]
     recovery: RecoveryArgs,
@@ -172,7 +165,8 @@ pub struct RunArgs {
         long,
         env = "LINCHPIN_DRAIN_TIMEOUT",
         default_value_t = limits::DRAIN_MS_DEFAULT,
-        value_name = "MS"
+        value_name = "MS",
+        help_heading = "[runner]"
     )]
     drain_timeout: u64,
 }
@@ -180,30 +174,61 @@ pub struct RunArgs {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match cli.command {
-        None => run(&cli.run),
-        Some(Command::Run(args)) => run(&args),
-        Some(Command::Check { file }) => check(&file),
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let pushpin = start::is_pushpin(&arguments);
+    let mut asked = match start::ask::<Cli>(&arguments) {
+        Ok(asked) => asked,
+        Err(refusal) => return refused(refusal, pushpin),
+    };
+    match asked.cli.command.take() {
+        None => {
+            let Cli { run, .. } = asked.cli;
+            serve(&run, &asked.told, pushpin)
+        }
+        Some(Command::Run(args)) => serve(&args, &asked.told, pushpin),
+        Some(Command::Check { file, run }) => check::check(file.as_deref(), &run, &asked.told),
         Some(Command::Publish(args)) => command::run(&args, &mut io::stdout(), &mut io::stderr()),
     }
 }
 
-fn run(args: &RunArgs) -> ExitCode {
-    if let Err(problem) = logging::init(&args.logs.logs()) {
-        return cannot_start(&[problem]);
-    }
-    match settings(args) {
-        Ok(settings) => server::run(settings),
-        Err(problems) => cannot_start(&problems),
+/// What was typed cannot be used.
+fn refused(refusal: Refusal, pushpin: bool) -> ExitCode {
+    match refusal {
+        Refusal::CommandLine(error) => {
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_CANNOT_START))
+        }
+        Refusal::File(problem) => cannot_start(&[problem], pushpin),
+        Refusal::NotFound(text) => {
+            eprintln!("{text}");
+            exit_code(pushpin)
+        }
     }
 }
 
-fn cannot_start(problems: &[Problem]) -> ExitCode {
+fn serve(args: &RunArgs, told: &Told, pushpin: bool) -> ExitCode {
+    let settings = told.judge(settings(args), args.global.strict);
+    if let Err(problem) = logging::init(&args.logs.logs()) {
+        let mut problems = settings.err().unwrap_or_default();
+        problems.push(told.located(problem));
+        return cannot_start(&problems, pushpin);
+    }
+    told.log();
+    match settings {
+        Ok(settings) => server::run(settings),
+        Err(problems) => cannot_start(&problems, pushpin),
+    }
+}
+
+fn cannot_start(problems: &[Problem], pushpin: bool) -> ExitCode {
     for problem in problems {
         eprintln!("error: {problem}");
     }
-    ExitCode::from(EXIT_CANNOT_START)
+    exit_code(pushpin)
+}
+
+fn exit_code(pushpin: bool) -> ExitCode {
+    ExitCode::from(if pushpin { EXIT_AS_PUSHPIN } else { EXIT_CANNOT_START })
 }
 
 /// What was typed, as it is meant; all that is wrong at once.
@@ -219,8 +244,8 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         ("--waiting-items", args.publishing.waiting_items, 1),
         ("--waiting-bytes", args.publishing.waiting_bytes, 1),
         ("--updates-at-once", args.recovery.updates_at_once, 1),
-        ("--control-head-bytes", args.publishing.control_head_bytes, 64),
-        ("--control-body-bytes", args.publishing.control_body_bytes, 1),
+        ("--push-in-http-max-headers-size", args.control.push_in_http_max_headers_size, 64),
+        ("--push-in-http-max-body-size", args.control.push_in_http_max_body_size, 1),
     ] {
         if value < least {
             problems.push(Problem::of(flag, format!("{value} is less than {least}")));
@@ -230,11 +255,6 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    let routes = match (&args.routes, args.route.is_empty()) {
-        (_, false) => RoutesFrom::Lines(args.route.clone()),
-        (Some(file), true) => RoutesFrom::File(file.clone()),
-        (None, true) => RoutesFrom::Compiled,
-    };
     let workers = match args.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
@@ -245,15 +265,16 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         forwarding: args.forwarding.forwarding(),
         backends: args.backends.backends(),
         logs: args.logs.logs(),
-        control: args.control,
-        command_spec: args.command_spec.clone().filter(|spec| !spec.is_empty()),
-        routes,
-        strict: args.strict,
+        reload_delay_ms: args.reloading.reload_delay,
+        control: args.control.address(),
+        command_spec: args.control.commands(),
+        routes: args.routes.routes(),
+        strict: args.global.strict,
         workers,
-        sig_key: args.sig_key.clone().filter(|key| !key.is_empty()),
-        sig_iss: args.sig_iss.clone(),
-        upstream_key: args.upstream_key.clone().filter(|key| !key.is_empty()),
-        debug: args.debug,
+        sig_key: args.signing.sig_key.clone().filter(|key| !key.is_empty()),
+        sig_iss: args.signing.sig_iss.clone(),
+        upstream_key: args.signing.upstream_key.clone().filter(|key| !key.is_empty()),
+        debug: args.signing.debug,
         connections_max: args.clients.client_maxconn,
         refuse_at_capacity: args.clients.at_capacity == AtCapacity::Refuse,
         handshakes_max: args.clients.handshakes_max,
@@ -274,32 +295,17 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         },
         waiting_items_max: args.publishing.waiting_items,
         waiting_bytes_max: args.publishing.waiting_bytes,
-        subscriptions_max: args.connection_subscription_max,
+        subscriptions_max: args.messages.connection_subscription_max,
         messages: args.messages.messages(),
         websockets: WebSockets {
             compression: args.compression.compression(),
             bounds: args.websocket.bounds(),
             sockjs: args.sockjs.sockjs(),
         },
-        control_head_bytes_max: args.publishing.control_head_bytes,
-        control_body_bytes_max: args.publishing.control_body_bytes,
+        control_head_bytes_max: args.control.push_in_http_max_headers_size,
+        control_body_bytes_max: args.control.push_in_http_max_body_size,
         drain_ms: args.drain_timeout,
     })
-}
-
-fn check(file: &std::path::Path) -> ExitCode {
-    let loaded = match routes::load(file) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            return cannot_start(&[Problem::of(file.display().to_string(), error.to_string())]);
-        }
-    };
-    if loaded.problems.is_empty() {
-        println!("{}: {} routes, no mistakes", file.display(), loaded.table.routes().len());
-        return ExitCode::SUCCESS;
-    }
-    eprintln!("{}", loaded.report());
-    ExitCode::from(EXIT_CANNOT_START)
 }
 
 #[cfg(test)]

@@ -234,6 +234,8 @@ pub const CONTROL_FRAME_BYTES_MAX: usize = 125;
 /// A WebSocket whose peer does not answer a CLOSE is dropped after this.
 pub const WEBSOCKET_CLOSE_MS: u64 = 30_000;
 
+/// Largest configuration file, in bytes.
+pub const CONFIGURATION_BYTES_MAX: u64 = 1024 * 1024;
 /// Stopping: what is in flight gets this long (option `--drain-timeout`).
 pub const DRAIN_MS_DEFAULT: u64 = 10_000;
 
@@ -320,3 +322,14 @@ pub const SOCKJS_VISITS_MAX: usize = 8;
 pub const SOCKJS_VISIT_MS: u64 = 5_000;
 /// Where SockJS iframe pages load the client library from, by default (option `--sockjs-url`).
 pub const SOCKJS_URL: &str = "http://cdn.jsdelivr.net/sockjs/0.3.4/sockjs.min.js";
+
+/// A routes file that changes is read after this (option `--reload-delay`; specification, routing
+/// 2.1), in milliseconds.
+pub const RELOAD_DELAY_MS: u64 = 1_000;
+/// A file that is still being written is waited for in steps of this, in milliseconds, for as long
+/// again as the delay.
+pub const RELOAD_SETTLE_MS: u64 = 100;
+/// A watched file is looked at after this long without having been told of a change.
+pub const WATCH_LOOK_MS: u64 = 10_000;
+/// The same where the kernel tells of no changes.
+pub const WATCH_BLIND_MS: u64 = 1_000;

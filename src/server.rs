@@ -4,9 +4,11 @@
 //! thread that calls [`run`] becomes the control thread.
 
 mod binding;
+mod file_watch;
 mod notify;
 mod pid_file;
 mod presence;
+mod reload;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -14,25 +16,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use binding::Binding;
+use notify::Supervisor;
+use pid_file::PidFile;
+use presence::Presence;
+use reload::{Beginning, Reload};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::clock;
 use crate::config::problem::Problem;
-use crate::config::routes;
 use crate::config::settings::{RoutesFrom, Settings};
 use crate::publish::{self, command_port, operator::Operator, publisher::Publisher};
-use crate::route::Table;
 use crate::shard;
 use crate::shard::mailbox::{Command, Inbox, Mailbox, mailbox};
 use crate::shard::peers::Peers;
 use crate::stats::{Snapshot, Stats};
 use crate::tls::certificates::Certificates;
 use crate::tls::client::ClientTls;
-use binding::Binding;
-use notify::Notify;
-use pid_file::PidFile;
-use presence::Presence;
 
 /// What could not start.
 const EXIT_CANNOT_START: u8 = 2;
@@ -62,7 +63,7 @@ fn raise_descriptor_limit(connections_max: usize) {
 
 /// What a process has when it starts to serve.
 struct Outfit {
-    table: Arc<Table>,
+    routes: Beginning,
     binding: Binding,
     certificates: Option<Arc<Certificates>>,
     pid_file: Option<PidFile>,
@@ -73,21 +74,19 @@ struct Outfit {
 pub fn run(settings: Settings) -> ExitCode {
     raise_descriptor_limit(settings.connections_max);
     let mut problems = Vec::new();
-    let table = table(&settings, &mut problems);
+    let routes = reload::begin(&settings, &mut problems);
     let binding = binding::bind(&settings, &mut problems);
-    let tls = binding.as_ref().is_some_and(|binding| binding.entrances.has_tls());
+    let tls = binding.entrances.has_tls();
     let certificates = tls.then(|| certificates(&settings, &mut problems)).flatten();
     let shard = shard_settings(&settings, &mut problems);
     let pid_file = pid_file(&settings, &mut problems);
-    let (Some(table), Some(binding), Some(shard), true) =
-        (table, binding, shard, problems.is_empty())
-    else {
+    let (Some(routes), Some(shard), true) = (routes, shard, problems.is_empty()) else {
         for problem in &problems {
             eprintln!("error: {problem}");
         }
         return ExitCode::from(EXIT_CANNOT_START);
     };
-    let outfit = Outfit { table, binding, certificates, pid_file };
+    let outfit = Outfit { routes, binding, certificates, pid_file };
     match serve(&settings, outfit, &shard) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -96,35 +95,6 @@ pub fn run(settings: Settings) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The routes; mistakes are logged, and prevent the start when they must.
-fn table(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<Table>> {
-    let loaded = match &settings.routes {
-        RoutesFrom::Compiled => {
-            let table = routes::compiled();
-            tracing::info!("{} routes, compiled in", table.routes().len());
-            return Some(Arc::new(table));
-        }
-        RoutesFrom::Lines(lines) => routes::from_lines(lines.iter().map(String::as_str)),
-        RoutesFrom::File(path) => match routes::load(path) {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                let place = path.display().to_string();
-                problems.push(Problem::of(place, format!("cannot read the routes: {error}")));
-                return None;
-            }
-        },
-    };
-    if settings.strict && !loaded.problems.is_empty() {
-        problems.push(Problem::of("--strict", format!("\n{}", loaded.report())));
-        return None;
-    }
-    for text in loaded.log_texts() {
-        tracing::warn!("{text}");
-    }
-    tracing::info!("routes loaded with {} entries", loaded.table.routes().len());
-    Some(Arc::new(loaded.table))
 }
 
 /// The file with the process's id, where one is wanted. Written last: who finds it there finds
@@ -174,17 +144,17 @@ fn shard_settings(
 }
 
 fn serve(settings: &Settings, outfit: Outfit, shard: &shard::state::Settings) -> io::Result<()> {
-    let Outfit { table, binding, certificates, pid_file } = outfit;
+    let Outfit { routes, binding, certificates, pid_file } = outfit;
     let banner = banner(settings, &binding)?;
     let Binding { entrances, control, files } = binding;
-    let mut presence = Presence { files, pid_file, notify: Notify::from_env() };
+    let mut presence = Presence { files, pid_file, supervisor: Supervisor::from_env() };
     let openings =
         entrances.openings(settings.workers, certificates.as_ref(), &settings.listening.proxies);
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) =
         openings.iter().map(|_| mailbox()).unzip();
     let mut threads = Vec::new();
     for (index, (entrances, inbox)) in openings.into_iter().zip(inboxes).enumerate() {
-        let (table, settings) = (table.clone(), shard.clone());
+        let (table, settings) = (routes.table.clone(), shard.clone());
         let peers = Peers::new(&mailboxes, index);
         let start = shard::Start { entrances, inbox, peers, table, settings };
         let thread = std::thread::Builder::new().name(format!("shard-{index}"));
@@ -196,7 +166,8 @@ fn serve(settings: &Settings, outfit: Outfit, shard: &shard::state::Settings) ->
         let commands = commands(settings)?;
         let doors = (control, commands);
         let outcome =
-            control_thread(settings, banner, &mut presence, doors, &mailboxes, &threads).await;
+            control_thread(settings, routes, banner, &mut presence, doors, &mailboxes, &threads)
+                .await;
         drop(mailboxes);
         join(threads, settings.drain_ms).await;
         presence.ended();
@@ -215,11 +186,14 @@ fn commands(settings: &Settings) -> io::Result<Option<command_port::Listener>> {
 
 /// The first lines on the terminal: what listens where, and what to try.
 fn banner(settings: &Settings, binding: &Binding) -> io::Result<String> {
-    let control = binding.control.local_addr()?;
+    let control = binding.control.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
     let mut text = format!("linchpin {}\n", env!("CARGO_PKG_VERSION"));
     text += &binding.entrances.lines();
-    text += &format!("control API on http://{control}\n");
-    if let (Some(port), RoutesFrom::Compiled) = (binding.entrances.plain_port(), &settings.routes) {
+    if let Some(control) = control {
+        text += &format!("control API on http://{control}\n");
+    }
+    let port = binding.entrances.plain_port();
+    if let (Some(port), Some(control), RoutesFrom::Compiled) = (port, control, &settings.routes) {
         text += &format!(
             "\ntry: curl -N http://localhost:{port}/stream\n\
              then, in another terminal:\n     \
@@ -239,13 +213,14 @@ fn announce(banner: &str) {
 /// Serves the control API until a signal comes or a shard dies, then tells everybody to stop.
 async fn control_thread(
     settings: &Settings,
+    routes: Beginning,
     mut banner: String,
     presence: &mut Presence,
-    (control, commands): (std::net::TcpListener, Option<command_port::Listener>),
+    (control, commands): (Option<std::net::TcpListener>, Option<command_port::Listener>),
     mailboxes: &[Mailbox],
     threads: &[JoinHandle<io::Result<()>>],
 ) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(control)?;
+    let control = control.map(tokio::net::TcpListener::from_std).transpose()?;
     let stats = Rc::new(Stats::default());
     let api = publish::http::Settings {
         head_bytes_max: settings.control_head_bytes_max,
@@ -256,13 +231,24 @@ async fn control_thread(
     let (stop, stopping) = watch::channel(false);
     let stopping_too = stopping.clone();
     let publisher = Publisher::new(mailboxes.to_vec(), settings.for_publisher(), stats.clone());
-    let serving = publish::http::serve(listener, publisher, api, stats.clone(), stopping);
-    let serving = tokio::task::spawn_local(serving);
+    let counted = stats.clone();
+    let serving = tokio::task::spawn_local(async move {
+        if let Some(listener) = control {
+            publish::http::serve(listener, publisher, api, counted, stopping).await;
+        }
+    });
     if let Some(commands) = commands {
         banner += &format!("commands on {}\n", commands.spec()?);
         let operator = Operator::new(mailboxes.to_vec(), stats.clone());
         tokio::task::spawn_local(command_port::serve(commands, operator, stopping_too));
     }
+    let hang_up_heard = Rc::new(Notify::new());
+    let reload = Reload::new(settings, routes, mailboxes, stats.clone());
+    let reloads = reload.is_some();
+    let reload = reload.map(|reload| {
+        let heard = hang_up_heard.clone();
+        tokio::task::spawn_local(reload.run(heard)).abort_handle()
+    });
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -273,7 +259,14 @@ async fn control_thread(
         tokio::select! {
             _ = terminate.recv() => break Ok(()),
             _ = interrupt.recv() => break Ok(()),
-            _ = hang_up.recv() => tracing::info!("SIGHUP: nothing to reload"),
+            _ = hang_up.recv() => {
+                tracing::info!("reloading");
+                if reloads {
+                    hang_up_heard.notify_one();
+                } else {
+                    tracing::warn!("there is no routes file: the routes stay");
+                }
+            }
             () = clock::sleep_ms(500) => if threads.iter().any(JoinHandle::is_finished) {
                 break Err(io::Error::other("a shard ended unexpectedly"));
             },
@@ -281,6 +274,9 @@ async fn control_thread(
     };
     tracing::info!("stopping...");
     presence.stopping();
+    if let Some(reload) = reload {
+        reload.abort();
+    }
     log_counters(mailboxes, &stats).await;
     // Publishers first: what has been accepted is still delivered by the shards.
     let _ = stop.send(true);

@@ -212,6 +212,10 @@ counters! {
     handshakes_timed_out,
     /// Clients closed in their handshake to make room for others.
     handshakes_dropped,
+    /// Times that the routes were read anew from their file and came into force.
+    routes_loaded,
+    /// Times that they did not, because the file was gone or had errors.
+    routes_refused,
     /// Connections closed because they did not begin with a valid header of the PROXY protocol.
     proxy_headers_invalid,
     /// Connections closed because their sender may not say who the client is.

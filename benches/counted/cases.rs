@@ -13,7 +13,7 @@ use linchpin::grip::item::parse_items;
 use linchpin::route::{Query, Table};
 use linchpin::wire::{deflate, sockjs};
 
-use crate::fanout;
+use crate::{fanout, heading};
 
 /// The one function whose instructions are counted, and those of all that it calls. Callgrind knows
 /// it by its name.
@@ -64,6 +64,10 @@ fn cases() -> Vec<Case> {
     for (name, fields, body) in instructions() {
         let prepare = Box::new(move || reading(fields, body));
         cases.push(Case { name, operations: RESPONSES, prepare });
+    }
+    for (name, written) in heading::kinds() {
+        let prepare = Box::new(move || heads(written));
+        cases.push(Case { name, operations: HEADS, prepare });
     }
     for (name, routes, line) in tables() {
         let prepare = Box::new(move || looking_up(routes, line));
@@ -179,6 +183,18 @@ fn reading(fields: Fields, body: &'static str) -> Box<dyn FnMut()> {
                 let read = instruction(200, Some(b"OK"), &headers, body.clone());
                 black_box(read).expect("the instruction is good");
             }
+        }
+    })
+}
+
+const HEADS: u64 = 100;
+
+/// The head that a target gets for a request, from the client's fields to bytes.
+fn heads(written: fn() -> heading::Written) -> Box<dyn FnMut()> {
+    let written = written();
+    Box::new(move || {
+        for _ in 0..HEADS {
+            black_box(black_box(&written).write());
         }
     })
 }

@@ -10,6 +10,7 @@ mod cases;
 mod compare;
 mod failure;
 mod fanout;
+mod heading;
 mod record;
 
 use failure::Failure;

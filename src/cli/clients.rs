@@ -29,7 +29,8 @@ pub enum SlowConsumer {
 }
 
 /// Flags about clients.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "[runner]")]
 pub struct ClientArgs {
     /// Client connections at once; further ones wait in the kernel.
     #[arg(long, env = "LINCHPIN_CLIENT_MAXCONN", default_value_t = 50_000, value_name = "N")]

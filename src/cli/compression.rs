@@ -7,6 +7,7 @@ use crate::limits;
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "[runner]")]
 pub struct CompressionArgs {
     /// Negotiate permessage-deflate with WebSocket clients and backends.
     #[arg(long, env = "LINCHPIN_ALLOW_COMPRESSION")]

@@ -1,9 +1,10 @@
-//! The options of what is told to backends of clients, and of pages of other origins; part of the
-//! command line.
+//! The options of what is told to backends of clients, of pages of other origins, and of what the
+//! access lines say; part of the command line.
 
-use clap::Args;
+use clap::{ArgAction, Args};
+use http::{HeaderName, HeaderValue};
 
-use crate::config::forwarding::Forwarding;
+use crate::config::forwarding::{ForRule, Forwarding, SetProtocol};
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
@@ -12,12 +13,154 @@ pub struct ForwardingArgs {
     /// Serve pages of other origins on every route, by CORS and JSON-P; a route does it with `aco`.
     #[arg(long, env = "LINCHPIN_AUTO_CROSS_ORIGIN")]
     pub auto_cross_origin: bool,
+
+    /// Take a client's connection for a secure one if its `X-Forwarded-Proto` (or, without that,
+    /// `X-Forwarded-Protocol`) is `https` or `wss`: for the choice of the route, in the log, and in
+    /// what backends are told. For linchpin behind a proxy that ends TLS and sets this field: anybody
+    /// else can set it too.
+    #[arg(long, env = "LINCHPIN_ACCEPT_X_FORWARDED_PROTOCOL")]
+    pub accept_x_forwarded_protocol: bool,
+
+    /// Tell backends of secure connections: `proto-only` by `X-Forwarded-Proto`, `true` by
+    /// `X-Forwarded-Protocol` too. What clients say of it is then removed. Anything else leaves
+    /// these fields as they come.
+    #[arg(
+        long,
+        env = "LINCHPIN_SET_X_FORWARDED_PROTOCOL",
+        default_value = "proto-only",
+        value_name = "WHAT"
+    )]
+    pub set_x_forwarded_protocol: String,
+
+    /// What is done with `X-Forwarded-For`: `truncate:N` keeps the last N addresses of those that
+    /// came, `append` adds the client's own (a client of a unix socket has none). Without either
+    /// they pass as they come, in one field.
+    #[arg(
+        long,
+        env = "LINCHPIN_X_FORWARDED_FOR",
+        value_delimiter = ',',
+        value_name = "RULES",
+        action = ArgAction::Append
+    )]
+    pub x_forwarded_for: Vec<String>,
+
+    /// The same for clients whose requests are signed with the counterpart of `upstream_key`.
+    #[arg(
+        long,
+        env = "LINCHPIN_X_FORWARDED_FOR_TRUSTED",
+        value_delimiter = ',',
+        value_name = "RULES",
+        action = ArgAction::Append
+    )]
+    pub x_forwarded_for_trusted: Vec<String>,
+
+    /// Header fields that the route option `orig_headers` does not mirror.
+    #[arg(
+        long,
+        env = "LINCHPIN_ORIG_HEADERS_NEED_MARK",
+        value_delimiter = ',',
+        value_name = "NAMES",
+        action = ArgAction::Append
+    )]
+    pub orig_headers_need_mark: Vec<String>,
+
+    /// Name that is added to `CDN-Loop` (RFC 8586) towards backends, so that a request that goes in
+    /// circles can be told. A request that has passed here already is not refused.
+    #[arg(long, env = "LINCHPIN_CDN_LOOP", value_name = "NAME")]
+    pub cdn_loop: Option<String>,
+
+    /// Let clients choose their route by its id, with the header field `Pushpin-Route`; backends do
+    /// not see it.
+    #[arg(long, env = "LINCHPIN_ACCEPT_PUSHPIN_ROUTE")]
+    pub accept_pushpin_route: bool,
+
+    /// Say in access lines where clients are: `from=`.
+    #[arg(long, env = "LINCHPIN_LOG_FROM")]
+    pub log_from: bool,
+
+    /// Say in access lines what clients call themselves: `ua=`.
+    #[arg(long, env = "LINCHPIN_LOG_USER_AGENT")]
+    pub log_user_agent: bool,
 }
 
 impl ForwardingArgs {
-    /// The same, as meant.
+    /// The same, as meant. What cannot be read of a rule is passed over, as in Pushpin, but told.
     #[must_use]
     pub fn forwarding(&self) -> Forwarding {
-        Forwarding { cross_origin: self.auto_cross_origin }
+        let names = &self.orig_headers_need_mark;
+        Forwarding {
+            cross_origin: self.auto_cross_origin,
+            accept_protocol: self.accept_x_forwarded_protocol,
+            set_protocol: SetProtocol::parse(&self.set_x_forwarded_protocol),
+            for_rule: rule("x_forwarded_for", &self.x_forwarded_for),
+            for_rule_trusted: rule("x_forwarded_for_trusted", &self.x_forwarded_for_trusted),
+            need_mark: names
+                .iter()
+                .filter_map(|name| name.trim().parse::<HeaderName>().ok())
+                .collect(),
+            cdn_loop: self.cdn_loop.as_deref().and_then(token),
+            accept_route: self.accept_pushpin_route,
+            log_from: self.log_from,
+            log_user_agent: self.log_user_agent,
+        }
+    }
+}
+
+fn rule(option: &str, words: &[String]) -> ForRule {
+    let (rule, bad) = ForRule::parse(words.iter().map(String::as_str));
+    for word in bad {
+        tracing::warn!("{option}: `{word}` is neither `truncate:N` nor `append`");
+    }
+    rule
+}
+
+fn token(text: &str) -> Option<HeaderValue> {
+    let text = text.trim();
+    let value = HeaderValue::from_str(text).ok().filter(|_| !text.is_empty());
+    if value.is_none() && !text.is_empty() {
+        tracing::warn!("cdn_loop: {text:?} cannot stand in a header field");
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        forwarding: ForwardingArgs,
+    }
+
+    fn meant(words: &[&str]) -> Forwarding {
+        Line::parse_from([&["linchpin"], words].concat()).forwarding.forwarding()
+    }
+
+    #[test]
+    fn by_default_nothing_is_believed_or_added() {
+        let forwarding = meant(&[]);
+        assert!(!forwarding.accept_protocol && !forwarding.accept_route);
+        assert_eq!(forwarding.set_protocol, SetProtocol::ProtoOnly);
+        assert_eq!(forwarding.for_rule, ForRule::default());
+        assert_eq!(forwarding.cdn_loop, None);
+    }
+
+    #[test]
+    fn rules_and_names_are_lists() {
+        let forwarding = meant(&[
+            "--x-forwarded-for",
+            "truncate:1,append",
+            "--x-forwarded-for-trusted=append",
+            "--orig-headers-need-mark",
+            "Accept, X-One,no name",
+            "--cdn-loop= us ",
+        ]);
+        assert_eq!(forwarding.for_rule, ForRule { keep: Some(1), append: true });
+        assert_eq!(forwarding.for_rule_trusted, ForRule { keep: None, append: true });
+        assert_eq!(forwarding.need_mark, ["accept", "x-one"]);
+        assert_eq!(forwarding.cdn_loop, Some(HeaderValue::from_static("us")));
     }
 }

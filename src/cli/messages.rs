@@ -8,8 +8,18 @@ use crate::config::messages::Messages;
 use crate::limits;
 
 /// Flags about published items.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "[handler]")]
 pub struct MessageArgs {
+    /// Channels that one connection may be subscribed to.
+    #[arg(
+        long,
+        env = "LINCHPIN_CONNECTION_SUBSCRIPTION_MAX",
+        default_value_t = limits::SUBSCRIPTIONS_PER_CONNECTION_MAX,
+        value_name = "N"
+    )]
+    pub connection_subscription_max: usize,
+
     /// For how many seconds the id of a published item is remembered: the same id on the same
     /// channel is dropped meanwhile. 0 remembers none.
     #[arg(

@@ -1,4 +1,4 @@
-//! The options that bound what publishers may send and have waiting; part of the command line.
+//! The options that bound what publishers may have waiting; part of the command line.
 
 use clap::Args;
 
@@ -6,6 +6,7 @@ use crate::limits;
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "[handler]")]
 pub struct PublishingArgs {
     /// Published items that may wait in one worker for their deliveries; past it publishers wait.
     #[arg(
@@ -24,22 +25,4 @@ pub struct PublishingArgs {
         value_name = "BYTES"
     )]
     pub waiting_bytes: usize,
-
-    /// Largest head of a request to the control API, in bytes.
-    #[arg(
-        long,
-        env = "LINCHPIN_CONTROL_HEAD_BYTES",
-        default_value_t = limits::CONTROL_HEAD_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    pub control_head_bytes: usize,
-
-    /// Largest body of a publish, in bytes.
-    #[arg(
-        long,
-        env = "LINCHPIN_CONTROL_BODY_BYTES",
-        default_value_t = limits::CONTROL_BODY_BYTES_MAX,
-        value_name = "BYTES"
-    )]
-    pub control_body_bytes: usize,
 }

@@ -6,6 +6,7 @@ use crate::limits;
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "[handler]")]
 pub struct RecoveryArgs {
     /// Requests that each worker makes at once to ask backends again: next links, repeated
     /// long-polls. Further ones wait their turn.

@@ -7,6 +7,7 @@ use crate::limits;
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "[proxy]")]
 pub struct SockJsArgs {
     /// Where SockJS iframe pages load the client library from.
     #[arg(

@@ -93,8 +93,8 @@ fn options_of_messages_that_mean_nothing() {
             "--message-block-size: needs --message-rate or --message-hwm: nothing else is counted \
              in blocks",
         ),
-        (["--control-head-bytes", "63"], "--control-head-bytes: 63 is less than 64"),
-        (["--control-body-bytes", "0"], "--control-body-bytes: 0 is less than 1"),
+        (["--control-head-bytes", "63"], "--push-in-http-max-headers-size: 63 is less than 64"),
+        (["--control-body-bytes", "0"], "--push-in-http-max-body-size: 0 is less than 1"),
     ] {
         let problems = parse(&words).unwrap_err();
         let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();

@@ -7,6 +7,7 @@ use crate::limits;
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "[proxy]")]
 pub struct WebSocketArgs {
     /// Largest WebSocket message of a client, in bytes; 0 is no bound: messages are relayed while
     /// they come. Over HTTP a message also has to fit into the queue to the backend.

@@ -41,7 +41,8 @@ pub fn init(logs: &Logs) -> Result<(), Problem> {
         )
     })?;
     let refined = std::env::var("RUST_LOG").unwrap_or_default();
-    let directives = format!("{level},{refined}");
+    // Routes with a level of their own have decided whether they say something.
+    let directives = format!("{level},access_of_route=trace,{refined}");
     let filter = EnvFilter::try_new(directives.trim_end_matches(','))
         .map_err(|error| Problem::of("RUST_LOG", error.to_string()))?;
     let subscriber = tracing_subscriber::fmt()

@@ -1,7 +1,9 @@
 //! What the operator has set, from what was typed; the routes; the log.
 
 pub mod backends;
+pub mod file;
 pub mod forwarding;
+pub mod ini;
 pub mod listening;
 pub mod logging;
 pub mod messages;

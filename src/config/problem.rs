@@ -16,6 +16,18 @@ impl Problem {
     pub fn of(place: impl Into<String>, text: impl Into<String>) -> Problem {
         Problem { place: place.into(), text: text.into() }
     }
+
+    /// What it is about, as given.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The same problem, told of another place.
+    #[must_use]
+    pub fn at(self, place: impl Into<String>) -> Problem {
+        Problem { place: place.into(), ..self }
+    }
 }
 
 impl fmt::Display for Problem {

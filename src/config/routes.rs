@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::route::problem::{Problem, mistakes};
+use crate::route::problem::{Problem, Severity, mistakes};
 use crate::route::{Builder, Table};
 
 /// The name that stands for a file where the lines come from the command line.
@@ -42,22 +42,27 @@ pub struct Loaded {
 
 /// Reads a routes file. A bad line is left out and told.
 ///
-/// A `sig_key=file:...` with a relative path is taken from the folder of the routes file
-/// (specification, routing 2.4); those of compiled routes and of the command line stay relative to
-/// the working directory.
-///
 /// # Errors
 ///
 /// The file cannot be read.
 pub fn load(path: &Path) -> io::Result<Loaded> {
-    let bytes = std::fs::read(path)?;
+    Ok(read(path, &std::fs::read(path)?))
+}
+
+/// Reads the routes of a file's content. A bad line is left out and told.
+///
+/// A `sig_key=file:...` with a relative path is taken from the folder of the routes file
+/// (specification, routing 2.4); those of compiled routes and of the command line stay relative to
+/// the working directory.
+#[must_use]
+pub fn read(path: &Path, content: &[u8]) -> Loaded {
     let mut builder = Builder::default();
     if let Some(folder) = path.parent() {
         builder.keys_relative_to(folder);
     }
-    builder.file(&bytes);
+    builder.file(content);
     let (table, problems) = builder.finish();
-    Ok(Loaded { table, problems, file: path.display().to_string() })
+    Loaded { table, problems, file: path.display().to_string() }
 }
 
 /// Reads lines of the command line (`--route`). Each is line 1 of the file [`COMMAND_LINE`].
@@ -71,6 +76,12 @@ pub fn from_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Loaded {
 }
 
 impl Loaded {
+    /// Whether lines were left out.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.problems.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
     /// The table, if nothing at all was wrong.
     ///
     /// # Errors
@@ -155,8 +166,7 @@ mod tests {
         )
         .unwrap();
         let table = load(&path).unwrap().strict().unwrap();
-        let keys: Vec<_> =
-            table.routes().iter().filter_map(|r| r.options.sig_key.clone()).collect();
+        let keys: Vec<_> = table.routes().filter_map(|r| r.options.sig_key.clone()).collect();
         let beside = format!("file:{}", folder.path().join("a.key").display());
         assert_eq!(keys, [beside.as_str(), "file:/b.key", "x"]);
     }

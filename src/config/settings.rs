@@ -47,14 +47,16 @@ pub struct Settings {
     pub backends: Backends,
     /// The log.
     pub logs: Logs,
-    /// Where publishers send to.
-    pub control: SocketAddr,
+    /// Where publishers send to, if anywhere.
+    pub control: Option<SocketAddr>,
     /// Where operators send commands to: a ZeroMQ address.
     pub command_spec: Option<String>,
     /// The routes.
     pub routes: RoutesFrom,
-    /// A mistake in the routes prevents the start.
+    /// A mistake in the routes prevents the start, and a reload.
     pub strict: bool,
+    /// How long after a change of their file the routes are read, in milliseconds.
+    pub reload_delay_ms: u64,
     /// Threads that serve, at least one.
     pub workers: usize,
     /// Signing key for `Grip-Sig`, as written.

@@ -80,8 +80,10 @@ fn via(mut outcome: Outcome, target: String) -> Outcome {
     match &mut outcome {
         Outcome::Accepted { response, .. } => drop(response.extensions_mut().insert(Via(target))),
         Outcome::Rejected(response) => drop(response.extensions_mut().insert(Via(target))),
-        Outcome::Failed(Failed::Other(why)) => *why = format!("{target}: {why}"),
-        Outcome::Failed(Failed::Unreachable(_)) => {}
+        Outcome::Failed(failed) => {
+            let why = std::mem::replace(failed, Failed::Forbidden);
+            *failed = Failed::At(Via(target), Box::new(why));
+        }
     }
     outcome
 }
@@ -100,7 +102,7 @@ fn open_test(
     let lease = lease(shared, context, route, connection_id);
     sockets.add_echo(lease.id(), Echo::open(shared, context, route, lease.id()));
     if let Some(target) = route.targets.get(place) {
-        rules::subscribe_implicitly(&shared.hub, lease.id(), target);
+        rules::subscribe_implicitly(&shared.hub, context, lease.id(), target);
     }
     let response = switching(context, http::Response::new(()), Vec::new());
     Outcome::Accepted { response, onward: Onward::Park(lease) }
@@ -140,13 +142,14 @@ fn decide(sockets: &Rc<Sockets>, origin: &Rc<Origin>, opening: Opening) -> Attem
             return Attempt::Decided(rejected(response.map(Rejection::Whole)));
         }
         Opening::Unreachable => return Attempt::Unreachable,
+        Opening::Forbidden => return Attempt::Decided(Outcome::Failed(Failed::Forbidden)),
         Opening::Failed(why) => return decided_other(why),
         Opening::Left => return decided_other("the client left".into()),
     };
     let shared = sockets.shared();
     let lease = lease(shared, &origin.context(), &origin.route, origin.connection_id());
     if let Some(target) = origin.target() {
-        rules::subscribe_implicitly(&shared.hub, lease.id(), target);
+        rules::subscribe_implicitly(&shared.hub, &origin.context(), lease.id(), target);
     }
     let mut accepted = accepted;
     let head = std::mem::replace(&mut accepted.response, http::Response::new(()));

@@ -2,12 +2,11 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::route::{Route, Table};
+pub use crate::route::reference::RouteRef;
 use crate::session::socket::Form;
 use crate::wire::http1::Version;
 
@@ -39,6 +38,19 @@ pub struct Context {
 }
 
 impl Context {
+    /// The URL as the client asked for it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = match (self.websocket, self.secure) {
+            (false, false) => "http://",
+            (false, true) => "https://",
+            (true, false) => "ws://",
+            (true, true) => "wss://",
+        };
+        let (mark, query) = self.query.as_deref().map_or(("", ""), |query| ("?", query));
+        [scheme, &self.host, &self.path, mark, query].concat()
+    }
+
     /// Copies the header values together, for whoever keeps the context: as they were read, each of
     /// them keeps the whole buffer alive that the request was read into.
     pub fn compact(&mut self) {
@@ -56,43 +68,6 @@ impl Context {
             headers.append(name.clone(), copied);
         }
         self.headers = Rc::new(headers);
-    }
-}
-
-/// A route of a table that may have been replaced since.
-#[derive(Clone)]
-pub struct RouteRef {
-    table: Arc<Table>,
-    index: usize,
-}
-
-impl RouteRef {
-    /// The route at `index` of `table`.
-    #[must_use]
-    pub fn new(table: Arc<Table>, index: usize) -> RouteRef {
-        RouteRef { table, index }
-    }
-}
-
-impl PartialEq for RouteRef {
-    fn eq(&self, other: &RouteRef) -> bool {
-        Arc::ptr_eq(&self.table, &other.table) && self.index == other.index
-    }
-}
-
-impl Eq for RouteRef {}
-
-impl std::hash::Hash for RouteRef {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        (Arc::as_ptr(&self.table), self.index).hash(state);
-    }
-}
-
-impl std::ops::Deref for RouteRef {
-    type Target = Route;
-
-    fn deref(&self) -> &Route {
-        &self.table.routes()[self.index]
     }
 }
 

@@ -10,6 +10,7 @@ use super::compression::Hop;
 use super::context::Context;
 use super::courier::finish;
 use super::outgoing;
+use super::rules;
 use super::shared::Shared;
 use crate::backend::builtin;
 use crate::clock;
@@ -68,6 +69,7 @@ impl Echo {
             for name in builtin::channels(context.query.as_deref()) {
                 let name = ChannelName::prefixed(&route.options.prefix, &name);
                 shared.hub.with(|registry| registry.subscribe(id, &name, false));
+                tracing::info!("subscribe {} channel={}", rules::uri(context), name.as_str());
             }
         }
         let hop = Hop::of_client(context.form, &shared.settings.compression);

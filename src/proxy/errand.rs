@@ -15,6 +15,7 @@ use url::Url;
 use super::answer::Answer;
 use super::context::{Context, RouteRef};
 use super::failure::Failure;
+use super::forwarded::CDN_LOOP;
 use super::inquiry::Inquiry;
 use super::outgoing::{self, GRIP_FEATURE, GRIP_LAST, GRIP_SIG, Last};
 use super::shared::Shared;
@@ -197,6 +198,9 @@ async fn abroad(
     head.field(&HOST, host(url).as_bytes(), None);
     for (name, value) in errand.headers.iter().filter(|(name, _)| !is_ours(name)) {
         head.field(name, value.as_bytes(), None);
+    }
+    if let Some(token) = &shared.settings.forwarding.cdn_loop {
+        head.field(&CDN_LOOP, token.as_bytes(), None);
     }
     if let Some(token) = outgoing::sign(&shared.settings, &shared.keys, &home.route) {
         head.field(&GRIP_SIG, token.as_bytes(), None);

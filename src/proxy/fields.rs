@@ -30,6 +30,12 @@ impl<'a> Fields<'a> {
         self.0.extend(fields.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))));
     }
 
+    /// Adds those of `headers` of whose name `keep` says so; values of one name stand together.
+    pub fn read_those(&mut self, headers: &'a HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
+        let fields = headers.iter().filter(|(name, _)| keep(name));
+        self.0.extend(fields.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))));
+    }
+
     /// Adds one at the end.
     pub fn add(&mut self, name: HeaderName, value: HeaderValue) {
         self.0.push((Cow::Owned(name), Cow::Owned(value)));

@@ -11,7 +11,8 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderName};
 use super::context::Context;
 use super::fields::Fields;
 use super::outgoing::{self, GRIP_LAST, Kind, Last, OutgoingError};
-use super::shared::Shared;
+use super::shared::Settings;
+use super::signing::Keys;
 use crate::backend::body::RequestBody;
 use crate::backend::head::RequestHead;
 use crate::route::Route;
@@ -36,7 +37,8 @@ impl Heading<'_> {
     /// When the route's rewriting makes a path or a host that cannot stand in a head.
     pub fn write(
         &self,
-        shared: &Shared,
+        settings: &Settings,
+        keys: &Keys,
         (host, port): (&str, Option<u16>),
         body: &RequestBody,
     ) -> Result<RequestHead, OutgoingError> {
@@ -54,7 +56,6 @@ impl Heading<'_> {
         head.field(&HOST, &authority, self.spelled(&HOST, 0));
         // Filled where it stands: it is larger than what would be worth moving.
         let mut fields = Fields::default();
-        let Shared { settings, keys, .. } = shared;
         outgoing::pipeline(&mut fields, settings, keys, context, route, Kind::Http);
         let mut length = None;
         for (at, (name, value)) in fields.iter().enumerate() {

@@ -37,15 +37,25 @@ pub struct Repeat {
 }
 
 impl Repeat {
-    fn new(context: &Context, home: Rc<Home>, body: &Bytes, alike: &Alike) -> Repeat {
+    fn new(
+        shared: &Shared,
+        context: &Context,
+        home: Rc<Home>,
+        body: &Bytes,
+        alike: &Alike,
+    ) -> Repeat {
+        let told = shared.settings.forwarding.for_rule(context.trusted).append;
         let personal = [COOKIE, AUTHORIZATION, PROXY_AUTHORIZATION];
         Repeat {
             home,
             // A copy: they may be a part of a much larger buffer.
             body: Bytes::copy_from_slice(body),
             method: context.method.clone(),
-            // Backends are not told of the peer: requests are alike without it.
-            kept: Kept::new(&Context { peer: None, ..context.clone() }, alike),
+            // Where backends are not told of the peer, requests are alike without it.
+            kept: Kept::new(
+                &Context { peer: context.peer.filter(|_| told), ..context.clone() },
+                alike,
+            ),
             personal: personal.iter().any(|name| context.headers.contains_key(name)),
         }
     }
@@ -187,7 +197,8 @@ impl Held {
         body: &Bytes,
         gone: Option<Rc<str>>,
     ) {
-        let request = self.requests.share(Repeat::new(context, home, body, &self.alike));
+        let request = Repeat::new(&self.shared, context, home, body, &self.alike);
+        let request = self.requests.share(request);
         self.keep(id, Entry { kind: Kind::Poll(request), gone });
     }
 

@@ -125,9 +125,7 @@ impl Origin {
     }
 
     fn subscribe(&self, lease: &Lease, instruction: &Instruction, interests: &[Interest]) {
-        let Context { secure, host, path, .. } = &self.context;
-        let scheme = if *secure { "https" } else { "http" };
-        let request = format_args!("{scheme}://{host}{path}");
+        let request = self.context.url();
         if instruction.channels.iter().any(|channel| !channel.filters.is_empty()) {
             let url = || errand::url(&self.context).ok();
             terms::remember(&self.shared, lease.id(), instruction, &self.home(), url);

@@ -101,7 +101,8 @@ impl Inquiry<'_> {
             route: self.route,
             lasts: self.lasts,
         };
-        let head = heading.write(self.shared, (&host, port), body);
+        let Shared { settings, keys, .. } = self.shared;
+        let head = heading.write(settings, keys, (&host, port), body);
         let made = head.and_then(|head| Ok((head, outgoing::destination(target, &host)?)));
         let (head, to) = made.map_err(|error| {
             tracing::error!(target = %target, %error, "the request cannot be put to this target");

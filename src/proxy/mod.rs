@@ -104,7 +104,7 @@ use sockets::Sockets;
 use sockjs_door::{Call, Entrance};
 use sockjs_hixie::Elder;
 use sockjs_home::Sessions;
-use upgrade::{Failed, Outcome, Rejection, log_answer};
+use upgrade::{Outcome, Rejection, log_answer};
 
 /// How a request goes on.
 enum Begun {
@@ -145,8 +145,10 @@ impl Proxy {
         Proxy { shared, sockets, holds, sessions, sockjs_page, table: RefCell::new(table) }
     }
 
-    /// From now on requests go by these routes; those under way keep theirs.
+    /// From now on requests go by these routes; those under way keep theirs. Keys of files are read
+    /// anew.
     pub fn set_table(&self, table: Arc<Table>) {
+        self.shared.keys.reread();
         *self.table.borrow_mut() = table;
     }
 
@@ -243,6 +245,8 @@ impl Proxy {
         if let Some(upstream) = &self.shared.settings.upstream {
             context.trusted = upstream.trusts(&context.headers);
         }
+        let forwarding = &self.shared.settings.forwarding;
+        context.secure |= forwarding.accept_protocol && forwarded::says_secure(&context.headers);
         let mut route = self.route(&context);
         let mut manner = Manner::default();
         if let Some(of) = route.take_if(|route| sockjs_door::of(&context, route).is_some()) {
@@ -257,7 +261,7 @@ impl Proxy {
                 }
             }
         }
-        let mut access = Access::begin(&context, self.shared.settings.json_log);
+        let access = Access::begin(&context, route.as_deref(), &self.shared.settings);
         if context.websocket && !is_handshake(&context) {
             self.shared.stats.requests_malformed.inc();
             return Begun::answered(self.refuse_socket(&Failure::BadHandshake, false, access));
@@ -269,9 +273,6 @@ impl Proxy {
                 false => failed(&Failure::NoRoute, debug, access),
             });
         };
-        if let Some(access) = &mut access {
-            access.set_route(route.options.id.as_deref());
-        }
         if context.websocket {
             let opening =
                 async move { self.open_socket(context, route, manner, handoff, access).await };
@@ -284,7 +285,7 @@ impl Proxy {
     }
 
     fn route(&self, context: &Context) -> Option<RouteRef> {
-        let table = self.table.borrow().clone();
+        let table = self.table.borrow();
         let host = match context.host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
             _ => &context.host,
@@ -295,7 +296,7 @@ impl Proxy {
             websocket: context.websocket,
             secure: context.secure,
         })?;
-        Some(RouteRef::new(table, index))
+        table.share(index)
     }
 
     async fn open_socket(
@@ -336,13 +337,11 @@ impl Proxy {
                     Rejection::Streamed(body) => Body::relayed(None, Answer::Backend(body), access),
                 });
             }
-            Outcome::Failed(Failed::Unreachable(tried)) => {
-                tracing::warn!(?tried, "no target of a WebSocket could be reached");
-                Failure::NoTarget(tried)
-            }
-            Outcome::Failed(Failed::Other(why)) => {
-                tracing::warn!("a WebSocket could not be opened: {why}");
-                Failure::Backend
+            Outcome::Failed(failed) => {
+                if let (Some(access), Some(target)) = (&mut access, failed.target()) {
+                    access.set_target(target.to_owned());
+                }
+                failed.told("a WebSocket")
             }
         };
         self.shared.stats.backend_failures.inc();

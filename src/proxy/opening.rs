@@ -15,7 +15,7 @@ use super::retries::{RANDOM_MS_MAX, Retries};
 use super::rules::{self, Negotiated};
 use super::shared::Shared;
 use crate::backend::body::AnswerBody;
-use crate::backend::error::Error;
+use crate::backend::error::{Error, Stage};
 use crate::clock;
 use crate::grip::events::Event;
 use crate::limits;
@@ -28,6 +28,8 @@ pub enum Opening {
     Rejected(http::Response<Bytes>),
     /// The backend was not reached: the next target may be tried.
     Unreachable,
+    /// Its address is not allowed.
+    Forbidden,
     /// All else, in words for the log.
     Failed(String),
     /// The client left while the backend let it wait.
@@ -77,6 +79,9 @@ pub async fn open(shared: &Shared, origin: &Rc<Origin>, left: impl Future<Output
             Err(error) if first && error.backend().is_some_and(Error::next_target) => {
                 tracing::debug!("OPEN to {target}: {error}");
                 return Opening::Unreachable;
+            }
+            Err(error) if error.backend().is_some_and(|error| error.stage == Stage::Policy) => {
+                return Opening::Forbidden;
             }
             Err(error) => return Opening::Failed(error.to_string()),
         };

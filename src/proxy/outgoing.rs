@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use smallvec::SmallVec;
 
 use super::context::Context;
-use super::fields::{self, Fields, KEEP_ALIVE};
+use super::fields::{self, Fields};
 use super::forwarded;
 use super::shared::{Settings, Shared};
 use super::signing::Keys;
@@ -224,41 +224,82 @@ pub(super) fn pipeline<'a>(
     route: &Route,
     kind: Kind,
 ) {
-    let options = &route.options;
-    let named = fields::connection_names(&context.headers);
-    fields.read(&context.headers);
-    set_route_headers(fields, route);
-    if !options.orig_headers {
-        fields.keep(|name| !name.as_str().starts_with(ORIGINAL));
-    } else if !context.trusted {
-        mark_originals(fields);
-    }
-    let length = fields.take(&CONTENT_LENGTH).into_iter().next();
-    fields.keep(|name| !is_of_the_hop(name) && !named.contains(name));
-    if !context.trusted {
-        fields.keep(|name| !name.as_str().starts_with("grip-"));
-        if !options.no_grip {
-            if let Some(token) = sign(settings, keys, route) {
-                fields.add(GRIP_SIG, token);
-            }
-            fields.add(GRIP_FEATURE, HeaderValue::from_static(FEATURES));
+    let (options, forwarding) = (&route.options, &settings.forwarding);
+    let passing = Passing {
+        named: fields::connection_names(&context.headers),
+        grip: context.trusted,
+        originals: options.orig_headers,
+        protocol: !forwarding.owns_protocol(),
+        route: !forwarding.accept_route,
+    };
+    if options.orig_headers && !context.trusted {
+        fields.read(&context.headers);
+        set_route_headers(fields, route);
+        mark_originals(fields, &forwarding.need_mark);
+        fields.keep(|name| passing.keeps(name));
+    } else {
+        fields.read_those(&context.headers, |name| passing.keeps(name));
+        if !options.headers.is_empty() {
+            set_route_headers(fields, route);
+            // What the operator adds is not for clients to remove.
+            let passing = Passing { named: Vec::new(), ..passing };
+            fields.keep(|name| passing.keeps(name));
         }
     }
-    forwarded::protocol(fields, context.secure, kind != Kind::Http);
-    forwarded::folded_for(fields);
-    match (kind, length) {
-        (Kind::Http, Some(length)) => fields.put_back(CONTENT_LENGTH, length),
+    if let Some(token) = &forwarding.cdn_loop {
+        forwarded::cdn_loop(fields, token);
+    }
+    if !context.trusted && !options.no_grip {
+        if let Some(token) = sign(settings, keys, route) {
+            fields.add(GRIP_SIG, token);
+        }
+        fields.add(GRIP_FEATURE, HeaderValue::from_static(FEATURES));
+    }
+    if context.secure {
+        forwarded::protocol(fields, forwarding.set_protocol, kind != Kind::Http);
+    }
+    forwarded::folded_for(fields, forwarding.for_rule(context.trusted), context.peer);
+    match (kind, context.headers.get(CONTENT_LENGTH)) {
+        (Kind::Http, Some(length)) => fields.put_back(CONTENT_LENGTH, Cow::Borrowed(length)),
         (Kind::Http, None) => {}
         _ => for_socket(fields, kind, options.no_grip),
     }
 }
 
-/// What concerns this connection only, and what we say ourselves.
-fn is_of_the_hop(name: &HeaderName) -> bool {
-    matches!(
-        *name,
-        HOST | CONNECTION | ACCEPT_ENCODING | CONTENT_ENCODING | TRANSFER_ENCODING | EXPECT
-    ) || *name == KEEP_ALIVE
+/// Which of a client's fields go on; all in one pass, as every request needs it.
+struct Passing {
+    /// Those that `Connection` names do not.
+    named: Vec<HeaderName>,
+    /// `Grip-*` do.
+    grip: bool,
+    /// Marked copies do.
+    originals: bool,
+    /// What is said of the client's protocol does.
+    protocol: bool,
+    /// The route that the client names does.
+    route: bool,
+}
+
+impl Passing {
+    fn keeps(&self, name: &HeaderName) -> bool {
+        // What concerns this connection only, and what we say ourselves. All others that do not go
+        // on have no name that the `http` crate knows; they differ in their first letter.
+        let kept = match *name {
+            HOST | CONNECTION | ACCEPT_ENCODING | CONTENT_ENCODING | TRANSFER_ENCODING | EXPECT
+            | CONTENT_LENGTH => false,
+            _ => match name.as_str() {
+                text if text.starts_with("grip-") => self.grip,
+                text if text.starts_with("x-forwarded-proto") => {
+                    self.protocol || (*name != forwarded::PROTO && *name != forwarded::PROTOCOL)
+                }
+                text if text.starts_with(ORIGINAL) => self.originals,
+                "pushpin-route" => self.route,
+                "keep-alive" => false,
+                _ => true,
+            },
+        };
+        kept && !self.named.contains(name)
+    }
 }
 
 /// The route's `header` options, last to first.
@@ -277,13 +318,16 @@ fn set_route_headers(fields: &mut Fields<'_>, route: &Route) {
     }
 }
 
-/// Appends a marked copy of every field; those that are marked already move there as they are.
-fn mark_originals(fields: &mut Fields<'_>) {
+/// Appends a marked copy of every field, but of those that only a client may mark; those that are
+/// marked already move there as they are.
+fn mark_originals(fields: &mut Fields<'_>, need_mark: &[HeaderName]) {
     let mut marked = Vec::new();
     for (name, value) in fields.iter() {
         if name.as_str().starts_with(ORIGINAL) {
             marked.push((name.clone().into_owned(), value.clone().into_owned()));
-        } else if let Ok(name) = HeaderName::try_from(format!("{ORIGINAL}{name}")) {
+        } else if !need_mark.contains(name)
+            && let Ok(name) = HeaderName::try_from(format!("{ORIGINAL}{name}"))
+        {
             marked.push((name, value.clone().into_owned()));
         }
     }

@@ -18,6 +18,7 @@ use super::rules;
 use super::shared::Shared;
 use super::upgrade::{Attempt, Failed, Outcome, Rejection, lease, rejected, switching};
 use crate::backend::body::RequestBody;
+use crate::backend::error::Stage;
 use crate::backend::exchange::Opened;
 use crate::listen::stream::Stream;
 use crate::route::target::Target;
@@ -54,6 +55,9 @@ pub async fn open(
                 tracing::debug!("{target}: {error}");
                 return Attempt::Unreachable;
             }
+            Err(error) if error.stage == Stage::Policy => {
+                return Attempt::Decided(Outcome::Failed(Failed::Forbidden));
+            }
             Err(error) => return other(&error),
         };
     if !handshake::is_accepted(response.headers(), &key) {
@@ -68,7 +72,7 @@ pub async fn open(
         Err(error) => return other(&error),
     };
     let lease = lease(shared, context, route, connection);
-    rules::subscribe_implicitly(&shared.hub, lease.id(), target);
+    rules::subscribe_implicitly(&shared.hub, context, lease.id(), target);
     let response = switching(context, response, negotiated.relayed);
     let parties = Parties {
         lease,

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::Response;
 use http::header::SET_COOKIE;
 
+use super::access::Access;
 use super::answer::Answer;
 use super::collected::{self, Collected};
 use super::content;
@@ -30,6 +31,7 @@ use crate::grip::instruction::{Hold, Instruction};
 use crate::http::Incoming;
 use crate::hub::slab::SessionId;
 use crate::limits::CONFLICT_ROUNDS_MAX;
+use crate::route::target::Target;
 use crate::session::http::{Next, Reply, ResponseHold};
 
 /// What became of an answer.
@@ -55,6 +57,7 @@ struct Round<'a> {
     asked_with: &'a [Last],
     /// It is held now, whatever else is known.
     last: bool,
+    access: Option<&'a Access>,
 }
 
 /// Makes a request once more. Those are left for whom it is to be made by itself.
@@ -73,7 +76,15 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
             route: &request.home.route,
             lasts: &lasts,
         };
-        let asked = inquiry.ask(&upload, |_| {}).await;
+        let settings = &held.shared.settings;
+        let mut access =
+            Access::begin(&context, Some(&request.home.route), settings).map(Access::again);
+        let trying = |target: &Target| {
+            if let Some(access) = &mut access {
+                access.set_target(target.to_string());
+            }
+        };
+        let asked = inquiry.ask(&upload, trying).await;
         flight.close();
         flight.keep(|id| parked::reply(held, id).is_some());
         if flight.is_empty() {
@@ -90,6 +101,7 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
             context: &context,
             asked_with: &lasts,
             last: round >= CONFLICT_ROUNDS_MAX,
+            access: access.as_ref(),
         };
         let concluded = match asked {
             Ok((target, answer)) => round.conclude(target, answer).await,
@@ -99,6 +111,10 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
             Ok(Concluded::Done) => break,
             Ok(Concluded::Again(more)) => lasts = more,
             Err(failure) => {
+                if let Some(access) = &access {
+                    let answer = failure.response(debug, false);
+                    access.answered(answer.status().as_u16(), answer.body().len());
+                }
                 parked::refuse(held, flight, &failure, debug).await;
                 break;
             }
@@ -124,6 +140,8 @@ impl Round<'_> {
     ) -> Result<Concluded, Failure> {
         let home = self.held.home(self.context, &self.request.home.route, target);
         if home.route.options.no_grip || !headers::is_instruction(answer.headers()) {
+            let bytes = http_body::Body::size_hint(answer.body()).lower();
+            self.answered(answer.status().as_u16(), usize::try_from(bytes).unwrap_or(usize::MAX));
             parked::relay(self.held, self.flight, answer).await;
             return Ok(Concluded::Done);
         }
@@ -155,7 +173,9 @@ impl Round<'_> {
         }
         match instruction.hold {
             None if instruction.next.is_none() => {
-                parked::whole(self.held, self.flight, &instruction.response).await;
+                let response = &instruction.response;
+                self.answered(response.code, response.body.len());
+                parked::whole(self.held, self.flight, response).await;
                 Ok(Concluded::Done)
             }
             // What its client gets when nothing comes, comes now.
@@ -163,11 +183,27 @@ impl Round<'_> {
                 parked::whole(self.held, self.flight, &instruction.response).await;
                 Ok(Concluded::Done)
             }
-            Some(Hold::Response) => Ok(self.hold(&home, instruction, links.gone).await),
+            Some(Hold::Response) => {
+                self.accepted();
+                Ok(self.hold(&home, instruction, links.gone).await)
+            }
             None | Some(Hold::Stream) => {
+                self.accepted();
                 self.begin_stream(&home, instruction, links, rest).await;
                 Ok(Concluded::Done)
             }
+        }
+    }
+
+    fn answered(&self, status: u16, bytes: usize) {
+        if let Some(access) = self.access {
+            access.answered(status, bytes);
+        }
+    }
+
+    fn accepted(&self) {
+        if let Some(access) = self.access {
+            access.accepted();
         }
     }
 
@@ -220,8 +256,7 @@ impl Round<'_> {
                 body: Bytes::new(),
             },
         ));
-        let Context { host, path, .. } = self.context;
-        let shown = format_args!("{host}{path}").to_string();
+        let shown = self.context.url();
         for (number, id) in flight.ids().into_iter().enumerate() {
             let Some(reply) = parked::reply(held, id) else { continue };
             let Reply { version, persistent, head_only } = reply;

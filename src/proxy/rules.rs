@@ -190,22 +190,17 @@ fn subscribe(subject: Subject<'_>, channel: Channel, now: Tick) -> Consequence {
 }
 
 /// Subscribes a new connection to what its target names with `sub=`: without the route's prefix.
-pub fn subscribe_implicitly(hub: &Hub, id: SessionId, target: &Target) {
+pub fn subscribe_implicitly(hub: &Hub, context: &Context, id: SessionId, target: &Target) {
     for name in target.subs.iter().filter(|name| !name.is_empty()) {
         hub.with(|registry| registry.subscribe(id, &ChannelName::new(name), true));
+        tracing::info!("subscribe {} channel={name}", uri(context));
     }
 }
 
 /// The client's URI, for the log.
 #[must_use]
 pub fn uri(context: &Context) -> String {
-    let scheme = if context.secure { "wss" } else { "ws" };
-    let mut uri = format!("{scheme}://{}{}", context.host, context.path);
-    if let Some(query) = &context.query {
-        uri.push('?');
-        uri.push_str(query);
-    }
-    uri
+    Context { websocket: true, ..context.clone() }.url()
 }
 
 #[cfg(test)]

@@ -2,8 +2,11 @@
 
 use std::rc::Rc;
 
+use http::{HeaderName, HeaderValue};
+
 use super::askers::Askers;
 use super::connections::Connections;
+use super::forwarded::{ForRule, SetProtocol};
 use super::order::Peers;
 use super::recovery::Ears;
 use super::signing::Keys;
@@ -98,11 +101,66 @@ pub struct Settings {
     pub forwarding: Forwarding,
 }
 
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            debug: false,
+            sig_iss: "pushpin".to_owned(),
+            sig_key: None,
+            upstream: None,
+            request_body_bytes_max: u64::MAX,
+            updates_at_once: limits::UPDATES_AT_ONCE,
+            gone_delay_ms: 0,
+            outbox_bytes_max: limits::OUTBOX_BYTES_MAX,
+            disconnects_max: 100,
+            commands: false,
+            json_log: false,
+            filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S,
+            compression: Compression::default(),
+            bounds: Bounds::default(),
+            sockjs: SockJs::default(),
+            forwarding: Forwarding::default(),
+        }
+    }
+}
+
 /// What backends are told of clients, and which pages are served.
 #[derive(Clone, Debug, Default)]
 pub struct Forwarding {
     /// Pages of other origins are served on every route (CORS and JSON-P).
     pub cross_origin: bool,
+    /// A client may say that its connection is secure (`X-Forwarded-Proto`).
+    pub accept_protocol: bool,
+    /// Who says so to backends.
+    pub set_protocol: SetProtocol,
+    /// What is done with `X-Forwarded-For`.
+    pub for_rule: ForRule,
+    /// The same, for clients that are trusted.
+    pub for_rule_trusted: ForRule,
+    /// Fields that the route option `orig_headers` does not mirror.
+    pub need_mark: Vec<HeaderName>,
+    /// Our token in `CDN-Loop`.
+    pub cdn_loop: Option<HeaderValue>,
+    /// A client may name its route (`Pushpin-Route`).
+    pub accept_route: bool,
+    /// Access lines have the client's address.
+    pub log_from: bool,
+    /// Access lines have the client's `User-Agent`.
+    pub log_user_agent: bool,
+}
+
+impl Forwarding {
+    /// The rule for `X-Forwarded-For` of such a client.
+    #[must_use]
+    pub fn for_rule(&self, trusted: bool) -> &ForRule {
+        if trusted { &self.for_rule_trusted } else { &self.for_rule }
+    }
+
+    /// Whether what is said of the client's protocol is ours to say.
+    #[must_use]
+    pub fn owns_protocol(&self) -> bool {
+        self.accept_protocol || self.set_protocol != SetProtocol::Leave
+    }
 }
 
 /// Whether and what is compressed on WebSockets (permessage-deflate).

@@ -82,6 +82,11 @@ impl Keys {
         }
     }
 
+    /// Reads the keys of files anew when they are needed next.
+    pub fn reread(&self) {
+        self.entries.borrow_mut().retain(|text, _| !text.starts_with("file:"));
+    }
+
     fn entry(&self, text: &str) -> Rc<Entry> {
         if let Some(entry) = self.entries.borrow().get(text) {
             return Rc::clone(entry);

@@ -15,7 +15,6 @@ use tokio::sync::mpsc;
 use super::accept;
 use super::access::Access;
 use super::carried::Reply;
-use super::failure::Failure;
 use super::onward::Onward;
 use super::porter::Accepted;
 use super::shared::SockJs;
@@ -23,7 +22,7 @@ use super::sockets::Sockets;
 use super::sockjs_listener::Listener;
 use super::sockjs_roster::Roster;
 use super::sockjs_talk::Talk;
-use super::upgrade::{Failed, Outcome, Rejection, log_answer};
+use super::upgrade::{Outcome, Rejection, log_answer};
 use super::visit::{Name, Opening, Visit};
 use crate::limits;
 use crate::listen::pipe;
@@ -105,10 +104,7 @@ async fn open(
     let shared = sockets.shared();
     let (mut context, route) = opening.into_context();
     context.compact();
-    let mut access = Access::begin(&context, shared.settings.json_log);
-    if let Some(access) = &mut access {
-        access.set_route(route.options.id.as_deref());
-    }
+    let mut access = Access::begin(&context, Some(&route), &shared.settings);
     let debug = shared.settings.debug || route.options.debug;
     let mut asking = pin!(accept::open(sockets, context, route));
     let outcome = loop {
@@ -128,18 +124,18 @@ async fn open(
             complete(access);
             return Some(Err(response));
         }
-        Outcome::Failed(Failed::Unreachable(tried)) => {
-            tracing::warn!(?tried, "no target of a SockJS session could be reached");
-            Failure::NoTarget(tried)
-        }
-        Outcome::Failed(Failed::Other(why)) => {
-            tracing::warn!("a SockJS session could not be opened: {why}");
-            Failure::Backend
+        Outcome::Failed(failed) => {
+            if let (Some(access), Some(target)) = (&mut access, failed.target()) {
+                access.set_target(target.to_owned());
+            }
+            failed.told("a SockJS session")
         }
     };
     shared.stats.backend_failures.inc();
     let response = failure.response(debug, false);
-    log_answer(&mut access, &response);
+    if let Some(access) = &access {
+        access.answered(response.status().as_u16(), response.body().len());
+    }
     Some(Err(response.map(Rejection::Whole)))
 }
 

@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -175,24 +174,7 @@ impl Company {
         let clients = Rc::new(RefCell::new(Clients::default()));
         let hub = Hub::new(registry::Settings::default(), Rc::clone(&clients) as _, Rc::new(|| {}));
         let tls = ClientTls::with_roots(rustls::RootCertStore::empty()).unwrap();
-        let mut settings = Settings {
-            debug: false,
-            sig_iss: String::new(),
-            sig_key: None,
-            upstream: None,
-            request_body_bytes_max: u64::MAX,
-            updates_at_once: limits::UPDATES_AT_ONCE,
-            gone_delay_ms: 0,
-            outbox_bytes_max: limits::OUTBOX_BYTES_MAX,
-            json_log: false,
-            disconnects_max: 100,
-            commands: false,
-            filter_requests_per_s: limits::HTTP_FILTER_REQUESTS_PER_S,
-            compression: Default::default(),
-            bounds: Default::default(),
-            sockjs: Default::default(),
-            forwarding: Default::default(),
-        };
+        let mut settings = Settings { sig_iss: String::new(), ..Settings::default() };
         change(&mut settings);
         let shared = Rc::new(Shared {
             hub,
@@ -241,7 +223,7 @@ pub async fn until(done: impl Fn() -> bool) {
 pub fn route(line: &str) -> RouteRef {
     let (table, problems) = Table::parse(line.as_bytes());
     assert!(problems.is_empty(), "{problems:?}");
-    RouteRef::new(Arc::new(table), 0)
+    table.share(0).unwrap()
 }
 
 /// A client's handshake.

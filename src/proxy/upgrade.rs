@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::access::Access;
 use super::context::Context;
+use super::failure::Failure;
 use super::onward::Onward;
 use super::shared::Shared;
 use crate::backend::body::AnswerBody;
@@ -56,8 +57,44 @@ pub enum Rejection {
 pub enum Failed {
     /// None of these targets could be reached.
     Unreachable(Vec<String>),
+    /// The target's address is not allowed.
+    Forbidden,
     /// All else, in words for the log.
     Other(String),
+    /// For this reason, at this target.
+    At(Via, Box<Failed>),
+}
+
+impl Failed {
+    /// The target that was tried last, as the log shows it.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        match self {
+            Failed::Unreachable(tried) => tried.last().map(String::as_str),
+            Failed::At(Via(target), _) => Some(target),
+            _ => None,
+        }
+    }
+
+    /// What the client is told. `what` could not be had; the log says why.
+    #[must_use]
+    pub fn told(self, what: &str) -> Failure {
+        match self {
+            Failed::Unreachable(tried) => {
+                tracing::warn!(?tried, "no target of {what} could be reached");
+                Failure::NoTarget(tried)
+            }
+            Failed::Forbidden => {
+                tracing::warn!("{what} could not be opened: its target's address is not allowed");
+                Failure::AddressPolicy
+            }
+            Failed::Other(why) => {
+                tracing::warn!("{what} could not be opened: {why}");
+                Failure::Backend
+            }
+            Failed::At(Via(target), why) => why.told(&format!("{what} of {target}")),
+        }
+    }
 }
 
 /// What came of one target.

@@ -12,6 +12,7 @@ pub mod line;
 pub mod print;
 pub mod problem;
 mod records;
+pub mod reference;
 pub mod row;
 pub mod sockjs;
 pub mod target;
@@ -26,11 +27,12 @@ use hosts::Index;
 pub use hosts::Query;
 pub use line::Route;
 use problem::{DUPLICATE, Fault, Problem, Span};
+use reference::{RouteRef, Routes};
 
 /// All routes, indexed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    routes: Cow<'static, [Route]>,
+    routes: Routes,
     index: Index,
 }
 
@@ -38,7 +40,7 @@ impl Table {
     /// A table whose index was made of just these routes: what the build script prints.
     #[must_use]
     pub const fn compiled(routes: &'static [Route], index: Index) -> Table {
-        Table { routes: Cow::Borrowed(routes), index }
+        Table { routes: Routes::Compiled(routes), index }
     }
 
     /// Reads a routes file: the routes of its good lines, and all that is wrong with it, in the
@@ -58,14 +60,26 @@ impl Table {
 
     /// The routes in file order.
     #[must_use]
-    pub fn routes(&self) -> &[Route] {
-        &self.routes
+    pub fn routes(&self) -> impl ExactSizeIterator<Item = &Route> + Clone {
+        self.routes.iter()
+    }
+
+    /// The route of this number.
+    #[must_use]
+    pub fn route(&self, number: usize) -> Option<&Route> {
+        self.routes.at(number)
+    }
+
+    /// The same, for whoever keeps it longer than the table is in use.
+    #[must_use]
+    pub fn share(&self, number: usize) -> Option<RouteRef> {
+        self.routes.share(number)
     }
 
     /// Rust source with a constant `TABLE` that is this table; see [`print`].
     #[must_use]
     pub fn to_source(&self) -> String {
-        print::source(&self.routes, &self.index)
+        print::source(self.routes(), &self.index)
     }
 }
 

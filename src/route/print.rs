@@ -17,9 +17,9 @@ use super::target::{Address, Target};
 
 /// The source of a table.
 #[must_use]
-pub fn source(routes: &[Route], index: &Index) -> String {
+pub fn source<'a>(routes: impl Iterator<Item = &'a Route>, index: &Index) -> String {
     let mut parts = Parts::default();
-    let rows: Vec<[usize; 7]> = routes.iter().map(|route| parts.route(route)).collect();
+    let rows: Vec<[usize; 7]> = routes.map(|route| parts.route(route)).collect();
     let Parts { texts, options, subs, lists } = parts;
     let lengths: Vec<usize> = lists.kinds.iter().map(Vec::len).collect();
     let targets: Vec<[usize; 8]> = lists.kinds.concat();

@@ -21,7 +21,7 @@ fn line(table: &Table, url: &str) -> Option<u32> {
     let (host, path) = rest.split_at(rest.find('/').unwrap());
     let (websocket, secure) = (scheme.starts_with("ws"), scheme.ends_with('s') && scheme != "ws");
     let query = Query { host, path, websocket, secure };
-    table.lookup(&query).map(|number| table.routes()[number].line)
+    table.lookup(&query).map(|number| table.route(number).unwrap().line)
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn bad_lines_are_skipped_and_the_others_load() {
     let file =
         b"* a:1\r\n\n  # comment\nb.com b\r\n*,debug,id=z b:1\nc.com,x=1 c:1,y\nd\xff.com d:1";
     let (table, problems) = Table::parse(file);
-    let lines: Vec<u32> = table.routes().iter().map(|route| route.line).collect();
+    let lines: Vec<u32> = table.routes().map(|route| route.line).collect();
     assert_eq!(lines, [1, 6]);
     let seen: Vec<_> = problems.iter().map(|p| (p.line, p.column, p.reason.as_str())).collect();
     let expected = [
@@ -119,14 +119,14 @@ fn scan(table: &Table, query: &Query<'_>) -> Option<usize> {
     let of_host = |host: Option<&str>| -> Vec<usize> {
         let is =
             |route: &Route| !route.condition.by_id_only && route.condition.host.as_deref() == host;
-        (0..table.routes().len()).filter(|n| is(&table.routes()[*n])).collect()
+        (0..table.routes().len()).filter(|n| is(table.route(*n).unwrap())).collect()
     };
     let own = of_host(Some(query.host));
     let rules = if own.is_empty() { of_host(None) } else { own };
     let mut best: Option<usize> = None;
     let length = |c: &Condition| c.path_beg.as_ref().map_or(0, |p| p.len());
     for number in rules {
-        let c = &table.routes()[number].condition;
+        let c = &table.route(number).unwrap().condition;
         if c.websocket.is_some_and(|w| w != query.websocket)
             || c.secure.is_some_and(|s| s != query.secure)
             || c.path_beg.as_ref().is_some_and(|p| !query.path.starts_with(p.as_ref()))
@@ -134,7 +134,7 @@ fn scan(table: &Table, query: &Query<'_>) -> Option<usize> {
             continue;
         }
         let better = best.is_none_or(|best| {
-            let b = &table.routes()[best].condition;
+            let b = &table.route(best).unwrap().condition;
             if c.websocket.is_some() != b.websocket.is_some() {
                 return c.websocket.is_some();
             }
@@ -301,7 +301,7 @@ proptest! {
         let line = route.to_string();
         let (table, problems) = Table::parse(line.as_bytes());
         prop_assert!(problems.iter().all(|p| p.severity == Severity::Warning), "{line}: {problems:?}");
-        prop_assert_eq!(table.routes(), std::slice::from_ref(&route), "{}", line);
+        prop_assert_eq!(table.routes().collect::<Vec<_>>(), [&route], "{}", line);
     }
 
     #[test]

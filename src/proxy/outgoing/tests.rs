@@ -4,29 +4,14 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::*;
+use crate::proxy::forwarded::{ForRule, SetProtocol};
+use crate::proxy::shared::Forwarding;
 use crate::route::condition::{Condition, Options};
 use crate::session::socket::Form;
 use crate::wire::http1::Version;
 
 fn settings() -> Settings {
-    Settings {
-        debug: false,
-        sig_iss: "pushpin".into(),
-        sig_key: None,
-        upstream: None,
-        request_body_bytes_max: u64::MAX,
-        updates_at_once: crate::limits::UPDATES_AT_ONCE,
-        gone_delay_ms: 0,
-        outbox_bytes_max: crate::limits::OUTBOX_BYTES_MAX,
-        json_log: false,
-        disconnects_max: 100,
-        commands: false,
-        filter_requests_per_s: 100,
-        compression: Default::default(),
-        bounds: Default::default(),
-        sockjs: Default::default(),
-        forwarding: Default::default(),
-    }
+    Settings::default()
 }
 
 fn context(headers: &[(&str, &str)]) -> Context {
@@ -89,6 +74,24 @@ fn sent(context: &Context, options: Options, kind: Kind) -> Vec<String> {
         .iter()
         .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
         .map(|line| line.replace(FEATURES, "(all)"))
+        .collect()
+}
+
+/// The same with other settings.
+fn sent_with(
+    context: &Context,
+    options: Options,
+    kind: Kind,
+    change: impl FnOnce(&mut Forwarding),
+) -> Vec<String> {
+    let mut settings = settings();
+    change(&mut settings.forwarding);
+    let (keys, route) = (Keys::new(PathBuf::new()), route(options, None));
+    let made = build(&settings, &keys, context, &route, &target(), kind).unwrap();
+    let fields = made.request.headers().iter();
+    fields
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .filter(|line| !line.starts_with("grip-feature"))
         .collect()
 }
 
@@ -367,4 +370,86 @@ fn destinations() {
     let route = route(Options::default(), None);
     let error = build(&settings(), &keys, &context(&[]), &route, &test, Kind::Http).err();
     assert_eq!(error, Some(OutgoingError::BuiltIn));
+}
+
+#[test]
+fn the_combined_request_with_every_option() {
+    let mut client = combined();
+    client.secure = true;
+    let every = |forwarding: &mut Forwarding| {
+        forwarding.set_protocol = SetProtocol::Both;
+        forwarding.for_rule = ForRule { keep: Some(1), append: true };
+        forwarding.for_rule_trusted = ForRule { keep: None, append: true };
+        forwarding.cdn_loop = Some(HeaderValue::from_static("us"));
+    };
+    let end = |xff| {
+        ["cdn-loop: one, two, us", "x-forwarded-proto: https", "x-forwarded-protocol: https", xff]
+    };
+    let begin = ["host: site.test", "accept: */*", "te: trailers"];
+    assert_eq!(
+        sent_with(&client, Options::default(), Kind::Http, every),
+        [&begin[..], &end("x-forwarded-for: 3.3.3.3, 10.0.0.1")].concat()
+    );
+    client.trusted = true;
+    let begin = ["host: site.test", "accept: */*", "grip-x: 1", "te: trailers"];
+    assert_eq!(
+        sent_with(&client, Options::default(), Kind::Http, every),
+        [&begin[..], &end("x-forwarded-for: 1.1.1.1, 2.2.2.2, 3.3.3.3, 10.0.0.1")].concat()
+    );
+}
+
+#[test]
+fn what_is_said_of_the_protocol_may_be_left_alone() {
+    let client = context(&[("X-Forwarded-Protocol", "a"), ("X-Forwarded-Proto", "b")]);
+    let secure = Context { secure: true, ..client.clone() };
+    let left = |context: &Context, accept, set| {
+        sent_with(context, Options::default(), Kind::Http, |forwarding| {
+            forwarding.accept_protocol = accept;
+            forwarding.set_protocol = set;
+        })
+    };
+    let alone = ["host: site.test", "x-forwarded-protocol: a", "x-forwarded-proto: b"];
+    assert_eq!(left(&client, false, SetProtocol::Leave), alone);
+    assert_eq!(left(&secure, false, SetProtocol::Leave), alone);
+    assert_eq!(left(&secure, true, SetProtocol::Leave), ["host: site.test"]);
+    assert_eq!(left(&client, false, SetProtocol::ProtoOnly), ["host: site.test"]);
+    let said = ["host: site.test", "x-forwarded-proto: https"];
+    assert_eq!(left(&secure, true, SetProtocol::ProtoOnly), said);
+}
+
+#[test]
+fn some_fields_are_only_for_clients_to_mark() {
+    let client = context(&[("Accept", "a"), ("X-One", "1"), ("eb9bf0f5-Accept", "theirs")]);
+    let options = Options { orig_headers: true, ..Options::default() };
+    assert_eq!(
+        sent_with(&client, options, Kind::Http, |forwarding| {
+            forwarding.need_mark = vec![ACCEPT];
+        }),
+        [
+            "host: site.test",
+            "accept: a",
+            "x-one: 1",
+            "eb9bf0f5-x-one: 1",
+            "eb9bf0f5-accept: theirs"
+        ]
+    );
+}
+
+#[test]
+fn the_route_that_a_client_names_is_ours() {
+    let client = context(&[("Pushpin-Route", "r")]);
+    let route = |accept| {
+        let change = |forwarding: &mut Forwarding| forwarding.accept_route = accept;
+        sent_with(&client, Options::default(), Kind::Http, change)
+    };
+    assert_eq!(route(true), ["host: site.test"]);
+    assert_eq!(route(false), ["host: site.test", "pushpin-route: r"]);
+}
+
+#[test]
+fn a_client_removes_nothing_that_its_route_adds() {
+    let headers = vec![(Cow::from("X-Edge"), Cow::from("1"))];
+    let options = Options { headers: headers.into(), ..Options::default() };
+    let client = context(&[("Connection", "X-Edge, X-Mine"), ("X-Mine", "1"), ("X-Edge", "0")]);
+    assert_eq!(sent_with(&client, options, Kind::Http, |_| {}), ["host: site.test", "x-edge: 1"]);
 }

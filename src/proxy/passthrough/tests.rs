@@ -87,7 +87,7 @@ fn answers_that_open_nothing() {
         let opening = accept::open(&sockets, context("/ws", None), route(&line));
         let (outcome, ()) =
             tokio::join!(opening, async { backend.next().await.raw(wrong.to_owned()) });
-        assert!(matches!(outcome, Outcome::Failed(Failed::Other(_))));
+        assert!(matches!(outcome, Outcome::Failed(Failed::At(..))));
 
         let no = "HTTP/1.1 401 Go Away\r\nContent-Length: 2\r\nX-A: b\r\n\r\nno";
         let opening = accept::open(&sockets, context("/ws", None), route(&line));

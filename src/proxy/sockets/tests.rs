@@ -209,7 +209,7 @@ fn rejections_and_failures() {
                     assert_eq!(response.extensions().get(), Some(&Via(via)));
                     assert!(matches!(response.body(), Rejection::Whole(b) if b == body));
                 }
-                (Outcome::Failed(Failed::Other(_)), None) => {}
+                (Outcome::Failed(Failed::At(Via(_), _)), None) => {}
                 _ => panic!("another outcome"),
             }
         }

@@ -112,6 +112,11 @@ impl Server {
         }
     }
 
+    /// Whether a line that contains `mark` is among those that were waited for, or came before one.
+    pub fn has_printed(&self, mark: &str) -> bool {
+        self.printed.iter().any(|line| line.contains(mark))
+    }
+
     fn printed_address(&mut self, mark: &str) -> SocketAddr {
         let line = self.wait_for_line(mark);
         let rest = line.split(mark).nth(1).unwrap_or_default();
@@ -123,6 +128,17 @@ impl Server {
     /// Asks the process to stop, as an init system does.
     pub fn terminate(&self) {
         kill_process(self.pid(), Signal::TERM).expect("the child is there");
+    }
+
+    /// Asks the process to reload, as an operator does.
+    pub fn hang_up(&self) {
+        kill_process(self.pid(), Signal::HUP).expect("the child is there");
+    }
+
+    /// From now on only lines that are printed later are waited for.
+    pub fn forget_lines(&mut self) {
+        while self.lines.try_recv().is_ok() {}
+        self.printed.clear();
     }
 
     /// From now on the process may have so many descriptors.

@@ -1,0 +1,73 @@
+//! `linchpin check`: everything that can be found out about configuration and routes without
+//! serving. Dispatched to by the roof.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::start::Told;
+use super::{EXIT_CANNOT_START, RunArgs, cannot_start, settings};
+use crate::config::problem::Problem;
+use crate::config::routes::{self, Loaded};
+use crate::config::settings::RoutesFrom;
+
+/// Looks at a routes file, or at all.
+pub fn check(routes_file: Option<&Path>, args: &RunArgs, told: &Told) -> ExitCode {
+    match routes_file {
+        Some(file) => match load(file) {
+            Ok(loaded) => shown(&loaded),
+            Err(problem) => cannot_start(&[problem], false),
+        },
+        None => all(args, told),
+    }
+}
+
+fn load(file: &Path) -> Result<Loaded, Problem> {
+    routes::load(file).map_err(|error| {
+        Problem::of(file.display().to_string(), format!("cannot read the routes: {error}"))
+    })
+}
+
+fn shown(loaded: &Loaded) -> ExitCode {
+    if loaded.problems.is_empty() {
+        println!("{}: {} routes, no mistakes", loaded.file, loaded.table.routes().len());
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("{}", loaded.report());
+    ExitCode::from(EXIT_CANNOT_START)
+}
+
+fn all(args: &RunArgs, told: &Told) -> ExitCode {
+    for text in told.doubts() {
+        eprintln!("warning: {text}");
+    }
+    for text in told.notes() {
+        eprintln!("note: {text}");
+    }
+    let settings = told.judge(settings(args), args.global.strict);
+    let mut problems = match &settings {
+        Ok(settings) => settings.check(),
+        Err(problems) => problems.clone(),
+    };
+    let routes = args.routes.routes();
+    let loaded = match &routes {
+        RoutesFrom::Compiled => None,
+        RoutesFrom::Lines(lines) => Some(routes::from_lines(lines.iter().map(String::as_str))),
+        RoutesFrom::File(file) => match load(file) {
+            Ok(loaded) => Some(loaded),
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        },
+    };
+    let mistakes = loaded.as_ref().is_some_and(|loaded| !loaded.problems.is_empty());
+    let routes = loaded.as_ref().map_or(ExitCode::SUCCESS, shown);
+    if !problems.is_empty() {
+        return cannot_start(&problems, false);
+    }
+    if mistakes {
+        return routes;
+    }
+    println!("no mistakes");
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,392 @@
+"""What the client's side of a case can do, step by step: the words of which a case is made.
+
+Used by cases and by the engine. A step writes down in the play's transcript what it gets. Bytes
+alone are a step too: they are sent.
+"""
+
+import json
+import socket
+import ssl
+import time
+from dataclasses import dataclass, field
+
+import wire
+from answers import hear
+
+SECONDS = 10
+MARKER = b"GET / HTTP/1.1\r\nHost: marker.example\r\n\r\n"
+
+
+class Client:
+    """One connection to a front."""
+
+    def __init__(self, connected):
+        connected.settimeout(SECONDS)
+        self.stream = wire.Stream(connected)
+        self.chunks = None
+
+    def send(self, content: bytes):
+        try:
+            self.stream.socket.sendall(content)
+        except OSError:
+            self.stream.ended = True
+
+
+class Play:
+    """One case on one front: its connections, and what has been got so far."""
+
+    def __init__(self, front, scene):
+        self.front = front
+        self.scene = scene
+        self.clients: dict[str, Client] = {}
+        self.current = ""
+        self.lines: list[str] = []
+
+    def note(self, line: str):
+        prefix = f"{self.current}: " if self.current else ""
+        self.lines.append(prefix + line)
+
+    @property
+    def client(self) -> Client:
+        if self.current not in self.clients:
+            connected = socket.create_connection(("127.0.0.1", self.front.port), SECONDS)
+            self.clients[self.current] = Client(connected)
+        return self.clients[self.current]
+
+    def run(self, steps):
+        for step in steps:
+            if isinstance(step, bytes):
+                self.client.send(step)
+            else:
+                (step() if isinstance(step, type) else step).play(self)
+
+    def close(self):
+        for client in self.clients.values():
+            client.stream.socket.close()
+
+
+def note_head(note, head: bytes, hidden=()) -> tuple[str, list[tuple[str, str]]]:
+    line, fields = wire.split_head(head)
+    note(f"got {line}")
+    shown = wire.framing_last(fields)
+    if " 101 " in line:
+        shown.sort(key=lambda one: one[0])
+    for name, value in shown:
+        if name not in hidden:
+            note(f"  {name}: {value}")
+    return line, fields
+
+
+def read_answer(stream: wire.Stream, note, method: str):
+    """Reads an answer and notes it; interim ones before it are noted too."""
+    while True:
+        try:
+            head = stream.head()
+        except TimeoutError:
+            note("no answer" + (f", but {stream.kept!r}" if stream.kept else ""))
+            return
+        if head is None:
+            note("closed without an answer" + (f", after {stream.kept!r}" if stream.kept else ""))
+            return
+        status = int(wire.split_head(head)[0].split(" ")[1])
+        bodiless = 100 <= status < 200 or status in (204, 304) or method == "HEAD"
+        # Where there is a body it says its length itself, or that it is cut.
+        _, fields = note_head(note, head, () if bodiless else ("content-length",))
+        if not 100 <= status < 200 or status == 101:
+            break
+    if not bodiless:
+        read_body(stream, note, fields)
+
+
+def read_body(stream: wire.Stream, note, fields):
+    """Reads a body as its fields frame it, and notes it and how it ended."""
+    length = wire.field(fields, "content-length")
+    coding = wire.field(fields, "transfer-encoding")
+    framing, body = "until the end", b""
+    try:
+        if coding:
+            framing = "chunked"
+            while (piece := stream.chunk()) is not None:
+                body += piece
+        elif length is not None:
+            framing = "whole"
+            body = stream.exactly(int(length))
+        else:
+            while stream.more():
+                pass
+            body = stream.take(len(stream.kept))
+    except (EOFError, ValueError):
+        framing, body = f"cut, {framing}", body + stream.kept
+    except TimeoutError:
+        framing, body = f"not complete, {framing}", body + stream.kept
+    if coding and length is not None:
+        framing += f", beside a length of {length}"
+    note(f"  body, {framing}: {wire.shown(body)}")
+
+
+@dataclass
+class On:
+    """Goes on with another connection."""
+
+    name: str
+
+    def play(self, play: Play):
+        play.current = self.name
+
+
+@dataclass
+class Tls:
+    """The connection is one over TLS, which asks for a name (or for none)."""
+
+    name: str | None = "tls.example"
+
+    def play(self, play: Play):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        connected = socket.create_connection(("127.0.0.1", play.front.https_port), SECONDS)
+        try:
+            secure = context.wrap_socket(connected, server_hostname=self.name)
+        except (ssl.SSLError, OSError) as failure:
+            play.note(f"no TLS: {type(failure).__name__}")
+            return
+        certificate = ssl.DER_cert_to_PEM_cert(secure.getpeercert(True)).strip()
+        for path in sorted(play.front.certificates.glob("*.crt")):
+            if path.read_text().strip() == certificate:
+                play.note(f"got the certificate {path.stem}")
+        play.clients[play.current] = Client(secure)
+
+
+@dataclass
+class Got:
+    """Reads an answer, whole."""
+
+    method: str = "GET"
+
+    def play(self, play: Play):
+        read_answer(play.client.stream, play.note, self.method)
+
+
+@dataclass
+class Opened:
+    """Reads the head of an answer whose body is read by the steps that follow."""
+
+    def play(self, play: Play):
+        try:
+            head = play.client.stream.head()
+        except TimeoutError:
+            head = None
+        if head is None:
+            play.note(f"no head, but {play.client.stream.kept!r}")
+            return
+        _, fields = note_head(play.note, head)
+        coding = wire.field(fields, "transfer-encoding")
+        play.client.chunks = b"" if coding else None
+
+
+@dataclass
+class Until:
+    """Reads of a body, chunked or bare, until it ends with `mark`; notes all that came."""
+
+    mark: bytes
+
+    def play(self, play: Play):
+        client, got = play.client, b""
+        stream = client.stream
+        try:
+            while not got.endswith(self.mark):
+                if client.chunks is not None:
+                    piece = stream.chunk()
+                    if piece is None:
+                        play.note(f"  the body ended after {wire.shown(got)}")
+                        return
+                    got += piece
+                else:
+                    if not stream.kept and not stream.more():
+                        raise EOFError
+                    got += stream.take(len(stream.kept))
+            play.note(f"  read {wire.shown(got)}")
+        except EOFError:
+            play.note(f"  cut after {wire.shown(got)}")
+        except TimeoutError:
+            play.note(f"  nothing more came after {wire.shown(got)}")
+
+
+@dataclass
+class Rest:
+    """Reads the rest of a body that `Opened` began."""
+
+    def play(self, play: Play):
+        fields = [] if play.client.chunks is None else [("transfer-encoding", "chunked")]
+        read_body(play.client.stream, play.note, fields)
+
+
+@dataclass
+class End:
+    """Whether the connection goes on: a request to the built-in target is answered, or not."""
+
+    seconds: float = SECONDS
+
+    def play(self, play: Play):
+        client = play.client
+        client.stream.socket.settimeout(self.seconds)
+        client.send(MARKER)
+        try:
+            head = client.stream.head()
+        except TimeoutError:
+            play.note("connection: stuck")
+            return
+        if head is None:
+            play.note("connection: closed" + (f" after {client.stream.kept!r}"
+                                              if client.stream.kept else ""))
+        elif head.startswith(b"HTTP/1.1 200 OK\r\n"):
+            client.stream.exactly(int(wire.field(wire.split_head(head)[1], "content-length")))
+            play.note("connection: goes on")
+        else:
+            play.note(f"connection: out of step, {head!r}")
+
+
+@dataclass
+class Ended:
+    """Waits for the end of the connection, without sending anything."""
+
+    seconds: float = SECONDS
+
+    def play(self, play: Play):
+        stream = play.client.stream
+        stream.socket.settimeout(self.seconds)
+        try:
+            while stream.more():
+                pass
+            play.note("connection: closed" + (f" after {stream.kept!r}" if stream.kept else ""))
+        except TimeoutError:
+            play.note("connection: not closed" + (f", {stream.kept!r}" if stream.kept else ""))
+
+
+@dataclass
+class Leave:
+    """Closes the client's connection."""
+
+    def play(self, play: Play):
+        play.client.stream.socket.close()
+        del play.clients[play.current]
+
+
+@dataclass
+class ShutWrite:
+    """Closes the client's sending side."""
+
+    def play(self, play: Play):
+        play.client.stream.socket.shutdown(socket.SHUT_WR)
+
+
+@dataclass
+class Open:
+    """Lets the backend's `Await(gate)` go on."""
+
+    gate: str
+
+    def play(self, play: Play):
+        play.scene.open(self.gate)
+
+
+@dataclass
+class Seen:
+    """Waits until the backend has read so many requests whole."""
+
+    count: int
+
+    def play(self, play: Play):
+        if not play.scene.wait_seen(self.count):
+            play.note(f"the backend did not get {self.count} requests")
+
+
+@dataclass
+class Asked:
+    """Waits until so many requests have begun to reach the backends: their heads at least."""
+
+    count: int
+
+    def play(self, play: Play):
+        if not play.scene.wait(lambda: len(play.scene.exchanges()) >= self.count, SECONDS):
+            play.note(f"no {self.count} requests began to reach the backends")
+
+
+@dataclass
+class Subscribed:
+    """Waits until clients have been subscribed to a channel, so many times in all."""
+
+    channel: str
+    times: int = 1
+
+    def play(self, play: Play):
+        deadline = time.monotonic() + SECONDS
+        while play.front.subscriptions(self.channel) < self.times:
+            if time.monotonic() > deadline:
+                play.note(f"not subscribed to {self.channel}, {self.times} times")
+                return
+            time.sleep(0.01)  # Between two looks at the log.
+
+
+@dataclass
+class Control:
+    """Sends bytes to the control API and reads the answer."""
+
+    sent: bytes
+    method: str = "POST"
+
+    def play(self, play: Play):
+        address = ("127.0.0.1", play.front.control_port)
+        with socket.create_connection(address, SECONDS) as connected:
+            connected.sendall(self.sent)
+            lines = []
+            read_answer(wire.Stream(connected), lines.append, self.method)
+        for line in lines:
+            play.note(f"control {line}")
+
+
+@dataclass
+class Publish:
+    """Publishes items; of the answer only the status and the body are noted."""
+
+    items: list
+    quiet: bool = field(default=False, kw_only=True)
+
+    def play(self, play: Play):
+        items = self.items if isinstance(self.items, list) else [self.items]
+        body = json.dumps({"items": items}).encode()
+        head = b"POST /publish/ HTTP/1.1\r\nHost: control\r\nContent-Length: %d\r\n\r\n" % len(body)
+        address = ("127.0.0.1", play.front.control_port)
+        lines: list[str] = []
+        with socket.create_connection(address, SECONDS) as connected:
+            connected.sendall(head + body)
+            read_answer(wire.Stream(connected), lines.append, "POST")
+        kept = [line.strip() for line in lines if not line.startswith("  ") or "body" in line]
+        play.note("published: " + ", ".join(kept))
+
+
+@dataclass
+class Say:
+    """Sends a WebSocket frame."""
+
+    opcode: int
+    content: bytes = b""
+    fin: bool = True
+    masked: bool = True
+    rsv: int = 0
+
+    def play(self, play: Play):
+        play.client.send(
+            wire.frame(self.opcode, self.content, fin=self.fin, mask=self.masked, rsv=self.rsv))
+
+
+@dataclass
+class Heard:
+    """Reads messages, at most so many, until a CLOSE or the end; fragments are put together."""
+
+    count: int = 1
+
+    def play(self, play: Play):
+        for _ in range(self.count):
+            if not hear(play.client.stream, lambda line: play.note(f"heard {line}")):
+                return
