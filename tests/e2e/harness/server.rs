@@ -70,12 +70,32 @@ impl Server {
         for route in routes {
             command.args(["--route", route]);
         }
+        let mut server = Server::run(command, directory);
+        server.http = server.printed_address("listening on http://");
+        if arguments.contains(&"--https-port") {
+            server.https = Some(server.printed_address("listening on https://"));
+        }
+        server.control = server.printed_address("control API on http://");
+        server
+    }
+
+    /// Serves plain HTTP and the control API, wherever the command's own configuration says.
+    pub fn configured(command: Command) -> Server {
+        let mut server = Server::run(command, tempfile::tempdir().expect("a directory"));
+        server.http = server.printed_address("listening on http://");
+        server.control = server.printed_address("control API on http://");
+        server
+    }
+
+    /// The command as a process, and nothing more.
+    pub fn run(mut command: Command, directory: tempfile::TempDir) -> Server {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let (sender, lines) = channel();
         copy_lines(child.stdout.take().expect("piped"), sender.clone());
         copy_lines(child.stderr.take().expect("piped"), sender);
         let unset = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Server {
+        Server {
             http: unset,
             https: None,
             control: unset,
@@ -83,13 +103,7 @@ impl Server {
             lines,
             printed: Vec::new(),
             _directory: directory,
-        };
-        server.http = server.printed_address("listening on http://");
-        if arguments.contains(&"--https-port") {
-            server.https = Some(server.printed_address("listening on https://"));
         }
-        server.control = server.printed_address("control API on http://");
-        server
     }
 
     /// Waits for a line of the log that contains `mark`, and gives it.
