@@ -7,6 +7,7 @@ mod clients;
 mod compression;
 mod control;
 mod documented;
+mod explain;
 mod forwarding;
 mod from_file;
 mod global;
@@ -37,6 +38,7 @@ use self::clients::{AtCapacity, ClientArgs, SlowConsumer};
 use self::compression::CompressionArgs;
 use self::control::ControlArgs;
 use self::documented::OptionsArgs;
+use self::explain::ExplainArgs;
 use self::forwarding::ForwardingArgs;
 use self::global::GlobalArgs;
 use self::invocation::InvocationArgs;
@@ -98,6 +100,9 @@ enum Command {
     },
     /// Print all options: an annotated configuration file, or tables.
     Options(OptionsArgs),
+    /// Say which route a request takes, why no other, and what its targets would be sent; exit code
+    /// 1 if it has no route.
+    Explain(Box<ExplainArgs>),
     /// Publish to a channel, as pushpin-publish does.
     Publish(Box<PublishArgs>),
 }
@@ -201,6 +206,7 @@ pub fn main() -> ExitCode {
             print!("{}", documented::options(&args, &start::command::<Cli>()));
             ExitCode::SUCCESS
         }
+        Some(Command::Explain(args)) => explain::run(&args, &asked.told),
         Some(Command::Publish(args)) => command::run(&args, &mut io::stdout(), &mut io::stderr()),
     }
 }

@@ -131,6 +131,11 @@ impl Server {
         self.printed.iter().any(|line| line.contains(mark))
     }
 
+    /// What was printed and looked at so far.
+    pub fn printed(&self) -> &[String] {
+        &self.printed
+    }
+
     fn printed_address(&mut self, mark: &str) -> SocketAddr {
         let line = self.wait_for_line(mark);
         let rest = line.split(mark).nth(1).unwrap_or_default();
@@ -180,6 +185,12 @@ impl Server {
         let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok());
         let pages: usize = pages.expect("a number");
         pages * rustix::param::page_size()
+    }
+
+    /// How many descriptors the process has open.
+    pub fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(path).expect("the child is there").count()
     }
 
     /// Stops the process; how often it counted what has this name.
