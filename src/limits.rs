@@ -64,6 +64,13 @@ pub const ACCEPT_BACK_OFF_MS: (u64, u64) = (5, 1000);
 pub const STORM_CONNECTIONS: usize = 128;
 /// A client that is refused is read from for so long, so that its answer is not lost.
 pub const REFUSAL_LINGER_MS: u64 = 1_000;
+/// And no more than so many bytes.
+pub const REFUSAL_LINGER_BYTES_MAX: usize = 1 << 20;
+/// The same for a client that was answered before it had sent all of its request: it may only look
+/// for an answer when it has.
+pub const EARLY_LINGER_MS: u64 = 5_000;
+/// And no more than so many bytes.
+pub const EARLY_LINGER_BYTES_MAX: usize = 64 << 20;
 /// What goes wrong at one listener is logged at most once in this time.
 pub const ENTRANCE_LOG_EVERY_MS: u64 = 10_000;
 /// Refused clients of one shard that are read from at once; further ones are only answered.

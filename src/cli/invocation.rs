@@ -46,6 +46,19 @@ pub struct InvocationArgs {
     pub logfile: Option<PathBuf>,
 }
 
+impl InvocationArgs {
+    /// What Pushpin says of a `--port` without a port; here 0 is a free one otherwise.
+    #[must_use]
+    pub fn wrong_port(&self) -> Option<&'static str> {
+        let none = |text: &String| {
+            let port = text.rsplit(':').next().unwrap_or_default();
+            port.parse::<u16>().unwrap_or(0) == 0
+        };
+        let wrong = self.port.iter().any(none);
+        wrong.then_some("port must be greater than or equal to 1")
+    }
+}
+
 /// What the number of an instance makes of `ipc_prefix` and `port_offset`.
 #[must_use]
 pub fn instance(id: u16) -> (String, u16) {

@@ -93,7 +93,8 @@ pub fn request(
     build(&shared.settings, &shared.keys, context, route, target, kind)
 }
 
-fn build(
+/// The same, for who has no shard.
+pub(super) fn build(
     settings: &Settings,
     keys: &Keys,
     context: &Context,

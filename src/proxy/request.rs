@@ -14,6 +14,8 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version as HttpVersion};
 use url::{Host, Url};
 
 use super::context::Context;
+use super::forwarded;
+use super::shared::Settings;
 use crate::limits::CLIENT_CERTIFICATE_BYTES_MAX;
 use crate::session::socket::Form;
 use crate::wire::http1::Version;
@@ -124,6 +126,16 @@ pub fn context(
         trusted: false,
         form: Form::default(),
     })
+}
+
+/// Finds out what of a client's head matters before its route is looked up: whether it is trusted,
+/// and whether its connection is a secure one.
+pub fn judge(context: &mut Context, settings: &Settings) {
+    if let Some(upstream) = &settings.upstream {
+        context.trusted = upstream.trusts(&context.headers);
+    }
+    let accepted = settings.forwarding.accept_protocol;
+    context.secure |= accepted && forwarded::says_secure(&context.headers);
 }
 
 /// The host as URLs have it: lower case, without the scheme's own port.

@@ -5,10 +5,13 @@
 pub mod balance;
 pub mod condition;
 pub mod cross_origin;
+pub mod explain;
 mod hash;
 mod host_text;
 pub mod hosts;
+pub mod ids;
 pub mod line;
+mod names;
 pub mod print;
 pub mod problem;
 mod records;
@@ -23,8 +26,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use condition::Condition;
+use explain::Verdict;
 use hosts::Index;
 pub use hosts::Query;
+use ids::Named;
 pub use line::Route;
 use problem::{DUPLICATE, Fault, Problem, Span};
 use reference::{RouteRef, Routes};
@@ -56,6 +61,45 @@ impl Table {
     #[must_use]
     pub fn lookup(&self, query: &Query<'_>) -> Option<usize> {
         self.index.lookup(query)
+    }
+
+    /// What an id leads to.
+    #[must_use]
+    pub fn named(&self, id: &str) -> Named {
+        ids::find(&self.index.ids, id, |number| self.route(number))
+    }
+
+    /// The number of the route for a request that names one by its id; without one, that of
+    /// [`Table::lookup`]. A route that is named serves if the path begins as it wants; host, proto
+    /// and ssl do not matter. An id that several routes have counts as none for WebSockets and for
+    /// requests that are made again (`lenient`), and leads nowhere for others.
+    #[must_use]
+    pub fn lookup_named(
+        &self,
+        id: Option<&str>,
+        query: &Query<'_>,
+        lenient: bool,
+    ) -> Option<usize> {
+        let Some(id) = id else { return self.lookup(query) };
+        match self.named(id) {
+            Named::One(number) => {
+                let beginning = self.route(number)?.condition.path_beg.as_deref();
+                beginning
+                    .is_none_or(|beginning| query.path.starts_with(beginning))
+                    .then_some(number)
+            }
+            Named::Shared if lenient => self.lookup(query),
+            Named::Shared | Named::Unknown => None,
+        }
+    }
+
+    /// What each route is to a request that goes by [`Table::lookup_named`], in file order.
+    #[must_use]
+    pub fn explain(&self, id: Option<&str>, query: &Query<'_>, lenient: bool) -> Vec<Verdict> {
+        let chosen = self.lookup_named(id, query, lenient);
+        let shared = || id.is_some_and(|id| self.named(id) == Named::Shared);
+        let named = id.is_some() && !(lenient && shared());
+        explain::verdicts(self.routes(), query, chosen, named)
     }
 
     /// The routes in file order.
@@ -168,7 +212,8 @@ impl Builder {
     /// The table, and what was wrong.
     #[must_use]
     pub fn finish(self) -> (Table, Vec<Problem>) {
-        let index = Index::new(&self.routes);
+        let mut index = Index::new(&self.routes);
+        index.ids = ids::index(self.routes.iter());
         (Table { routes: self.routes.into(), index }, self.problems)
     }
 }

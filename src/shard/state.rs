@@ -101,6 +101,7 @@ impl Shard {
             Backend::new(settings.backend.clone(), settings.client_tls.clone(), stats.clone());
         let shared = Rc::new(Shared {
             hub: hub.clone(),
+            routing: Default::default(),
             backend,
             turns: Default::default(),
             stats: stats.clone(),

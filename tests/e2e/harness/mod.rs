@@ -4,6 +4,7 @@ pub mod authority;
 pub mod backend;
 pub mod client;
 pub mod frames;
+pub mod mortal;
 pub mod publisher;
 pub mod server;
 pub mod wait;
@@ -11,6 +12,7 @@ pub mod websocket;
 
 pub use backend::{Answer, Backend, Request};
 pub use client::{Client, chunk};
+pub use mortal::{Act, Mortal};
 pub use publisher::Publisher;
 pub use server::Server;
 pub use wait::within;
