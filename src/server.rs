@@ -3,14 +3,16 @@
 //! Everything that can fail at start fails here, before a client is accepted, and all at once. The
 //! thread that calls [`run`] becomes the control thread.
 
+mod binding;
 mod file_watch;
+mod notify;
+mod pid_file;
+mod presence;
 mod reload;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use reload::{Beginning, Reload};
@@ -20,14 +22,15 @@ use tokio::sync::{Notify, watch};
 use crate::clock;
 use crate::config::problem::Problem;
 use crate::config::settings::{RoutesFrom, Settings};
-use crate::listen;
 use crate::publish::{self, command_port, operator::Operator, publisher::Publisher};
 use crate::shard;
 use crate::shard::mailbox::{Command, Inbox, Mailbox, mailbox};
 use crate::shard::peers::Peers;
 use crate::stats::{Snapshot, Stats};
-use crate::tls::certificates::Certificates;
-use crate::tls::client::ClientTls;
+use crate::tls::Edge;
+use binding::Binding;
+use pid_file::PidFile;
+use presence::Presence;
 
 /// What could not start.
 const EXIT_CANNOT_START: u8 = 2;
@@ -35,14 +38,6 @@ const EXIT_CANNOT_START: u8 = 2;
 const JOIN_GRACE_MS: u64 = 2_000;
 /// How long one shard may take to take a command while stopping.
 const COMMAND_MS: u64 = 1_000;
-
-/// Sockets bound to the addresses of the settings, one of each address for every worker.
-struct Bound {
-    http: Vec<std::net::TcpListener>,
-    https: Vec<std::net::TcpListener>,
-    control: Option<std::net::TcpListener>,
-    certificates: Option<Arc<Certificates>>,
-}
 
 /// Each held connection is a descriptor, and the usual soft limit is 1024: asks for as many as are
 /// allowed.
@@ -63,23 +58,35 @@ fn raise_descriptor_limit(connections_max: usize) {
     }
 }
 
+/// What a process has when it starts to serve.
+struct Outfit {
+    routes: Beginning,
+    binding: Binding,
+    edge: Option<Edge>,
+    pid_file: Option<PidFile>,
+}
+
 /// Serves until it is told to stop.
 #[must_use]
 pub fn run(settings: Settings) -> ExitCode {
     raise_descriptor_limit(settings.connections_max);
     let mut problems = Vec::new();
     let routes = reload::begin(&settings, &mut problems);
-    let bound = bind(&settings, &mut problems);
+    let binding = binding::bind(&settings, &mut problems);
+    let tls = binding.as_ref().is_some_and(|binding| binding.entrances.has_tls());
+    let edge = tls.then(|| settings.tls.edge(&mut problems)).flatten();
     let shard = shard_settings(&settings, &mut problems);
-    let (Some(routes), Some(bound), Some(shard), true) =
-        (routes, bound, shard, problems.is_empty())
+    let pid_file = pid_file(&settings, &mut problems);
+    let (Some(routes), Some(binding), Some(shard), true) =
+        (routes, binding, shard, problems.is_empty())
     else {
-        for problem in &problems {
-            eprintln!("error: {problem}");
+        for problem in problems {
+            eprintln!("error: {}", settings.places.located(problem));
         }
         return ExitCode::from(EXIT_CANNOT_START);
     };
-    match serve(&settings, routes, bound, &shard) {
+    let outfit = Outfit { routes, binding, edge, pid_file };
+    match serve(&settings, outfit, &shard) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "cannot serve");
@@ -89,45 +96,14 @@ pub fn run(settings: Settings) -> ExitCode {
     }
 }
 
-fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Bound> {
-    let mut at = |address: SocketAddr, count: usize, what: &str| {
-        listen::bind(address, count, settings.listening.backlog)
-            .map_err(|error| {
-                let text = format!("cannot listen on {address}: {error}");
-                problems.push(Problem::of(what, text));
-            })
-            .ok()
+/// The file with the process's id, where one is wanted. Written last: who finds it there finds
+/// everything else too.
+fn pid_file(settings: &Settings, problems: &mut Vec<Problem>) -> Option<PidFile> {
+    let path = settings.listening.pid_file.as_ref().filter(|_| problems.is_empty())?;
+    let problem = |error: pid_file::PidFileError| {
+        problems.push(Problem::of("--pid-file", format!("{}: {error}", path.display())));
     };
-    let http = at(settings.listening.http, settings.workers, "--port");
-    let https =
-        settings.listening.https.map(|address| at(address, settings.workers, "--https-port"));
-    let control = settings.control.map(|address| at(address, 1, "--control"));
-    let certificates = settings.listening.https.and_then(|_| certificates(settings, problems));
-    let https = match https {
-        None => Vec::new(),
-        Some(sockets) => sockets?,
-    };
-    let control = match control {
-        None => None,
-        Some(sockets) => sockets?.pop(),
-    };
-    Some(Bound { http: http?, https, control, certificates })
-}
-
-/// The folder of certificates. A pair that cannot be used is told and left out; a folder without
-/// any that can prevents the start.
-fn certificates(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<Certificates>> {
-    let (certificates, mistakes) = Certificates::load(&settings.tls.certs);
-    if certificates.is_empty() {
-        let folder = settings.tls.certs.display();
-        problems.push(Problem::of("--certs", format!("no usable certificate in {folder}")));
-        problems.extend(mistakes.iter().map(|mistake| Problem::of("--certs", mistake.to_string())));
-        return None;
-    }
-    for mistake in mistakes {
-        tracing::warn!(%mistake, "certificate left out");
-    }
-    Some(Arc::new(certificates))
+    PidFile::take(path).map_err(problem).ok()
 }
 
 /// What the shards are told; a key that cannot sign and missing cryptography are found now.
@@ -135,40 +111,24 @@ fn shard_settings(
     settings: &Settings,
     problems: &mut Vec<Problem>,
 ) -> Option<shard::state::Settings> {
-    match ClientTls::from_system() {
-        Ok((client_tls, notes)) => {
-            for note in notes {
-                tracing::warn!("root certificates: {note}");
-            }
-            problems.extend(settings.check());
-            Some(settings.for_shards(client_tls))
-        }
-        Err(error) => {
-            problems.push(Problem::of("TLS towards backends", error.to_string()));
-            None
-        }
-    }
+    let client_tls = settings.tls.towards_backends(problems)?;
+    problems.extend(settings.check());
+    Some(settings.for_shards(client_tls))
 }
 
-fn serve(
-    settings: &Settings,
-    routes: Beginning,
-    bound: Bound,
-    shard: &shard::state::Settings,
-) -> io::Result<()> {
-    let Bound { http, https, control, certificates } = bound;
-    let banner = banner(settings, &http, &https, control.as_ref())?;
-    let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) = http.iter().map(|_| mailbox()).unzip();
+fn serve(settings: &Settings, outfit: Outfit, shard: &shard::state::Settings) -> io::Result<()> {
+    let Outfit { routes, binding, edge, pid_file } = outfit;
+    let banner = banner(settings, &binding)?;
+    let Binding { entrances, control, files } = binding;
+    let mut presence = Presence { files, pid_file, notify: notify::Notify::from_env() };
+    let openings = entrances.openings(settings.workers, edge.as_ref(), &settings.listening.proxies);
+    let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) =
+        openings.iter().map(|_| mailbox()).unzip();
     let mut threads = Vec::new();
-    let mut https = https.into_iter();
-    for (index, (plain, inbox)) in http.into_iter().zip(inboxes).enumerate() {
-        let mut listeners = vec![(plain, None)];
-        if let Some(secure) = https.next() {
-            listeners.push((secure, certificates.clone()));
-        }
+    for (index, (entrances, inbox)) in openings.into_iter().zip(inboxes).enumerate() {
         let (table, settings) = (routes.table.clone(), shard.clone());
         let peers = Peers::new(&mailboxes, index);
-        let start = shard::Start { listeners, inbox, peers, table, settings };
+        let start = shard::Start { entrances, inbox, peers, table, settings };
         let thread = std::thread::Builder::new().name(format!("shard-{index}"));
         threads.push(thread.spawn(move || shard::run(start))?);
     }
@@ -176,11 +136,13 @@ fn serve(
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
         let commands = commands(settings)?;
+        let doors = (control, commands);
         let outcome =
-            control_thread(settings, routes, banner, (control, commands), &mailboxes, &threads)
+            control_thread(settings, routes, banner, &mut presence, doors, &mailboxes, &threads)
                 .await;
         drop(mailboxes);
         join(threads, settings.drain_ms).await;
+        presence.ended();
         outcome
     })
 }
@@ -195,30 +157,16 @@ fn commands(settings: &Settings) -> io::Result<Option<command_port::Listener>> {
 }
 
 /// The first lines on the terminal: what listens where, and what to try.
-fn banner(
-    settings: &Settings,
-    http: &[std::net::TcpListener],
-    https: &[std::net::TcpListener],
-    control: Option<&std::net::TcpListener>,
-) -> io::Result<String> {
-    let local = |sockets: &[std::net::TcpListener]| {
-        sockets.first().map(std::net::TcpListener::local_addr).transpose()
-    };
+fn banner(settings: &Settings, binding: &Binding) -> io::Result<String> {
+    let control = binding.control.as_ref();
     let control = control.map(std::net::TcpListener::local_addr).transpose()?;
     let mut text = format!("linchpin {}\n", env!("CARGO_PKG_VERSION"));
-    let http = local(http)?;
-    if let Some(address) = http {
-        text += &format!("listening on http://{address}\n");
-    }
-    if let Some(address) = local(https)? {
-        text += &format!("listening on https://{address}\n");
-    }
+    text += &binding.entrances.lines();
     if let Some(control) = control {
         text += &format!("control API on http://{control}\n");
     }
-    if let (Some(address), Some(control), RoutesFrom::Compiled) = (http, control, &settings.routes)
-    {
-        let port = address.port();
+    let port = binding.entrances.plain_port();
+    if let (Some(port), Some(control), RoutesFrom::Compiled) = (port, control, &settings.routes) {
         text += &format!(
             "\ntry: curl -N http://localhost:{port}/stream\n\
              then, in another terminal:\n     \
@@ -240,6 +188,7 @@ async fn control_thread(
     settings: &Settings,
     routes: Beginning,
     mut banner: String,
+    presence: &mut Presence,
     (control, commands): (Option<std::net::TcpListener>, Option<command_port::Listener>),
     mailboxes: &[Mailbox],
     threads: &[JoinHandle<io::Result<()>>],
@@ -278,6 +227,7 @@ async fn control_thread(
     let mut hang_up = signal(SignalKind::hangup())?;
     // Only now: whoever reads it may send a signal at once.
     announce(&banner);
+    presence.ready();
     let outcome = loop {
         tokio::select! {
             _ = terminate.recv() => break Ok(()),
@@ -296,6 +246,7 @@ async fn control_thread(
         }
     };
     tracing::info!("stopping...");
+    presence.stopping();
     if let Some(reload) = reload {
         reload.abort();
     }

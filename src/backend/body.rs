@@ -126,7 +126,11 @@ impl AnswerBody {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let Some(mut connection) = self.connection.take() else { return Poll::Ready(None) };
         let polled = self.poll_on(cx, &mut connection);
-        if !matches!(polled, Poll::Ready(Some(Err(_)))) {
+        if let Poll::Ready(Some(Err(error))) = &polled {
+            if let Some(pool) = self.pool.upgrade() {
+                pool.broke_off(&connection, error);
+            }
+        } else {
             self.connection = Some(connection);
             self.finish_if_ended();
         }

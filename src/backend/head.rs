@@ -146,6 +146,8 @@ pub struct ResponseHead {
     pub length: Length,
     /// The connection may be used again after the body.
     pub persistent: bool,
+    /// For so long its backend keeps it idle, if it says so (`Keep-Alive: timeout=`), in seconds.
+    pub idle_s: Option<u32>,
 }
 
 /// Why bytes are not a response.
@@ -241,7 +243,7 @@ pub fn response(
     if let Some(reason) = reason {
         crate::http::set_reason(&mut response, &reason);
     }
-    Ok(Some(ResponseHead { response, length, persistent }))
+    Ok(Some(ResponseHead { response, length, persistent, idle_s: fields.idle_s }))
 }
 
 /// Whether a head may end within what follows the first `seen` bytes.
@@ -263,6 +265,7 @@ struct Fields {
     close: bool,
     keep_alive: bool,
     unusual: bool,
+    idle_s: Option<u32>,
 }
 
 impl Fields {
@@ -295,6 +298,7 @@ impl Fields {
             self.transfer_encoding(&value)?;
             return Ok(());
         } else if name == KEEP_ALIVE {
+            self.keeps(&value);
             return Ok(());
         }
         let value = HeaderValue::from_maybe_shared(value)
@@ -317,6 +321,26 @@ impl Fields {
             }
         }
         only
+    }
+
+    /// Reads a `Keep-Alive`: for how long, and for how many further requests (RFC 2068, 19.7.1.1).
+    fn keeps(&mut self, value: &[u8]) {
+        for parameter in value.split(|byte| *byte == b',') {
+            let mut parts = parameter.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
+            let (Some(name), Some(value)) = (parts.next(), parts.next()) else { continue };
+            let value = value.strip_prefix(b"\"").unwrap_or(value);
+            let value = value.strip_suffix(b"\"").unwrap_or(value);
+            let Some(number) = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok())
+            else {
+                continue;
+            };
+            if name.eq_ignore_ascii_case(b"timeout") {
+                self.idle_s = Some(number);
+            }
+            if number == 0 && (name.eq_ignore_ascii_case(b"max") || self.idle_s == Some(0)) {
+                self.close = true;
+            }
+        }
     }
 
     /// Only `chunked`, once: we ask for no other coding and take none off (RFC 9112, 7.4).

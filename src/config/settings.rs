@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::backends::Backends;
+use super::backends::{self, Backends};
 use super::forwarding::Forwarding;
 use super::listening::Listening;
 use super::logging::Logs;
 use super::messages::Messages;
-use super::problem::Problem;
+use super::problem::{Places, Problem};
 use super::tls::Tls;
 use super::websocket::WebSockets;
 use crate::http;
@@ -19,6 +19,7 @@ use crate::proxy::upstream::Upstream;
 use crate::proxy::{shared, signing};
 use crate::publish::publisher;
 use crate::route::condition::Slow;
+use crate::shard::capacity::Capacity;
 use crate::shard::state as shard;
 use crate::tls::client::ClientTls;
 
@@ -36,6 +37,8 @@ pub enum RoutesFrom {
 /// The settings of one process.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Where they were given, for what is wrong with them.
+    pub places: Places,
     /// Where clients connect.
     pub listening: Listening,
     /// TLS towards clients and backends.
@@ -133,7 +136,7 @@ impl Settings {
     #[must_use]
     pub fn for_shards(&self, client_tls: ClientTls) -> shard::Settings {
         shard::Settings {
-            connections_max: self.connections_max.div_ceil(self.workers.max(1)),
+            capacity: Capacity::new(self.connections_max),
             refuse_at_capacity: self.refuse_at_capacity,
             handshakes_max: self.handshakes_max.div_ceil(self.workers.max(1)),
             handshake_ms: self.handshake_ms,
@@ -179,8 +182,9 @@ impl Settings {
                 sockjs: self.websockets.sockjs.of_each(self.workers),
                 forwarding: self.forwarding.clone(),
             },
-            backend: self.backends.clone(),
+            backend: backends::of_each(&self.backends, self.workers, self.connections_max),
             client_tls,
+            client_cert_header: self.tls.client_cert_header,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::stream::Socket;
+use super::socket::Socket;
 use crate::clock;
 
 /// The answer.

@@ -9,7 +9,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use tokio_rustls::server::TlsStream;
 
-use crate::listen::stream::{Bare, Socket, Stream};
+use crate::listen::socket::{Bare, Socket};
+use crate::listen::stream::Stream;
 use crate::session::outbox::Outbox;
 
 /// Pieces given to one vectored write. The system would take 1,024; more than this and the list of

@@ -11,7 +11,8 @@ use super::poll::Poll;
 use super::*;
 use crate::hub::fanout::{Delivery, Outlet, Then};
 use crate::hub::slab::SessionId;
-use crate::listen::stream::{Socket, Stream};
+use crate::listen::socket::Socket;
+use crate::listen::stream::Stream;
 use crate::session::outbox::Slow;
 
 const ID: SessionId = SessionId { index: 3, generation: 7 };

@@ -27,6 +27,8 @@ pub enum Failure {
     AddressPolicy,
     /// The backend broke off, or answered what is not HTTP.
     Backend,
+    /// As many requests are under way as may be, and it was waited for long enough.
+    NoRoom,
     /// The backend's instruction cannot be carried out.
     Instruction(String),
     /// The instruction's body is over the limit; from this target.
@@ -71,6 +73,10 @@ impl Failure {
             }
             Failure::AddressPolicy => bad_gateway("Error: Origin host/IP blocked.\n".to_owned()),
             Failure::Backend => bad_gateway(GENERIC.to_owned()),
+            Failure::NoRoom => {
+                let text = "Too many requests are being proxied.\n".to_owned();
+                (StatusCode::SERVICE_UNAVAILABLE, text)
+            }
             Failure::Instruction(why) => {
                 bad_gateway(format!("Failed to parse accept instructions: {why}\n"))
             }

@@ -1,30 +1,33 @@
 //! Takes connections in: as many as there is room for, in batches, and on through every shortage.
 //!
 //! One task for each listener of a shard, started by its loop. Who waits for what: at
-//! `client_maxconn` for a connection that leaves (or the client is refused, if the operator wants
-//! that), at the bound of handshakes for one that gets through, without descriptors for a while
-//! that grows. It never spins, and never ends.
+//! `client_maxconn` for a connection that leaves, of whichever shard (or the client is refused, if
+//! the operator wants that), at the bound of handshakes for one that gets through, without
+//! descriptors for a while that grows. It never spins, and never ends.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::{Poll, ready};
 
-use super::connection;
+use super::capacity::Place;
+use super::entrance::Entrance;
+use super::newcomer::Newcomer;
+use super::peers::Peers;
 use super::state::Shard;
 use crate::clock::{self, Tick};
 use crate::limits;
+use crate::listen::listener::{AcceptError, Accepted, Listener};
 use crate::listen::refusal::refuse;
 use crate::listen::reserve::Reserve;
-use crate::listen::{AcceptError, Accepted, Listener};
-use crate::tls::server::ServerTls;
-
-/// Failures are logged at most once in this time.
-const LOG_EVERY_MS: u64 = 10_000;
+use crate::listen::socket::Socket;
 
 /// One listener and what it needs to go on.
 pub struct Door {
     shard: Rc<Shard>,
     listener: Listener,
-    tls: Option<ServerTls>,
+    entrance: Rc<Entrance>,
+    turns: Option<Turns>,
     reserve: Reserve,
     pause_ms: u64,
     logged: Option<Tick>,
@@ -32,14 +35,42 @@ pub struct Door {
     lingering: Rc<Cell<usize>>,
 }
 
+/// Whose turn it is to get a connection of a listener that only one shard has.
+pub struct Turns {
+    /// The shards.
+    pub peers: Peers,
+    /// Which of the process's entrances it is.
+    pub entrance: usize,
+    /// The shard whose turn is next.
+    pub next: usize,
+}
+
+/// What a look at the listener came to.
+enum Look {
+    /// A client, for whom a place is taken.
+    Client(Accepted),
+    /// A client for whom there is none, and who is to know it.
+    Surplus(Accepted),
+    /// There is no place, whether or not somebody is waiting.
+    Full,
+    /// See there.
+    Failed(AcceptError),
+}
+
 impl Door {
-    /// The door of one listener, for clients with TLS if it has a configuration.
+    /// The door of one listener. With `turns`, what comes in is dealt out among the shards.
     #[must_use]
-    pub fn new(shard: Rc<Shard>, listener: Listener, tls: Option<ServerTls>) -> Door {
+    pub fn new(
+        shard: Rc<Shard>,
+        listener: Listener,
+        entrance: Rc<Entrance>,
+        turns: Option<Turns>,
+    ) -> Door {
         Door {
             shard,
             listener,
-            tls,
+            entrance,
+            turns,
             reserve: Reserve::new(),
             pause_ms: limits::ACCEPT_BACK_OFF_MS.0,
             logged: None,
@@ -51,16 +82,26 @@ impl Door {
     pub async fn run(mut self) {
         let mut at_once = 0;
         loop {
-            if !self.shard.settings.refuse_at_capacity {
-                self.shard.room().await;
-            }
             self.shard.starting.room().await;
-            match self.listener.accept().await {
-                Ok(accepted) => {
+            let look = loop {
+                match self.look().await {
+                    // Straight back: whoever was told of a free place takes it or passes it on.
+                    Look::Full => self.shard.settings.capacity.room().await,
+                    look => break look,
+                }
+            };
+            match look {
+                Look::Client(accepted) => {
                     self.pause_ms = limits::ACCEPT_BACK_OFF_MS.0;
+                    self.shard.stats.connections_accepted.inc();
                     self.take(accepted);
                 }
-                Err(error) => self.back_off(&error).await,
+                Look::Surplus(accepted) => {
+                    self.shard.stats.connections_accepted.inc();
+                    self.refuse(accepted);
+                }
+                Look::Full => {}
+                Look::Failed(error) => self.back_off(&error).await,
             }
             at_once += 1;
             if at_once >= limits::ACCEPTS_AT_ONCE {
@@ -71,28 +112,51 @@ impl Door {
         }
     }
 
-    fn take(&self, accepted: Accepted) {
-        let shard = &self.shard;
-        shard.stats.connections_accepted.inc();
-        if shard.settings.refuse_at_capacity && shard.is_full() {
-            return self.refuse(accepted);
+    /// Waits for the next client. A place is taken before it is accepted, and given back at once
+    /// when nobody stands there: who waits keeps no place from others.
+    async fn look(&self) -> Look {
+        let settings = &self.shard.settings;
+        poll_fn(|cx| {
+            let place = settings.capacity.take();
+            if !place && !settings.refuse_at_capacity {
+                return Poll::Ready(Look::Full);
+            }
+            let polled = self.listener.poll_accept(cx);
+            if place && !matches!(polled, Poll::Ready(Ok(_))) {
+                settings.capacity.give(1);
+            }
+            Poll::Ready(match ready!(polled) {
+                Ok(accepted) if place => Look::Client(accepted),
+                Ok(accepted) => Look::Surplus(accepted),
+                Err(error) => Look::Failed(error),
+            })
+        })
+        .await
+    }
+
+    /// Serves a client here, or has another shard do so whose turn it is. One that has no room in
+    /// its mailbox loses its turn.
+    fn take(&mut self, accepted: Accepted) {
+        let mut accepted = accepted;
+        if let Some(turns) = &mut self.turns
+            && !turns.is_own()
+        {
+            match turns.deal(accepted, Place::of(&self.shard.settings.capacity)) {
+                Some((back, place)) => {
+                    place.keep();
+                    accepted = back;
+                }
+                None => return,
+            }
         }
-        let Accepted { socket, peer } = accepted;
-        let now = clock::now();
-        let tls = self.tls.as_ref().map(|tls| tls.config(now.0));
-        // Counted from here on: the task itself runs only later.
-        let ticket = shard.ticket();
-        shard.starting.begin(now, |start| {
-            let client = connection::Newcomer { socket, peer, tls, start };
-            let task = connection::run(shard.clone(), client, ticket);
-            tokio::task::spawn_local(task).abort_handle()
-        });
+        self.shard.occupy();
+        self.entrance.admit(accepted);
     }
 
     /// There is no room, and the client is to know it.
     fn refuse(&self, accepted: Accepted) {
         self.shard.stats.clients_refused.inc();
-        if self.tls.is_some() {
+        if self.entrance.is_tls() {
             return;
         }
         let lingering = self.lingering.clone();
@@ -136,17 +200,50 @@ impl Door {
         let Ok(accepted) = self.listener.accept().await else { return };
         self.shard.stats.connections_accepted.inc();
         self.shard.stats.clients_refused.inc();
-        if self.tls.is_none() {
+        if !self.entrance.is_tls() {
             refuse(accepted.socket, self.pause_ms).await;
         }
     }
 
     fn log(&mut self, error: &AcceptError) {
         let now = clock::now();
-        if self.logged.is_none_or(|last| now.ms_since(last) >= LOG_EVERY_MS) {
+        if self.logged.is_none_or(|last| now.ms_since(last) >= limits::ENTRANCE_LOG_EVERY_MS) {
             self.logged = Some(now);
             let failures = self.shard.stats.accept_failures.get();
             tracing::warn!(%error, failures, "cannot accept connections, pausing");
         }
+    }
+}
+
+impl Turns {
+    /// Whether it is the accepting shard's own turn; if so, the next one's is next.
+    fn is_own(&mut self) -> bool {
+        let own = self.next == self.peers.own();
+        if own {
+            self.pass();
+        }
+        own
+    }
+
+    fn pass(&mut self) {
+        self.next = (self.next + 1) % self.peers.len().max(1);
+    }
+
+    /// Sends a client to the shard whose turn it is; gives it back when that cannot be.
+    fn deal(&mut self, accepted: Accepted, place: Place) -> Option<(Accepted, Place)> {
+        let Accepted { mut socket, peer } = accepted;
+        let to = self.next;
+        self.pass();
+        if let Err(error) = socket.detach() {
+            tracing::debug!(%error, "cannot pass a connection on");
+            return None;
+        }
+        let Socket::Detached(socket) = socket else { return None };
+        let newcomer = Newcomer { socket, peer, entrance: self.entrance, place };
+        let back = self.peers.welcome(to, Box::new(newcomer)).err()?;
+        let Newcomer { socket, peer, place, .. } = *back;
+        let mut socket = Socket::Detached(socket);
+        socket.attach().ok()?;
+        Some((Accepted { socket, peer }, place))
     }
 }

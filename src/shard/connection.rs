@@ -10,26 +10,30 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::client;
+use super::encryption;
 use super::starting::Start;
 use super::state::{Shard, Ticket};
 use crate::clock;
 use crate::http::park::Handoff;
 use crate::http::{self, Ended, Incoming};
 use crate::hub::slab::SessionId;
-use crate::listen::stream::{Socket, Stream};
+use crate::listen::preamble;
+use crate::listen::socket::Socket;
+use crate::listen::stream::Stream;
 use crate::proxy::onward::Onward;
 use crate::proxy::request::Client;
 
-/// A client that was just accepted.
-pub struct Newcomer {
+/// A client that was just let in.
+pub struct Guest {
     /// Its connection.
     pub socket: Socket,
-    /// Where it comes from.
-    pub peer: IpAddr,
+    /// Where it comes from; nobody knows it of a Unix socket.
+    pub peer: Option<IpAddr>,
+    /// A proxy in front says first who the client is.
+    pub behind: bool,
     /// TLS is spoken, so configured.
     pub tls: Option<Arc<ServerConfig>>,
     /// Lives until it has sent its first request head.
@@ -38,26 +42,39 @@ pub struct Newcomer {
 
 /// Serves a connection from its first byte. The ticket counts it until it ends or is parked. Its
 /// time-out is the business of `starting` until the first request head has come.
-pub async fn run(shard: Rc<Shard>, client: Newcomer, ticket: Ticket) {
-    let Newcomer { socket, peer, tls, start } = client;
+pub async fn run(shard: Rc<Shard>, guest: Guest, ticket: Ticket) {
+    let Guest { mut socket, mut peer, behind, tls, start } = guest;
+    if behind {
+        match preamble(&shard, socket).await {
+            Some(told) => socket = told,
+            None => return,
+        }
+        peer = socket.peer();
+    }
+    let ahead = match tls {
+        None => socket.take_ahead(),
+        Some(_) => Bytes::new(),
+    };
     let stream = match tls {
         None => Stream::Plain(socket),
-        Some(config) => match handshake(&shard, socket, config).await {
+        Some(config) => match encryption::begin(&shard, socket, config).await {
             Some(stream) => stream,
             None => return,
         },
     };
-    converse(shard, stream, Bytes::new(), ticket, Some(peer), Some(start)).await;
+    converse(shard, stream, ahead, ticket, peer, Some(start)).await;
 }
 
-async fn handshake(shard: &Rc<Shard>, socket: Socket, config: Arc<ServerConfig>) -> Option<Stream> {
+/// Who the client is, as the proxy in front says.
+async fn preamble(shard: &Rc<Shard>, socket: Socket) -> Option<Socket> {
     // Boxed: every connection's task would have room for it otherwise.
-    let handshake = Box::pin(TlsAcceptor::from(config).accept(socket));
+    let told = Box::pin(preamble::read(socket));
     tokio::select! {
-        done = handshake => match done {
-            Ok(stream) => Some(Stream::Tls(Box::new(stream))),
+        told = told => match told {
+            Ok(socket) => Some(socket),
             Err(error) => {
-                tracing::debug!(%error, "TLS handshake failed");
+                shard.stats.proxy_headers_invalid.inc();
+                tracing::debug!(%error, "closed: a proxy did not say who its client is");
                 None
             }
         },
@@ -80,14 +97,15 @@ async fn converse(
     peer: Option<IpAddr>,
     start: Option<Start>,
 ) {
-    let client = Client { peer, secure: stream.is_tls() };
+    let certificate = encryption::certificate(&shard, &stream);
+    let client = Client { peer, secure: stream.is_tls(), certificate };
     let handoff = Handoff::default();
     let respond = {
         let (proxy, handoff) = (shard.proxy.clone(), handoff.clone());
         let start = Cell::new(start);
         move |request: ::http::Request<Incoming>, spelling| {
             drop(start.take());
-            Rc::clone(&proxy).respond(client, request, spelling, handoff.clone())
+            Rc::clone(&proxy).respond(client.clone(), request, spelling, handoff.clone())
         }
     };
     let ended = {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError, mpsc, oneshot};
 
+use super::newcomer::Newcomer;
 use crate::grip::item::Item;
 pub use crate::hub::registry::Receipt;
 use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_COMMANDS_MAX};
@@ -27,6 +28,8 @@ pub enum Command {
     Fly(Box<Order>),
     /// A client of another shard has something to do with a SockJS session of this one.
     Visit(Box<Visit>),
+    /// Serve this client, which another shard has accepted.
+    Welcome(Box<Newcomer>),
     /// Use this table for every request from now on.
     Routes(Arc<crate::route::Table>),
     /// Send back what there is to say to this question about connections.
@@ -184,6 +187,19 @@ impl PeerMailbox {
         match sender.try_reserve() {
             Ok(permit) => permit.send(Envelope { command: Command::Fly(order), bytes: 0 }),
             Err(_) => return Err(order),
+        }
+        Ok(())
+    }
+
+    /// Puts in a client, if there is a place for it.
+    ///
+    /// # Errors
+    /// As [`PeerMailbox::order`].
+    pub fn welcome(&self, newcomer: Box<Newcomer>) -> Result<(), Box<Newcomer>> {
+        let Some(sender) = self.sender.upgrade() else { return Err(newcomer) };
+        match sender.try_reserve() {
+            Ok(permit) => permit.send(Envelope { command: Command::Welcome(newcomer), bytes: 0 }),
+            Err(_) => return Err(newcomer),
         }
         Ok(())
     }

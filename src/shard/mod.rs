@@ -6,10 +6,14 @@
 //! next deadline unless there is more to deliver.
 
 pub mod accept;
+pub mod capacity;
 pub mod client;
 pub mod connection;
+mod encryption;
+pub mod entrance;
 pub mod idle;
 pub mod mailbox;
+pub mod newcomer;
 pub mod parked;
 pub mod peers;
 pub mod starting;
@@ -21,23 +25,27 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use crate::clock::{self, Tick};
 use crate::limits;
-use crate::listen::Listener;
+use crate::listen::listener::{Bound, Listener};
+use crate::listen::network::Network;
+use crate::listen::socket::Socket;
 use crate::parking::poll::Poll;
 use crate::route::Table;
-use crate::tls::certificates::Certificates;
-use crate::tls::server::ServerTls;
-use accept::Door;
+use crate::tls::{Edge, ServerTls};
+use accept::{Door, Turns};
+use entrance::Entrance;
 use mailbox::{Command, Inbox};
+use newcomer::Newcomer;
 use peers::Peers;
 use state::{Settings, Shard};
 
 /// What one shard is given to begin with.
 pub struct Start {
-    /// Its listening sockets, each with its TLS configuration if it has one.
-    pub listeners: Vec<(std::net::TcpListener, Option<Arc<Certificates>>)>,
+    /// Where clients come in: the same for every shard, in the same order.
+    pub entrances: Vec<Opening>,
     /// Its mailbox.
     pub inbox: Inbox,
     /// The other shards.
@@ -46,6 +54,22 @@ pub struct Start {
     pub table: Arc<Table>,
     /// The rest.
     pub settings: Settings,
+}
+
+/// Where clients come in, as one shard is to have it.
+pub struct Opening {
+    /// What it accepts from. Where there is one socket for all shards only one of them has it, and
+    /// deals connections out.
+    pub listener: Option<Bound>,
+    /// Whether it is such a one.
+    pub shared: bool,
+    /// The port, by which certificates may be chosen; 0 for a Unix socket.
+    pub port: u16,
+    /// TLS is spoken, like this.
+    pub tls: Option<Edge>,
+    /// Each connection begins with a header of the PROXY protocol, and is from one of these
+    /// networks.
+    pub proxies: Option<Arc<[Network]>>,
 }
 
 /// Runs a shard to its end on the thread that this is called on.
@@ -58,19 +82,44 @@ pub fn run(start: Start) -> io::Result<()> {
     tasks.block_on(&runtime, serve(start))
 }
 
-async fn serve(start: Start) -> io::Result<()> {
-    let Start { listeners, mut inbox, peers, table, settings } = start;
-    let set = Rc::new(Poll::new()?);
-    let bell = Rc::new(Notify::new());
-    let shard = Rc::new(Shard::new(settings, table, peers, set.clone(), bell.clone()));
-    let mut accepting = Vec::new();
-    for (bound, certificates) in listeners {
-        let port = bound.local_addr()?.port();
-        let tls = certificates.map(|found| ServerTls::new(found, port)).transpose();
+/// Opens the doors: the tasks that accept, and where their clients come in.
+fn open(
+    shard: &Rc<Shard>,
+    openings: Vec<Opening>,
+    peers: Option<&Peers>,
+) -> io::Result<(Vec<Rc<Entrance>>, Vec<JoinHandle<()>>)> {
+    let (mut entrances, mut accepting) = (Vec::new(), Vec::new());
+    for (place, opening) in openings.into_iter().enumerate() {
+        let Opening { listener, shared, port, tls, proxies } = opening;
+        let tls = tls.map(|edge| ServerTls::new(edge, port)).transpose();
         let tls = tls.map_err(io::Error::other)?;
-        let door = Door::new(shard.clone(), Listener::new(bound)?, tls);
+        let entrance = Rc::new(Entrance::new(shard.clone(), tls, proxies));
+        entrances.push(entrance.clone());
+        let Some(bound) = listener else { continue };
+        let turns = peers.filter(|_| shared);
+        let turns =
+            turns.map(|peers| Turns { peers: peers.clone(), entrance: place, next: peers.own() });
+        let door = Door::new(shard.clone(), Listener::new(bound)?, entrance, turns);
         accepting.push(tokio::task::spawn_local(door.run()));
     }
+    Ok((entrances, accepting))
+}
+
+fn welcome(entrances: &[Rc<Entrance>], newcomer: Newcomer) {
+    let Newcomer { socket, peer, entrance, place } = newcomer;
+    // All shards have the same entrances.
+    let Some(entrance) = entrances.get(entrance) else { return };
+    place.keep();
+    entrance.receive(Socket::Detached(socket), peer);
+}
+
+async fn serve(start: Start) -> io::Result<()> {
+    let Start { entrances, mut inbox, peers, table, settings } = start;
+    let set = Rc::new(Poll::new()?);
+    let bell = Rc::new(Notify::new());
+    let shard = Shard::new(settings, table, peers.clone(), set.clone(), bell.clone());
+    let shard = Rc::new(shard);
+    let (entrances, mut accepting) = open(&shard, entrances, peers.as_ref())?;
     let starting = shard.starting.clone();
     accepting.push(tokio::task::spawn_local(async move { starting.watch().await }));
     accepting.push(tokio::task::spawn_local(thrift::run(shard.clone())));
@@ -113,6 +162,7 @@ async fn serve(start: Start) -> io::Result<()> {
                     end = Some(shard.begin_stopping(&mut accepting));
                 }
                 Command::Drain => {}
+                Command::Welcome(newcomer) if end.is_none() => welcome(&entrances, *newcomer),
                 command => shard.obey(command),
             }
         }
@@ -128,6 +178,7 @@ async fn serve(start: Start) -> io::Result<()> {
         shard.deliver(now);
         deadline = shard.hub.tick(now);
         parked::settle(&shard, &mut scratch);
+        shard.vacate();
         if end.is_some_and(|end| now >= end || shard.is_empty()) {
             return Ok(());
         }

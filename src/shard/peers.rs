@@ -3,6 +3,7 @@
 //! Made by the control thread for each shard. Shards agree on the owner of a thing without asking.
 
 use super::mailbox::{Mailbox, PeerMailbox};
+use super::newcomer::Newcomer;
 use crate::proxy;
 use crate::proxy::order::Order;
 use crate::proxy::visit::Visit;
@@ -21,6 +22,30 @@ impl Peers {
     pub fn new(mailboxes: &[Mailbox], own: usize) -> Option<Peers> {
         let mailboxes: Vec<_> = mailboxes.iter().map(Mailbox::for_peer).collect();
         (mailboxes.len() > 1).then_some(Peers { mailboxes, own })
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty)] // there are at least two
+    pub fn len(&self) -> usize {
+        self.mailboxes.len()
+    }
+
+    /// Which of them is the shard's own.
+    #[must_use]
+    pub fn own(&self) -> usize {
+        self.own
+    }
+
+    /// Has a shard serve a client.
+    ///
+    /// # Errors
+    /// Gives it back when that shard has no room.
+    pub fn welcome(&self, to: usize, newcomer: Box<Newcomer>) -> Result<(), Box<Newcomer>> {
+        match self.mailboxes.get(to) {
+            Some(mailbox) => mailbox.welcome(newcomer),
+            None => Err(newcomer),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::capacity::Capacity;
 use super::mailbox::Command;
 use super::peers::Peers;
 use super::starting::Starting;
@@ -31,8 +32,8 @@ use crate::tls::client::ClientTls;
 /// What every shard is told.
 #[derive(Clone)]
 pub struct Settings {
-    /// Client connections of one shard; at the cap further ones wait in the kernel.
-    pub connections_max: usize,
+    /// Client connections of all shards; at the cap further ones wait in the kernel.
+    pub capacity: Arc<Capacity>,
     /// At the cap further ones are refused instead.
     pub refuse_at_capacity: bool,
     /// Clients of one shard at once that have not sent their first request head.
@@ -53,6 +54,8 @@ pub struct Settings {
     pub backend: backend::Settings,
     /// TLS towards backends.
     pub client_tls: ClientTls,
+    /// Backends are told which certificate a client has shown.
+    pub client_cert_header: bool,
 }
 
 /// One shard's parts, for its connections.
@@ -70,6 +73,8 @@ pub struct Shard {
     /// The rest.
     pub settings: Settings,
     serving: Cell<usize>,
+    /// Places of the capacity that its connections have.
+    places: Cell<usize>,
     gate: Notify,
     storm: Notify,
     bell: Rc<Notify>,
@@ -92,10 +97,13 @@ impl Shard {
         let (alarm, ring) = (bell.clone(), bell);
         let alarm: Rc<dyn Fn()> = Rc::new(move || alarm.notify_one());
         let hub = Hub::new(settings.hub.clone(), lot.clone(), alarm);
-        let backend = Backend::new(settings.backend.clone(), settings.client_tls.clone());
+        let backend =
+            Backend::new(settings.backend.clone(), settings.client_tls.clone(), stats.clone());
         let shared = Rc::new(Shared {
             hub: hub.clone(),
+            routing: Default::default(),
             backend,
+            turns: Default::default(),
             stats: stats.clone(),
             askers: Rc::new(Askers::new(settings.proxy.filter_requests_per_s)),
             settings: settings.proxy.clone(),
@@ -114,6 +122,7 @@ impl Shard {
             starting,
             settings,
             serving: Cell::new(0),
+            places: Cell::new(0),
             gate: Notify::new(),
             storm: Notify::new(),
             bell: ring,
@@ -151,7 +160,8 @@ impl Shard {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.snapshot());
             }
-            Command::Drain => {}
+            // The loop has taken these.
+            Command::Welcome(_) | Command::Drain => {}
         }
     }
 
@@ -227,15 +237,17 @@ impl Shard {
         self.storm.notified().await;
     }
 
-    /// Whether no further connection may come in.
-    pub(super) fn is_full(&self) -> bool {
-        self.connections() >= self.settings.connections_max
+    /// A place of the capacity is one of this shard's connections' from now on.
+    pub(super) fn occupy(&self) {
+        self.places.set(self.places.get() + 1);
     }
 
-    /// Waits until another connection may come in.
-    pub(super) async fn room(&self) {
-        while self.is_full() {
-            self.left().await;
+    /// Gives back the places of those that have left.
+    pub(super) fn vacate(&self) {
+        let (places, connections) = (self.places.get(), self.connections());
+        if places > connections {
+            self.places.set(connections);
+            self.settings.capacity.give(places - connections);
         }
     }
 
@@ -262,6 +274,7 @@ impl Shard {
 
     /// A held connection has ended: another one may come in.
     pub fn made_room(&self) {
+        self.vacate();
         // All listeners: the one that is told alone may have nobody waiting.
         self.gate.notify_waiters();
         if self.stopping.get() {

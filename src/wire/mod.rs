@@ -11,6 +11,7 @@ pub mod inflate;
 pub mod jsonp;
 pub mod names;
 pub mod params;
+pub mod proxy_protocol;
 pub mod sockjs;
 pub mod text;
 pub mod tnet;

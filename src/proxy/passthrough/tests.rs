@@ -7,7 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
-use crate::listen::stream::{Socket, Stream};
+use crate::listen::socket::Socket;
+use crate::listen::stream::Stream;
 use crate::proxy::accept;
 use crate::proxy::onward::Onward;
 use crate::proxy::sockets::Sockets;

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::listen::stream::Socket;
+use crate::listen::socket::Socket;
 use crate::proxy::accept::open;
 use crate::proxy::tests::{Company, context, from_client, route, run, until};
 use crate::proxy::upgrade::Outcome;

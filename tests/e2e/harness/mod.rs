@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod client;
 pub mod frames;
+pub mod mortal;
 pub mod publisher;
 pub mod server;
 pub mod wait;
@@ -10,6 +11,7 @@ pub mod websocket;
 
 pub use backend::{Answer, Backend, Request};
 pub use client::{Client, chunk};
+pub use mortal::{Act, Mortal};
 pub use publisher::Publisher;
 pub use server::Server;
 pub use wait::within;

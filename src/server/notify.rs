@@ -1,0 +1,83 @@
+//! Tells the service manager how the process is doing (sd_notify(3)): a datagram to the socket that
+//! `NOTIFY_SOCKET` names, if there is one.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+/// The way to the service manager.
+#[derive(Debug)]
+pub struct Notify {
+    to: Option<OsString>,
+}
+
+impl Notify {
+    /// As the environment has it.
+    #[must_use]
+    pub fn from_env() -> Notify {
+        Notify { to: std::env::var_os("NOTIFY_SOCKET").filter(|to| !to.is_empty()) }
+    }
+
+    /// It listens, and serves whoever comes; after a reload, with what is new.
+    pub fn ready(&self) {
+        self.say("READY=1\n");
+    }
+
+    /// It is on its way out.
+    pub fn stopping(&self) {
+        self.say("STOPPING=1\n");
+    }
+
+    /// The service goes on without its manager: a failure is only logged.
+    fn say(&self, text: &str) {
+        if let Err(error) = self.send(text) {
+            tracing::debug!(%error, "cannot tell the service manager");
+        }
+    }
+
+    fn send(&self, text: &str) -> io::Result<()> {
+        let Some(to) = &self.to else { return Ok(()) };
+        let address = match to.as_bytes().strip_prefix(b"@") {
+            Some(name) => SocketAddr::from_abstract_name(name)?,
+            None => SocketAddr::from_pathname(to)?,
+        };
+        let socket = UnixDatagram::unbound()?;
+        // A manager that does not read must not hold the process up.
+        socket.set_nonblocking(true)?;
+        socket.send_to_addr(text.as_bytes(), &address).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_file_and_by_abstract_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let name = format!("linchpin-notify-{}", std::process::id());
+        let abstract_name = SocketAddr::from_abstract_name(name.as_bytes()).unwrap();
+        for (manager, to) in [
+            (UnixDatagram::bind(&path).unwrap(), path.clone().into_os_string()),
+            (UnixDatagram::bind_addr(&abstract_name).unwrap(), format!("@{name}").into()),
+        ] {
+            let notify = Notify { to: Some(to) };
+            notify.ready();
+            notify.stopping();
+            let mut text = [0; 32];
+            let length = manager.recv(&mut text).unwrap();
+            assert_eq!(&text[..length], b"READY=1\n");
+            let length = manager.recv(&mut text).unwrap();
+            assert_eq!(&text[..length], b"STOPPING=1\n");
+        }
+    }
+
+    #[test]
+    fn nobody_needs_to_listen() {
+        Notify { to: Some("/nobody/here".into()) }.ready();
+        Notify { to: None }.ready();
+    }
+}
