@@ -221,17 +221,19 @@ fn refused(refusal: Refusal, pushpin: bool) -> ExitCode {
 }
 
 fn serve(args: &RunArgs, told: &Told, pushpin: bool) -> ExitCode {
-    let log = logging::init(&args.logs.logs());
+    let log = logging::init(&args.logs.logs(&args.invocation));
     told.log();
     let settings = settings(args);
     let settings = match log {
         Ok(()) => settings,
         Err(problem) => Err([vec![problem], settings.err().unwrap_or_default()].concat()),
     };
-    match told.judge(settings, args.global.strict) {
+    let ended = match told.judge(settings, args.global.strict) {
         Ok(settings) => server::run(Settings { places: told.places.clone(), ..settings }),
         Err(problems) => cannot_start(&problems, pushpin),
-    }
+    };
+    logging::flush();
+    ended
 }
 
 fn cannot_start(problems: &[Problem], pushpin: bool) -> ExitCode {
@@ -281,7 +283,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         tls: args.tls.tls(),
         forwarding: args.forwarding.forwarding(),
         backends: args.backends.backends(),
-        logs: args.logs.logs(),
+        logs: args.logs.logs(&args.invocation),
         control: args.control.address(),
         command_spec: args.control.commands(),
         routes: args.routes.routes(),

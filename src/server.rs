@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use crate::clock;
+use crate::config::logging;
 use crate::config::problem::Problem;
 use crate::config::settings::{RoutesFrom, Settings};
 use crate::publish::{self, command_port, operator::Operator, publisher::Publisher};
@@ -263,6 +264,7 @@ async fn control_thread(
             _ = interrupt.recv() => break Ok(()),
             _ = hang_up.recv() => {
                 tracing::info!("reloading");
+                logging::reopen();
                 if reloads {
                     hang_up_heard.notify_one();
                 } else {
