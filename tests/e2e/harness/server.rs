@@ -26,7 +26,7 @@ pub struct Server {
 }
 
 /// The program under test; `SERVER_UNDER_TEST` names another one with the same flags.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     std::env::var_os("SERVER_UNDER_TEST")
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_linchpin")), PathBuf::from)
 }
@@ -70,6 +70,12 @@ impl Server {
         for route in routes {
             command.args(["--route", route]);
         }
+        Server::run(command, directory, arguments.contains(&"--https-port"))
+    }
+
+    /// Waits until what was started says where it listens.
+    pub fn run(mut command: Command, directory: tempfile::TempDir, https: bool) -> Server {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let (sender, lines) = channel();
         copy_lines(child.stdout.take().expect("piped"), sender.clone());
@@ -85,7 +91,7 @@ impl Server {
             _directory: directory,
         };
         server.http = server.printed_address("listening on http://");
-        if arguments.contains(&"--https-port") {
+        if https {
             server.https = Some(server.printed_address("listening on https://"));
         }
         server.control = server.printed_address("control API on http://");
@@ -115,6 +121,11 @@ impl Server {
     /// Whether a line that contains `mark` is among those that were waited for, or came before one.
     pub fn has_printed(&self, mark: &str) -> bool {
         self.printed.iter().any(|line| line.contains(mark))
+    }
+
+    /// All lines of the banner that contain `mark`.
+    pub fn printed(&self, mark: &str) -> Vec<String> {
+        self.printed.iter().filter(|line| line.contains(mark)).cloned().collect()
     }
 
     fn printed_address(&mut self, mark: &str) -> SocketAddr {
@@ -178,7 +189,7 @@ impl Server {
             .map_or(0, |(_, count)| count.parse().expect("a count"))
     }
 
-    fn pid(&self) -> Pid {
+    pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed()).expect("a child has an id")
     }
 
