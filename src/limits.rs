@@ -344,3 +344,5 @@ pub const RELOAD_SETTLE_MS: u64 = 100;
 pub const WATCH_LOOK_MS: u64 = 10_000;
 /// The same where the kernel tells of no changes.
 pub const WATCH_BLIND_MS: u64 = 1_000;
+/// Bytes of log lines that wait to be written; lines past that are dropped, and counted in the log.
+pub const LOG_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use super::context::Context;
 use super::heading::Heading;
 use super::outgoing::{self, Kind};
-use super::request::{self, Certificate, Client, HeadError};
+use super::request::{self, Client, HeadError};
 use super::routing::Routing;
 use super::shared::Settings;
 use super::signing::Keys;
@@ -85,7 +85,8 @@ pub fn preview(
             headers.entry(name).or_insert(value);
         }
     }
-    let client = Client { peer: asked.peer, secure: asked.secure, certificate: Certificate::Untold };
+    let certificate = request::Certificate::Untold;
+    let client = Client { peer: asked.peer, secure: asked.secure, certificate };
     let version = Version::HTTP_11;
     let mut context = request::context(client, &asked.method, &asked.uri, version, headers)?;
     request::judge(&mut context, settings);
