@@ -15,6 +15,10 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 
+use binding::Binding;
+use notify::Supervisor;
+use pid_file::PidFile;
+use presence::Presence;
 use reload::{Beginning, Reload};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -28,9 +32,6 @@ use crate::shard::mailbox::{Command, Inbox, Mailbox, mailbox};
 use crate::shard::peers::Peers;
 use crate::stats::{Snapshot, Stats};
 use crate::tls::Edge;
-use binding::Binding;
-use pid_file::PidFile;
-use presence::Presence;
 
 /// What could not start.
 const EXIT_CANNOT_START: u8 = 2;
@@ -73,13 +74,11 @@ pub fn run(settings: Settings) -> ExitCode {
     let mut problems = Vec::new();
     let routes = reload::begin(&settings, &mut problems);
     let binding = binding::bind(&settings, &mut problems);
-    let tls = binding.as_ref().is_some_and(|binding| binding.entrances.has_tls());
+    let tls = binding.entrances.has_tls();
     let edge = tls.then(|| settings.tls.edge(&mut problems)).flatten();
     let shard = shard_settings(&settings, &mut problems);
     let pid_file = pid_file(&settings, &mut problems);
-    let (Some(routes), Some(binding), Some(shard), true) =
-        (routes, binding, shard, problems.is_empty())
-    else {
+    let (Some(routes), Some(shard), true) = (routes, shard, problems.is_empty()) else {
         for problem in problems {
             eprintln!("error: {}", settings.places.located(problem));
         }
@@ -120,7 +119,7 @@ fn serve(settings: &Settings, outfit: Outfit, shard: &shard::state::Settings) ->
     let Outfit { routes, binding, edge, pid_file } = outfit;
     let banner = banner(settings, &binding)?;
     let Binding { entrances, control, files } = binding;
-    let mut presence = Presence { files, pid_file, notify: notify::Notify::from_env() };
+    let mut presence = Presence { files, pid_file, supervisor: Supervisor::from_env() };
     let openings = entrances.openings(settings.workers, edge.as_ref(), &settings.listening.proxies);
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) =
         openings.iter().map(|_| mailbox()).unzip();

@@ -10,6 +10,7 @@ const PORTS_OF_INSTANCE: u16 = 10;
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "On the command line and in the environment only")]
 pub struct InvocationArgs {
     /// Configuration file, as pushpin.conf. What is typed stands before what is in the environment,
     /// and that before what is in the file.

@@ -153,7 +153,7 @@ fn flags_and_keys_reach_the_same_setting() {
         let words = arg.get_possible_values();
         let words = words.iter().map(|word| word.get_name().to_owned());
         // A path is relative to the file in one case only.
-        let samples = words.chain(["/x", "3", "::1", "127.0.0.1:1"].map(String::from));
+        let samples = words.chain(["/x", "3", "4096", "::1", "127.0.0.1:1"].map(String::from));
         let moved = samples.filter_map(|sample| {
             let given = ask(&format!("[{section}]\n{key}={sample}\n"), &[])?;
             (Some(&given) != nothing.as_ref()).then_some((sample, given))

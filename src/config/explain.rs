@@ -31,7 +31,7 @@ pub fn explain(
     mut loaded: Loaded,
     asked: Asked,
 ) -> Result<Explanation, Problem> {
-    let (tls, _) = ClientTls::from_system()
+    let (tls, _) = ClientTls::from_system(Vec::new())
         .map_err(|error| Problem::of("TLS towards backends", error.to_string()))?;
     let settings = settings.for_shards(tls).proxy;
     let table = Arc::new(std::mem::take(&mut loaded.table));

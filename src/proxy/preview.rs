@@ -85,7 +85,8 @@ pub fn preview(
             headers.entry(name).or_insert(value);
         }
     }
-    let client = Client { peer: asked.peer, secure: asked.secure };
+    let certificate = request::Certificate::Untold;
+    let client = Client { peer: asked.peer, secure: asked.secure, certificate };
     let version = Version::HTTP_11;
     let mut context = request::context(client, &asked.method, &asked.uri, version, headers)?;
     request::judge(&mut context, settings);

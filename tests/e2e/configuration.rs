@@ -191,7 +191,7 @@ async fn port_stands_for_all_listeners_of_the_file() {
     let mut command = folder.linchpin();
     command.args(["--config", "p.conf", "--port", "127.0.0.1:0", "--route", "* test"]);
     let mut server = Server::configured(command);
-    let mut client = Client::get(server.http, "/anything").await;
+    let mut client = Client::get(server.http, "/").await;
     assert_eq!(client.response().await.0.status, "HTTP/1.1 200 OK");
     assert!(!folder.path().join("here.sock").exists());
     server.terminate();
@@ -260,7 +260,7 @@ async fn called_as_pushpin_it_finds_its_file() {
     folder.write("config/routes", "* test\n");
     let mut server = Server::configured(folder.pushpin());
     server.wait_for_line("using config: config/pushpin.conf");
-    let mut client = Client::get(server.http, "/anything").await;
+    let mut client = Client::get(server.http, "/").await;
     assert_eq!(client.response().await.0.status, "HTTP/1.1 200 OK");
     // Under its own name it looks for none.
     let (_, said) = run(folder.linchpin().args(["check", "--effective"]));

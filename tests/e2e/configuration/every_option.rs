@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::{Folder, run};
 
 /// Tried one after the other until an option takes one that is not its default.
-const SAMPLES: [&str; 7] = ["true", "false", "3", "/x", "::1", "127.0.0.1:1", "1"];
+const SAMPLES: [&str; 8] = ["true", "false", "3", "/x", "::1", "127.0.0.1:1", "1", "4096"];
 /// Another file would be read; other values would be moved.
 const APART: [&str; 2] = ["include", "port_offset"];
 

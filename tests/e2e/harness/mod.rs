@@ -1,5 +1,6 @@
 //! What every story stands on: the server, a backend, clients, a publisher, and bounded waits.
 
+pub mod authority;
 pub mod backend;
 pub mod client;
 pub mod frames;

@@ -56,7 +56,17 @@ impl Server {
 
     /// Serves `routes` with further arguments.
     pub fn start_with(routes: &[String], arguments: &[&str]) -> Server {
+        Server::start_in(routes, arguments, |_| {})
+    }
+
+    /// The same, in a directory that is prepared first.
+    pub fn start_in(
+        routes: &[String],
+        arguments: &[&str],
+        prepare: impl FnOnce(&std::path::Path),
+    ) -> Server {
         let directory = tempfile::tempdir().expect("a directory to run in");
+        prepare(directory.path());
         let mut command = command();
         command.args(["--port", "0", "--bind", "127.0.0.1", "--control", "127.0.0.1:0"]);
         command.args(arguments).current_dir(directory.path());
@@ -124,6 +134,12 @@ impl Server {
                 Err(RecvTimeoutError::Disconnected) => panic!("ended without printing {mark:?}"),
             }
         }
+    }
+
+    /// Whether a line that contains `mark` has been printed by now.
+    pub fn prints(&mut self, mark: &str) -> bool {
+        self.printed.extend(self.lines.try_iter());
+        self.has_printed(mark)
     }
 
     /// Whether a line that contains `mark` is among those that were waited for, or came before one.
