@@ -46,7 +46,7 @@ interop: ## real GRIP libraries and clients against linchpin
 	SERVER_UNDER_TEST="$(BUILT)/debug/linchpin" $(INTEROP)/venv/bin/python -m pytest tests/interop
 
 interop-pushpin-table: ## write the table of docs/pushpin-compared.md from the list of differences
-	$(PYTHON) tests/interop/pushpin/table --write
+	$(PYTHON) tests/interop/pushpin/table.py --write
 
 interop-pushpin: ## the same against Debian's Pushpin, to check the tests themselves
 	tests/interop/prepare

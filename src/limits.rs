@@ -4,6 +4,16 @@
 //! What an operator may change is an option with its default here; the rest is fixed because the
 //! GRIP protocol or its existing implementations fix it. Imported by every layer; imports nothing.
 
+mod backends;
+
+pub use self::backends::*;
+/// Bytes of a backend's answer that are waited for, for [`JSONP_WHOLE_MS`], before a script gets it: with
+/// its length and for as long as its backend lets it be kept. More is wrapped as it comes.
+pub const JSONP_WHOLE_BYTES_MAX: usize = 64 * 1024;
+/// How long that is waited for, in milliseconds: as long as a head and a body that were sent together may
+/// take to arrive.
+pub const JSONP_WHOLE_MS: u64 = 10;
+
 /// Largest request body that a GRIP instruction may answer (specification, GRIP 1.1).
 pub const ACCEPT_REQUEST_BODY_BYTES_MAX: usize = 100_000;
 /// Largest response body of an instruction that is collected (specification, GRIP 1.1).
@@ -17,6 +27,10 @@ pub const REQUEST_BODY_BYTES_MAX: u64 = 0;
 pub const REQUEST_HEAD_BYTES_MAX: usize = 8192;
 /// Limit of a backend's response head, in bytes.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Largest certificate of a client that backends are told of, in bytes of DER.
+pub const CLIENT_CERTIFICATE_BYTES_MAX: usize = 6 * 1024;
+/// Most 1xx that a backend may send before its response.
+pub const INTERIM_RESPONSES_MAX: usize = 1000;
 /// A client that is silent between requests, or has not completed a head, is closed after this.
 pub const CLIENT_IDLE_MS: u64 = 60_000;
 /// Default bound of the way from accept to a whole first request head, TLS handshake included
@@ -64,65 +78,6 @@ pub const EARLY_LINGER_BYTES_MAX: usize = 64 << 20;
 pub const ENTRANCE_LOG_EVERY_MS: u64 = 10_000;
 /// Refused clients of one shard that are read from at once; further ones are only answered.
 pub const REFUSALS_MAX: usize = 64;
-/// A backend that makes no progress is given up after this (specification, routing 3.14).
-pub const BACKEND_PROGRESS_MS: u64 = 1_800_000;
-/// A pooled backend connection is closed after this long without use.
-pub const BACKEND_IDLE_MS: u64 = 55_000;
-/// Idle connections kept per target and shard.
-pub const BACKEND_IDLE_CONNECTIONS_MAX: usize = 1024;
-/// Time allowed for resolving, connecting and the TLS handshakes with all targets of a request
-/// together (option `--backend-connect-timeout`).
-pub const BACKEND_CONNECT_MS: u64 = 30_000;
-/// Default time without progress before a response head is whole (option `--backend-head-timeout`);
-/// 0: as within a body.
-pub const BACKEND_HEAD_MS: u64 = 0;
-/// A request whose method is not idempotent goes over connections only that were used within this
-/// (option `--backend-unsafe-idle-timeout`).
-pub const BACKEND_UNSAFE_IDLE_MS: u64 = 1_000;
-/// Of the time for which a backend keeps idle connections, so much is used, in per cent.
-pub const BACKEND_IDLE_SHARE: u64 = 80;
-/// What is learnt of that time from connections that a backend closes is not less than this.
-pub const BACKEND_LEARNT_IDLE_MS_MIN: u64 = 500;
-/// What was learnt so is forgotten after this.
-pub const BACKEND_LEARNT_MS: u64 = 300_000;
-/// Most attempts at one request (option `--backend-tries`); 0 is no bound but that each target is
-/// tried once, and one of them once more.
-pub const BACKEND_TRIES_MAX: usize = 0;
-/// Requests of one shard that wait because as many as may be are under way.
-pub const OPEN_REQUESTS_WAITING_MAX: usize = 16_384;
-/// How long they wait (option `--max-open-requests-wait`).
-pub const OPEN_REQUESTS_WAIT_MS: u64 = 30_000;
-/// Names that one shard looks up at once.
-pub const LOOKUPS_AT_ONCE: usize = 8;
-/// Lookups that wait in one shard.
-pub const LOOKUPS_WAITING_MAX: usize = 1024;
-/// Names whose addresses one shard remembers.
-pub const NAMES_KNOWN_MAX: usize = 1024;
-/// How long they are remembered (option `--backend-dns-ttl`).
-pub const NAMES_KNOWN_MS: u64 = 1_000;
-/// Failures in a row after which a target is set aside (option `--backend-fails`); 0 is never.
-pub const HEALTH_FAILURES_MAX: u32 = 3;
-/// How long it is set aside at first, and at most.
-pub const HEALTH_PAUSE_MS: (u64, u64) = (1_000, 30_000);
-/// A request that is to find out whether such a target is well has so long before another one may.
-pub const HEALTH_PROBE_MS: u64 = 5_000;
-/// How often targets with `check` are asked (option `--health-interval`); 0 is never.
-pub const HEALTH_INTERVAL_MS: u64 = 5_000;
-/// They have to answer within this, or the interval if that is shorter.
-pub const HEALTH_CHECK_MS: u64 = 5_000;
-/// Checks in a row that must fail before a target is set aside.
-pub const HEALTH_CHECKS_FAILED_MAX: u32 = 2;
-/// Checks that one shard makes at once.
-pub const HEALTH_CHECKS_AT_ONCE: usize = 16;
-/// Routes that balance whose turns one shard remembers.
-pub const BALANCED_ROUTES_MAX: usize = 16_384;
-/// Destinations that have failed lately of which one shard knows.
-pub const TROUBLED_MAX: usize = 1024;
-/// So many failures of backends are told one by one within [`FAILURES_TOLD_MS`], by each worker;
-/// the others are summed up.
-pub const FAILURES_TOLD_MAX: u32 = 20;
-/// See [`FAILURES_TOLD_MAX`].
-pub const FAILURES_TOLD_MS: u64 = 10_000;
 
 /// Channels that one connection may be subscribed to (option `connection_subscription_max`).
 pub const SUBSCRIPTIONS_PER_CONNECTION_MAX: usize = 20;
@@ -312,8 +267,6 @@ const _: () = {
     assert!(HOLD_TIMEOUT_S_MIN <= HOLD_TIMEOUT_S_DEFAULT);
     // Who has not begun yet is waited for less long than who has.
     assert!(HANDSHAKE_MS_DEFAULT < CLIENT_IDLE_MS && HANDSHAKE_GRACE_MS < HANDSHAKE_MS_DEFAULT);
-    // A pooled connection is given up before a backend with the usual 60 s closes it under us.
-    assert!(BACKEND_IDLE_MS < 60_000);
 };
 /// A shorter message is not compressed on a WebSocket, by default: it would hardly get shorter.
 pub const COMPRESSION_BYTES_MIN: usize = 128;
@@ -394,3 +347,5 @@ pub const RELOAD_SETTLE_MS: u64 = 100;
 pub const WATCH_LOOK_MS: u64 = 10_000;
 /// The same where the kernel tells of no changes.
 pub const WATCH_BLIND_MS: u64 = 1_000;
+/// Bytes of log lines that wait to be written; lines past that are dropped, and counted in the log.
+pub const LOG_BYTES_MAX: usize = 8 * 1024 * 1024;

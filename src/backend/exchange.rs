@@ -17,6 +17,7 @@ use super::gate::Occupancy;
 use super::head::{self, ResponseHead};
 use super::outbound::{Outbound, OutboundError};
 use super::pool::Pool;
+use crate::limits::INTERIM_RESPONSES_MAX;
 
 /// How a backend answered a WebSocket handshake.
 pub enum Opened {
@@ -85,6 +86,8 @@ pub struct Talk {
     /// Bytes at the front of what was read that do not end a head.
     seen: usize,
     limit_bytes: usize,
+    /// 1xx that came.
+    interim: usize,
 }
 
 impl Talk {
@@ -92,7 +95,8 @@ impl Talk {
     #[must_use]
     pub fn new(connection: Box<Connection>, request: Outbound, limit_bytes: usize) -> Box<Talk> {
         let (sent, heard, broken) = (false, false, None);
-        Box::new(Talk { connection, request, sent, broken, heard, seen: 0, limit_bytes })
+        let (seen, interim) = (0, 0);
+        Box::new(Talk { connection, request, sent, broken, heard, seen, limit_bytes, interim })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
@@ -155,6 +159,10 @@ impl Talk {
                 return Ok(Some(head));
             }
             self.seen = 0;
+            self.interim = self.interim.saturating_add(1);
+            if self.interim > INTERIM_RESPONSES_MAX {
+                return Err(head::HeadError::Interim);
+            }
         }
         Ok(None)
     }
@@ -175,6 +183,8 @@ impl Talk {
         let taken = match (self.heard, self.request.is_untouched()) {
             (true, _) => Taken::Answered,
             (false, true) => Taken::Nothing,
+            // A handshake that was refused after all.
+            (false, false) if error.stage == Stage::Tls => Taken::Nothing,
             (false, false) => Taken::Some,
         };
         let reused = self.connection.link().reused.get();

@@ -74,7 +74,11 @@ impl Health {
         if self.is_quiet() {
             return Standing::Well;
         }
-        match self.troubled.borrow().get(to).and_then(|trouble| trouble.ill) {
+        let troubled = self.troubled.borrow();
+        let pause = |to: &To<'_>| troubled.get(to).and_then(|trouble| trouble.ill);
+        // A check is of the target, whatever name clients ask it for over TLS.
+        let checked = || to.tls.is_some().then(|| pause(&To { tls: None, ..*to })).flatten();
+        match pause(to).or_else(checked) {
             None => Standing::Well,
             Some(pause) if now >= pause.until => Standing::Due,
             Some(_) => Standing::Ill,
@@ -290,7 +294,8 @@ mod tests {
         let health = Health::new(3, Rc::default());
         for n in 0..3 * TROUBLED_MAX {
             let name = format!("{n}.example");
-            let tls = Some(crate::backend::connect::ServerTls { name, insecure: false });
+            let tls =
+                Some(crate::backend::connect::ServerTls { name, insecure: false, identity: None });
             let to = Destination { tls, ..(*to(1)).clone() };
             health.failed(&Rc::new(to), &refused(), Tick(n as u64));
         }

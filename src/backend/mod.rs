@@ -8,6 +8,7 @@
 
 pub mod body;
 pub mod builtin;
+pub mod check;
 pub mod connect;
 pub mod connection;
 pub mod error;
@@ -35,7 +36,9 @@ use crate::clock;
 use crate::limits;
 use crate::stats::Stats;
 use crate::tls::ClientTls;
+use crate::tls::identity::Identities;
 use body::{AnswerBody, RequestBody};
+use check::Check;
 use connect::{Destination, To};
 use connection::Connection;
 use error::{Error, Kind, Remedy, Stage};
@@ -117,7 +120,7 @@ impl Settings {
 
 struct Inner {
     settings: Settings,
-    tls: ClientTls,
+    tls: Identities,
     resolver: Rc<Resolver>,
     gate: Rc<Gate>,
     health: Rc<Health>,
@@ -163,7 +166,7 @@ impl Backend {
             resolver: Resolver::new(settings.names_known_ms),
             gate: Gate::new(settings.open_max, limits::OPEN_REQUESTS_WAITING_MAX),
             settings,
-            tls,
+            tls: Identities::new(tls),
             health,
             journal,
             pool: Rc::new(pool),
@@ -306,6 +309,27 @@ impl Backend {
         let outbound = Outbound::new(RequestHead::of(&request), request.into_body());
         let talk = Talk::new(ready.connection, outbound, self.head_bytes_max());
         exchange::upgrade(talk, &self.0.pool).await
+    }
+
+    /// Asks a target whether it is well; what it says, or that it does not say it in time, counts
+    /// for its health.
+    pub async fn check(&self, check: &Check, within_ms: u64) {
+        let Inner { resolver, tls, health, journal, pool, .. } = &*self.0;
+        let failure = tokio::select! {
+            biased;
+            status = check::status(check, resolver, tls, pool, within_ms) => match status {
+                Ok(status) if status.is_success() || status.is_redirection() => None,
+                Ok(status) => Some(format!("its check is answered {}", status.as_u16())),
+                Err(error) => Some(format!("its check fails: {error}")),
+            },
+            () = clock::sleep_ms(within_ms) => Some("its check is not answered in time".to_owned()),
+        };
+        journal.stats().backend_checks.inc();
+        if failure.is_some() {
+            journal.stats().backend_checks_failed.inc();
+        }
+        let failed_max = limits::HEALTH_CHECKS_FAILED_MAX;
+        health.checked(&check.to, failure.as_deref(), failed_max, clock::now());
     }
 
     /// Connections that wait in the pool.

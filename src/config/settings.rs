@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::backends::Backends;
+use super::backends::{self, Backends};
 use super::forwarding::Forwarding;
 use super::listening::Listening;
 use super::logging::Logs;
@@ -182,8 +182,9 @@ impl Settings {
                 sockjs: self.websockets.sockjs.of_each(self.workers),
                 forwarding: self.forwarding.clone(),
             },
-            backend: self.backends.clone(),
+            backend: backends::of_each(&self.backends, self.workers, self.connections_max),
             client_tls,
+            client_cert_header: self.tls.client_cert_header,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Sockets that whoever started the process has opened for it: systemd's socket activation
 //! (sd_listen_fds(3)), by `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES`.
 //!
-//! Called once by `server`, before any thread starts: it takes the variables out of the environment.
+//! Called once by `server`, before any thread starts: it takes the variables out of the
+//! environment.
 
 use std::io;
 

@@ -155,11 +155,14 @@ fn make_way(path: &Path) -> Result<(), BindError> {
     }
 }
 
+/// Which file it is: an inode may be used again.
+type Identity = (u64, u64, i64, i64);
+
 /// The file of a bound socket: removed with this, unless it is another one by then.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
-    identity: (u64, u64),
+    identity: Identity,
 }
 
 impl SocketFile {
@@ -177,8 +180,13 @@ impl Drop for SocketFile {
     }
 }
 
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+/// The times are those of its creation: nobody writes into it.
+fn identity(path: &Path) -> io::Result<Identity> {
+    let found = fs::symlink_metadata(path)?;
+    if !found.file_type().is_socket() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok((found.dev(), found.ino(), found.mtime(), found.mtime_nsec()))
 }
 
 #[cfg(test)]
@@ -249,11 +257,15 @@ mod tests {
         assert!(path.exists(), "it is the first one's");
         // As after a crash.
         drop(listener);
-        let (_again, newer) = local.bind(1).unwrap();
+        std::mem::forget(file);
+        let (_again, file) = local.bind(1).unwrap();
         drop(file);
-        assert!(path.exists(), "it is another socket by now");
-        drop(newer);
         assert!(!path.exists());
+        let (_again, file) = local.bind(1).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        drop(file);
+        assert!(path.exists(), "it is another file by now");
     }
 
     #[test]

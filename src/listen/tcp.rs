@@ -1,8 +1,8 @@
 //! TCP sockets that clients connect to: bound, one for each shard.
 //!
 //! Every shard has a socket of its own on the same address (`SO_REUSEPORT`): the kernel spreads
-//! connections, and no shard waits for another. Called by `server` before any thread starts, so that
-//! an address that is taken is a start-up error.
+//! connections, and no shard waits for another. Called by `server` before any thread starts, so
+//! that an address that is taken is a start-up error.
 
 use std::io;
 use std::net::SocketAddr;

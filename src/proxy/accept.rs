@@ -72,30 +72,25 @@ async fn ask_targets(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -
         };
         match attempt {
             Attempt::Broken(error, twice) => {
-                match choice.failed(&seeker, place, &error, twice, true) {
-                    Step::GoOn => {}
+                let failed = match choice.failed(&seeker, place, &error, twice, true) {
+                    Step::GoOn => continue,
                     Step::Exhausted => break,
-                    Step::Stop => {
-                        let failed = match error.stage {
-                            _ if error.is_ours() => Failed::NoRoom,
-                            Stage::Policy => Failed::Forbidden,
-                            _ => Failed::Broken,
-                        };
-                        return via(Outcome::Failed(failed), shown(target));
-                    }
-                }
+                    Step::Stop if error.is_ours() => Failed::NoRoom,
+                    Step::Stop if error.stage == Stage::Policy => Failed::Forbidden,
+                    Step::Stop => Failed::Broken,
+                };
+                return via(Outcome::Failed(failed), shown(target));
             }
-            Attempt::Decided(outcome) => {
-                return via(outcome, shown(target));
-            }
+            Attempt::Decided(outcome) => return via(outcome, shown(target)),
         }
     }
     Outcome::Failed(Failed::Unreachable(choice.tried(&route)))
 }
 
-/// A target as the log shows it.
+/// A target as the access line has it.
 fn shown(target: &Target) -> String {
-    format!("{target}{}", if target.over_http { "[http]" } else { "" })
+    let suffix = if target.over_http { "[http]" } else { "" };
+    format!("{target}{suffix}")
 }
 
 fn via(mut outcome: Outcome, target: String) -> Outcome {

@@ -22,7 +22,7 @@ use super::shared::Shared;
 use super::upload::Upload;
 use crate::backend::Terms;
 use crate::backend::body::RequestBody;
-use crate::backend::connect::To;
+use crate::backend::connect::{To, ToTls};
 use crate::backend::error::Error;
 use crate::backend::head::RequestHead;
 use crate::http::Incoming;
@@ -190,7 +190,11 @@ async fn abroad(
     let to = To {
         host: bare,
         port,
-        tls: (url.scheme() == "https").then_some((bare, false)),
+        tls: (url.scheme() == "https").then_some(ToTls {
+            name: bare,
+            insecure: false,
+            identity: None,
+        }),
         untrusted: home.target().is_some_and(|target| target.untrusted),
     };
     let body = RequestBody::Whole(Some(errand.body).filter(|body| !body.is_empty()));

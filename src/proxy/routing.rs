@@ -4,10 +4,12 @@
 //! others. The table may be replaced at any time, so each asks anew; who keeps a route keeps that
 //! alone, not its table.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::context::{Context, RouteRef};
+use crate::route::explain::Verdict;
 use crate::route::ids::{Id, Named};
 use crate::route::{Query, Table};
 
@@ -19,6 +21,12 @@ const PUSHPIN_ROUTE: &str = "pushpin-route";
 pub struct Routing {
     /// Without one, every route stays as it is.
     table: RefCell<Option<Arc<Table>>>,
+}
+
+/// The id by which a client names its route. One that is no text is that of no route.
+fn named(context: &Context, may_name: bool) -> Option<Cow<'_, str>> {
+    let named = may_name.then(|| context.headers.get(PUSHPIN_ROUTE)).flatten()?;
+    Some(String::from_utf8_lossy(named.as_bytes())).filter(|id| !id.is_empty())
 }
 
 /// What a lookup goes by.
@@ -43,15 +51,17 @@ impl Routing {
     pub fn of(&self, context: &Context, may_name: bool) -> Option<RouteRef> {
         let table = self.table.borrow();
         let table = table.as_ref()?;
-        let named = may_name.then(|| context.headers.get(PUSHPIN_ROUTE)).flatten();
-        let named = named.filter(|value| !value.is_empty());
-        let number = match named.map(|value| std::str::from_utf8(value.as_bytes())) {
-            None => table.lookup(&query(context)),
-            Some(Ok(id)) => table.lookup_named(Some(id), &query(context), context.websocket),
-            // No route has such an id.
-            Some(Err(_)) => None,
-        };
-        table.share(number?)
+        let id = named(context, may_name);
+        table.share(table.lookup_named(id.as_deref(), &query(context), context.websocket)?)
+    }
+
+    /// What each route is to such a request.
+    #[must_use]
+    pub fn explain(&self, context: &Context, may_name: bool) -> Vec<Verdict> {
+        let id = named(context, may_name);
+        let explain =
+            |table: &Arc<Table>| table.explain(id.as_deref(), &query(context), context.websocket);
+        self.table.borrow().as_ref().map(explain).unwrap_or_default()
     }
 
     /// The route of a request that is made again: that which has the same id now. `None` if it is

@@ -58,12 +58,12 @@ pub enum Rejection {
 pub enum Failed {
     /// None of these targets could be reached, as the log says.
     Unreachable(Vec<String>),
-    /// The target's address is not allowed, as the log says.
-    Forbidden,
     /// A backend did not answer, as the log says.
     Broken,
     /// There is no room for another one.
     NoRoom,
+    /// The target's address is not allowed.
+    Forbidden,
     /// All else, in words for the log.
     Other(String),
     /// For this reason, at this target.
@@ -81,14 +81,14 @@ impl Failed {
         }
     }
 
-    /// What the client is told. `what` could not be had: the log says why, if it has not yet.
+    /// What the client is told. `what` could not be had; the log says why, if it has not yet.
     #[must_use]
     pub fn told(self, what: &str) -> Failure {
         match self {
             Failed::Unreachable(tried) => Failure::NoTarget(tried),
-            Failed::Forbidden => Failure::AddressPolicy,
             Failed::Broken => Failure::Backend,
             Failed::NoRoom => Failure::NoRoom,
+            Failed::Forbidden => Failure::AddressPolicy,
             Failed::Other(why) => {
                 tracing::warn!("{what} could not be opened: {why}");
                 Failure::Backend

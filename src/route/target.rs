@@ -106,6 +106,14 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> Option<Target> {
 }
 
 impl Target {
+    /// The files of the certificate that we show and of its key; a key that is not named is in the
+    /// same file.
+    #[must_use]
+    pub fn identity(&self) -> Option<(&str, &str)> {
+        let certificate = self.client_cert.as_deref().filter(|_| self.tls)?;
+        Some((certificate, self.client_key.as_deref().unwrap_or(certificate)))
+    }
+
     /// A target at `address` without any property.
     #[must_use]
     pub const fn to(address: Address) -> Target {

@@ -1,8 +1,8 @@
 //! A connection that one shard has accepted and another one serves.
 //!
-//! Of a socket that all shards would have to share (a Unix socket, one that was inherited) one shard
-//! accepts, and deals the connections out in turn: so each shard gets as many as the others, and
-//! nobody is woken for nothing. Sent through mailboxes; knows nothing of them.
+//! Of a socket that all shards would have to share (a Unix socket, one that was inherited) one
+//! shard accepts, and deals the connections out in turn: so each shard gets as many as the others,
+//! and nobody is woken for nothing. Sent through mailboxes; knows nothing of them.
 
 use std::net::IpAddr;
 

@@ -54,6 +54,8 @@ pub struct Settings {
     pub backend: backend::Settings,
     /// TLS towards backends.
     pub client_tls: ClientTls,
+    /// Backends are told which certificate a client has shown.
+    pub client_cert_header: bool,
 }
 
 /// One shard's parts, for its connections.
