@@ -135,12 +135,6 @@ impl Server {
         kill_process(self.pid(), Signal::HUP).expect("the child is there");
     }
 
-    /// Whether a line with `mark` has been printed so far.
-    pub fn has_printed(&mut self, mark: &str) -> bool {
-        self.printed.extend(self.lines.try_iter());
-        self.printed.iter().any(|line| line.contains(mark))
-    }
-
     /// From now on only lines that are printed later are waited for.
     pub fn forget_lines(&mut self) {
         while self.lines.try_recv().is_ok() {}
