@@ -7,6 +7,7 @@ mod clients;
 mod compression;
 mod control;
 mod documented;
+mod explain;
 mod forwarding;
 mod from_file;
 mod global;
@@ -37,6 +38,7 @@ use self::clients::{AtCapacity, ClientArgs, SlowConsumer};
 use self::compression::CompressionArgs;
 use self::control::ControlArgs;
 use self::documented::OptionsArgs;
+use self::explain::ExplainArgs;
 use self::forwarding::ForwardingArgs;
 use self::global::GlobalArgs;
 use self::invocation::InvocationArgs;
@@ -52,7 +54,7 @@ use self::sockjs::SockJsArgs;
 use self::start::{Refusal, Told};
 use self::tls::TlsArgs;
 use self::websocket::WebSocketArgs;
-use crate::config::logging;
+use crate::config::logging::{self, Logs};
 use crate::config::problem::{Places, Problem};
 use crate::config::settings::Settings;
 use crate::config::websocket::WebSockets;
@@ -65,6 +67,8 @@ use crate::server;
 const EXIT_CANNOT_START: u8 = 2;
 /// The same where the program is called as Pushpin (specification, routing 7.1).
 const EXIT_AS_PUSHPIN: u8 = 1;
+/// What `--verbose` makes of the log's level.
+const VERBOSE: &str = "debug";
 
 /// A realtime reverse proxy: holds client connections open and writes what is published to them.
 ///
@@ -88,11 +92,17 @@ enum Command {
     Check {
         /// A routes file: only that is looked at.
         file: Option<PathBuf>,
+        /// Print what every option is, and where that is from.
+        #[arg(long)]
+        effective: bool,
         #[command(flatten)]
         run: Box<RunArgs>,
     },
     /// Print all options: an annotated configuration file, or tables.
     Options(OptionsArgs),
+    /// Say which route a request takes, why no other, and what its targets would be sent; exit code
+    /// 1 if it has no route.
+    Explain(Box<ExplainArgs>),
     /// Publish to a channel, as pushpin-publish does.
     Publish(Box<PublishArgs>),
 }
@@ -185,16 +195,18 @@ pub fn main() -> ExitCode {
         Err(refusal) => return refused(refusal, pushpin),
     };
     match asked.cli.command.take() {
-        None => {
-            let Cli { run, .. } = asked.cli;
-            serve(&run, &asked.told, pushpin)
-        }
+        None => serve(&asked.cli.run, &asked.told, pushpin),
         Some(Command::Run(args)) => serve(&args, &asked.told, pushpin),
-        Some(Command::Check { file, run }) => check::check(file.as_deref(), &run, &asked.told),
+        Some(Command::Check { effective: true, .. }) => {
+            print!("{}", asked.told.effective);
+            ExitCode::SUCCESS
+        }
+        Some(Command::Check { file, run, .. }) => check::check(file.as_deref(), &run, &asked.told),
         Some(Command::Options(args)) => {
             print!("{}", documented::options(&args, &start::command::<Cli>()));
             ExitCode::SUCCESS
         }
+        Some(Command::Explain(args)) => explain::run(&args, &asked.told),
         Some(Command::Publish(args)) => command::run(&args, &mut io::stdout(), &mut io::stderr()),
     }
 }
@@ -202,6 +214,10 @@ pub fn main() -> ExitCode {
 /// What was typed cannot be used.
 fn refused(refusal: Refusal, pushpin: bool) -> ExitCode {
     match refusal {
+        Refusal::CommandLine(error) if pushpin && error.use_stderr() => {
+            eprintln!("error: {}\n\n{}", start::as_pushpin(&error), start::usage::<Cli>());
+            exit_code(pushpin)
+        }
         Refusal::CommandLine(error) => {
             let _ = error.print();
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_CANNOT_START))
@@ -215,7 +231,11 @@ fn refused(refusal: Refusal, pushpin: bool) -> ExitCode {
 }
 
 fn serve(args: &RunArgs, told: &Told, pushpin: bool) -> ExitCode {
-    let log = logging::init(&args.logs.logs());
+    if pushpin && let Some(text) = args.invocation.wrong_port() {
+        eprintln!("error: {text}");
+        return exit_code(pushpin);
+    }
+    let log = logging::init(&logs(args));
     told.log();
     let settings = settings(args);
     let settings = match log {
@@ -226,6 +246,15 @@ fn serve(args: &RunArgs, told: &Told, pushpin: bool) -> ExitCode {
         Ok(settings) => server::run(Settings { places: told.places.clone(), ..settings }),
         Err(problems) => cannot_start(&problems, pushpin),
     }
+}
+
+/// The log, with what stands for other options.
+fn logs(args: &RunArgs) -> Logs {
+    let mut logs = args.logs.logs();
+    if args.invocation.verbose {
+        VERBOSE.clone_into(&mut logs.level);
+    }
+    logs
 }
 
 fn cannot_start(problems: &[Problem], pushpin: bool) -> ExitCode {
@@ -275,7 +304,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         tls: args.tls.tls(),
         forwarding: args.forwarding.forwarding(),
         backends: args.backends.backends(),
-        logs: args.logs.logs(),
+        logs: logs(args),
         reload_delay_ms: args.reloading.reload_delay,
         control: args.control.address(),
         command_spec: args.control.commands(),

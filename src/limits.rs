@@ -27,6 +27,8 @@ pub const REQUEST_BODY_BYTES_MAX: u64 = 0;
 pub const REQUEST_HEAD_BYTES_MAX: usize = 8192;
 /// Limit of a backend's response head, in bytes.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Largest certificate of a client that backends are told of, in bytes of DER.
+pub const CLIENT_CERTIFICATE_BYTES_MAX: usize = 6 * 1024;
 /// Most 1xx that a backend may send before its response.
 pub const INTERIM_RESPONSES_MAX: usize = 1000;
 /// A client that is silent between requests, or has not completed a head, is closed after this.
@@ -62,6 +64,13 @@ pub const ACCEPT_BACK_OFF_MS: (u64, u64) = (5, 1000);
 pub const STORM_CONNECTIONS: usize = 128;
 /// A client that is refused is read from for so long, so that its answer is not lost.
 pub const REFUSAL_LINGER_MS: u64 = 1_000;
+/// And no more than so many bytes.
+pub const REFUSAL_LINGER_BYTES_MAX: usize = 1 << 20;
+/// The same for a client that was answered before it had sent all of its request: it may only look
+/// for an answer when it has.
+pub const EARLY_LINGER_MS: u64 = 5_000;
+/// And no more than so many bytes.
+pub const EARLY_LINGER_BYTES_MAX: usize = 64 << 20;
 /// What goes wrong at one listener is logged at most once in this time.
 pub const ENTRANCE_LOG_EVERY_MS: u64 = 10_000;
 /// Refused clients of one shard that are read from at once; further ones are only answered.

@@ -266,6 +266,24 @@ counters! {
     handshakes_timed_out,
     /// Clients closed in their handshake to make room for others.
     handshakes_dropped,
+    /// TLS handshakes that came to an end.
+    tls_handshakes,
+    /// Of these, the ones that resumed a session.
+    tls_resumed,
+    /// TLS handshakes that failed because what came is not TLS.
+    tls_failed_not_tls,
+    /// TLS handshakes that failed because there is no certificate for the name that was asked for.
+    tls_failed_no_certificate,
+    /// TLS handshakes that failed because no version or encryption is known to both sides.
+    tls_failed_incompatible,
+    /// TLS handshakes that failed because of the client's certificate, or because it had none.
+    tls_failed_client_certificate,
+    /// TLS handshakes that clients broke off, most likely because of our certificate.
+    tls_failed_refused,
+    /// TLS handshakes whose client left.
+    tls_failed_left,
+    /// TLS handshakes that failed for another reason.
+    tls_failed_other,
     /// Times that the routes were read anew from their file and came into force.
     routes_loaded,
     /// Times that they did not, because the file was gone or had errors.

@@ -17,7 +17,7 @@ use super::pool::Pool;
 use super::resolver::Resolver;
 use super::upload::RequestBody;
 use crate::limits::RESPONSE_HEAD_BYTES_MAX;
-use crate::tls::ClientTls;
+use crate::tls::identity::Identities;
 
 /// Where a check goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Check {
 pub async fn status(
     check: &Check,
     resolver: &Rc<Resolver>,
-    tls: &ClientTls,
+    tls: &Identities,
     pool: &Rc<Pool>,
     within_ms: u64,
 ) -> Result<StatusCode, Error> {

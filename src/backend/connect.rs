@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls_pki_types::ServerName;
@@ -18,7 +17,7 @@ use super::error::{Error, Kind, Stage};
 use super::policy;
 use super::resolver::Resolver;
 use crate::clock::{self, Tick};
-use crate::tls::ClientTls;
+use crate::tls::identity::{Identities, Identity};
 
 /// Where connections lead: requests with equal destinations share a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,10 +39,31 @@ pub struct To<'a> {
     pub host: &'a str,
     /// The TCP port.
     pub port: u16,
-    /// See [`ServerTls`]: the name, and whether any certificate is accepted.
-    pub tls: Option<(&'a str, bool)>,
+    /// TLS, and for whom.
+    pub tls: Option<ToTls<'a>>,
     /// Refuse private and local addresses.
     pub untrusted: bool,
+}
+
+/// A [`ServerTls`] that is only looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ToTls<'a> {
+    /// See [`ServerTls::name`].
+    pub name: &'a str,
+    /// Accept any certificate.
+    pub insecure: bool,
+    /// The files of [`ServerTls::identity`].
+    pub identity: Option<(&'a str, &'a str)>,
+}
+
+impl ToTls<'_> {
+    fn to_server(self) -> ServerTls {
+        let identity = self.identity.map(|(certificate, key)| Identity {
+            certificate: certificate.into(),
+            key: key.into(),
+        });
+        ServerTls { name: self.name.to_owned(), insecure: self.insecure, identity }
+    }
 }
 
 impl To<'_> {
@@ -53,7 +73,7 @@ impl To<'_> {
         Destination {
             host: self.host.to_owned(),
             port: self.port,
-            tls: self.tls.map(|(name, insecure)| ServerTls { name: name.to_owned(), insecure }),
+            tls: self.tls.map(ToTls::to_server),
             untrusted: self.untrusted,
         }
     }
@@ -63,7 +83,11 @@ impl Destination {
     /// The same, to be looked for.
     #[must_use]
     pub fn as_to(&self) -> To<'_> {
-        let tls = self.tls.as_ref().map(|tls| (&*tls.name, tls.insecure));
+        let tls = self.tls.as_ref().map(|tls| ToTls {
+            name: &tls.name,
+            insecure: tls.insecure,
+            identity: tls.identity.as_ref().map(|files| (&*files.certificate, &*files.key)),
+        });
         To { host: &self.host, port: self.port, tls, untrusted: self.untrusted }
     }
 }
@@ -98,6 +122,8 @@ pub struct ServerTls {
     pub name: String,
     /// Accept any certificate.
     pub insecure: bool,
+    /// The certificate that we show. Connections of different ones are never shared.
+    pub identity: Option<Identity>,
 }
 
 /// A connection to a backend.
@@ -116,7 +142,7 @@ pub enum BackendStream {
 pub async fn connect(
     to: &Destination,
     resolver: &Rc<Resolver>,
-    tls: &ClientTls,
+    tls: &Identities,
     limit_ms: u64,
 ) -> Result<BackendStream, Error> {
     #[cfg(test)]
@@ -190,18 +216,21 @@ async fn connect_any(addresses: &[SocketAddr], deadline: Tick) -> Result<TcpStre
 async fn handshake(
     tcp: TcpStream,
     server: &ServerTls,
-    tls: &ClientTls,
+    tls: &Identities,
 ) -> Result<BackendStream, Error> {
     let bare =
         server.name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(&server.name);
     let name = ServerName::try_from(bare.to_owned())
         .map_err(|error| Error::new(Stage::Tls, Kind::Certificate, format!("{bare}: {error}")))?;
-    let config = if server.insecure { &tls.insecure } else { &tls.verifying };
-    match TlsConnector::from(Arc::clone(config)).connect(name, tcp).await {
+    let config = tls
+        .config(server.identity.as_ref(), server.insecure)
+        .map_err(|problem| Error::new(Stage::Tls, Kind::Certificate, problem.to_string()))?;
+    match TlsConnector::from(config).connect(name, tcp).await {
         Ok(stream) => Ok(BackendStream::Tls(Box::new(stream))),
         Err(error) => {
             let kind = match error.kind() {
-                _ if crate::tls::is_certificate_error(&error) => Kind::Certificate,
+                _ if crate::tls::client::is_certificate_error(&error) => Kind::Certificate,
+                _ if crate::tls::client::is_refused_by_alert(&error) => Kind::Certificate,
                 io::ErrorKind::InvalidData => Kind::Malformed,
                 io::ErrorKind::UnexpectedEof
                 | io::ErrorKind::ConnectionReset

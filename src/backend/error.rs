@@ -170,6 +170,10 @@ impl Error {
     /// What an error of a connection in use means.
     #[must_use]
     pub fn from_io(error: &io::Error, stage: Stage) -> Error {
+        if crate::tls::client::is_refused_by_alert(error) {
+            // The handshake was over for us only: TLS 1.3 has no word for accepting a certificate.
+            return Error::new(Stage::Tls, Kind::Certificate, error.to_string());
+        }
         match error.kind() {
             io::ErrorKind::TimedOut => {
                 Error::new(stage, Kind::TimedOut, "the backend made no progress")

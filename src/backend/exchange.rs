@@ -183,6 +183,8 @@ impl Talk {
         let taken = match (self.heard, self.request.is_untouched()) {
             (true, _) => Taken::Answered,
             (false, true) => Taken::Nothing,
+            // A handshake that was refused after all.
+            (false, false) if error.stage == Stage::Tls => Taken::Nothing,
             (false, false) => Taken::Some,
         };
         let reused = self.connection.link().reused.get();

@@ -294,7 +294,8 @@ mod tests {
         let health = Health::new(3, Rc::default());
         for n in 0..3 * TROUBLED_MAX {
             let name = format!("{n}.example");
-            let tls = Some(crate::backend::connect::ServerTls { name, insecure: false });
+            let tls =
+                Some(crate::backend::connect::ServerTls { name, insecure: false, identity: None });
             let to = Destination { tls, ..(*to(1)).clone() };
             health.failed(&Rc::new(to), &refused(), Tick(n as u64));
         }

@@ -36,6 +36,7 @@ use crate::clock;
 use crate::limits;
 use crate::stats::Stats;
 use crate::tls::ClientTls;
+use crate::tls::identity::Identities;
 use body::{AnswerBody, RequestBody};
 use check::Check;
 use connect::{Destination, To};
@@ -119,7 +120,7 @@ impl Settings {
 
 struct Inner {
     settings: Settings,
-    tls: ClientTls,
+    tls: Identities,
     resolver: Rc<Resolver>,
     gate: Rc<Gate>,
     health: Rc<Health>,
@@ -165,7 +166,7 @@ impl Backend {
             resolver: Resolver::new(settings.names_known_ms),
             gate: Gate::new(settings.open_max, limits::OPEN_REQUESTS_WAITING_MAX),
             settings,
-            tls,
+            tls: Identities::new(tls),
             health,
             journal,
             pool: Rc::new(pool),

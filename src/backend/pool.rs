@@ -57,16 +57,27 @@ struct Shelf {
 
 #[derive(Clone, Copy)]
 struct Learnt {
+    /// What connections are kept for.
     idle_ms: u64,
+    /// The same for requests that cannot be made twice: as seen, however short.
+    unsafe_ms: u64,
     at: Tick,
 }
 
 impl Shelf {
     /// A backend has closed a connection that had been idle for at least so long.
     fn learn(&mut self, idle_ms: u64, now: Tick) {
-        let known = self.learnt.map_or(u64::MAX, |learnt| learnt.idle_ms);
-        let idle_ms = share(idle_ms).max(BACKEND_LEARNT_IDLE_MS_MIN).min(known);
-        self.learnt = Some(Learnt { idle_ms, at: now });
+        let unsafe_ms = share(idle_ms).min(self.unsafe_ms());
+        let idle_ms = share(idle_ms).max(BACKEND_LEARNT_IDLE_MS_MIN).min(self.idle_ms());
+        self.learnt = Some(Learnt { idle_ms, unsafe_ms, at: now });
+    }
+
+    fn idle_ms(&self) -> u64 {
+        self.learnt.map_or(u64::MAX, |learnt| learnt.idle_ms)
+    }
+
+    fn unsafe_ms(&self) -> u64 {
+        self.learnt.map_or(u64::MAX, |learnt| learnt.unsafe_ms)
     }
 
     fn forget(&mut self, now: Tick) {
@@ -124,7 +135,8 @@ impl Pool {
         let now = clock::now();
         while let Some(Idle { since, until, .. }) = shelf.list.last() {
             let (since, until) = (*since, *until);
-            if once && now.ms_since(since) >= self.bounds.unsafe_idle_ms {
+            let unsafe_ms = self.bounds.unsafe_idle_ms.min(shelf.unsafe_ms());
+            if once && now.ms_since(since) >= unsafe_ms {
                 return None;
             }
             let Idle { mut connection, .. } = shelf.list.pop()?;
@@ -195,8 +207,7 @@ impl Pool {
                 u64::MAX => u64::MAX,
                 said_ms => share(said_ms),
             };
-            let learnt_ms = shelf.learnt.map_or(u64::MAX, |learnt| learnt.idle_ms);
-            let until = since.plus_ms(self.bounds.idle_ms.min(said_ms).min(learnt_ms));
+            let until = since.plus_ms(self.bounds.idle_ms.min(said_ms).min(shelf.idle_ms()));
             shelf.list.push(Idle { connection, since, until });
             self.count.set(self.count.get().saturating_add(1));
         }

@@ -2,12 +2,16 @@
 //! `docs/configuration.md`. Both are made from the declaration, so that they say what it says; a
 //! test compares them with what is in the tree. Dispatched to by the roof (`linchpin options`).
 
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fmt::Write;
 
-use clap::{Arg, Args, Command};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command};
 
 use super::{from_file, known};
 use crate::config::ini;
+use crate::config::problem::Places;
 
 /// Longest line of the example.
 const COLUMNS: usize = 100;
@@ -49,6 +53,32 @@ pub fn example(command: &Command) -> String {
     text
 }
 
+/// A configuration file that says what is so, with where that is from.
+#[must_use]
+pub fn effective(command: &Command, matches: &ArgMatches, places: &Places) -> String {
+    let mut text = String::new();
+    for section in from_file::SECTIONS {
+        let _ = writeln!(text, "[{section}]");
+        for arg in of_section(command, Some(section)) {
+            let id = arg.get_id().as_str();
+            let raw = matches.get_raw(id).into_iter().flatten();
+            let values: Vec<_> = raw.map(|value| value.to_string_lossy().into_owned()).collect();
+            let secret = arg.is_hide_env_values_set() && values.iter().any(|v| !v.is_empty());
+            let value = if secret { "(hidden)".to_owned() } else { ini::print(&values) };
+            let flag = format!("--{}", arg.get_long().unwrap_or_default());
+            let from = match matches.value_source(id) {
+                Some(ValueSource::CommandLine) => flag.as_str(),
+                Some(ValueSource::EnvVariable) => {
+                    arg.get_env().and_then(OsStr::to_str).unwrap_or_default()
+                }
+                _ => places.of(&flag).unwrap_or("default"),
+            };
+            let _ = writeln!(text, "{}={value} ; {from}", name(arg));
+        }
+    }
+    text
+}
+
 /// The options whose section this is; `None` are those that stand in no file.
 fn of_section<'a>(command: &'a Command, name: Option<&'a str>) -> impl Iterator<Item = &'a Arg> {
     let shown = |arg: &&Arg| arg.get_long().is_some() && !arg.is_hide_set();
@@ -61,8 +91,14 @@ fn name(arg: &Arg) -> String {
 }
 
 fn defaults(arg: &Arg) -> Vec<String> {
-    let values = arg.get_default_values().iter();
-    values.map(|value| value.to_string_lossy().into_owned()).collect()
+    let values = arg.get_default_values().iter().map(|value| value.to_string_lossy());
+    match arg.get_value_delimiter() {
+        Some(delimiter) => {
+            let lists = values.map(|value| value.split(delimiter).map(str::to_owned).collect());
+            lists.collect::<Vec<Vec<String>>>().concat()
+        }
+        None => values.map(Cow::into_owned).collect(),
+    }
 }
 
 /// What the declaration says, and what it implies.
@@ -75,7 +111,7 @@ fn meaning(arg: &Arg, section: &str) -> String {
     }
     let values = arg.get_possible_values();
     let words: Vec<_> = values.iter().map(clap::builder::PossibleValue::get_name).collect();
-    if !words.is_empty() && words != ["true", "false"] {
+    if !words.is_empty() && !from_file::is_bool(arg) {
         let _ = write!(text, " One of {}.", words.join(", "));
     }
     match known::absent(section, &name(arg)) {

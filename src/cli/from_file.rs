@@ -91,7 +91,8 @@ pub fn apply(command: Command, file: &File, matches: &ArgMatches) -> (Command, O
                 let place = format!("{}: [{section}] {key}", given.place);
                 let source = matches.value_source(arg.get_id().as_str());
                 if source.is_none_or(|source| source == ValueSource::DefaultValue) {
-                    outcome.places.insert(format!("--{}", key.replace('_', "-")), place.clone());
+                    let flag = arg.get_long().unwrap_or_default();
+                    outcome.places.insert(format!("--{flag}"), place.clone());
                 }
                 match values(arg, &key, given, file.folder()) {
                     Ok((values, doubt)) => {
@@ -174,7 +175,7 @@ fn values(arg: &Arg, key: &str, given: &Given, folder: &Path) -> Result<Meant, S
     let [value] = given.values.as_slice() else {
         return Err("expected one value; put \"...\" around one that has a comma".to_owned());
     };
-    if is(arg, TypeId::of::<bool>()) {
+    if is_bool(arg) {
         let (value, doubt) = truth(value);
         return Ok((Some(vec![value.to_string()]), doubt));
     }
@@ -188,6 +189,12 @@ fn values(arg: &Arg, key: &str, given: &Given, folder: &Path) -> Result<Meant, S
 
 fn is(arg: &Arg, id: TypeId) -> bool {
     arg.get_value_parser().type_id() == id
+}
+
+/// Whether an option is a switch.
+#[must_use]
+pub fn is_bool(arg: &Arg) -> bool {
+    is(arg, TypeId::of::<bool>())
 }
 
 /// As Pushpin reads it (specification, routing 6.1).

@@ -10,6 +10,7 @@ const PORTS_OF_INSTANCE: u16 = 10;
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "On the command line and in the environment only")]
 pub struct InvocationArgs {
     /// Configuration file, as pushpin.conf. What is typed stands before what is in the environment,
     /// and that before what is in the file.
@@ -44,6 +45,19 @@ pub struct InvocationArgs {
     /// File that the log is appended to instead of the terminal.
     #[arg(long, env = "LINCHPIN_LOGFILE", value_name = "FILE")]
     pub logfile: Option<PathBuf>,
+}
+
+impl InvocationArgs {
+    /// What Pushpin says of a `--port` without a port; here 0 is a free one otherwise.
+    #[must_use]
+    pub fn wrong_port(&self) -> Option<&'static str> {
+        let none = |text: &String| {
+            let port = text.rsplit(':').next().unwrap_or_default();
+            port.parse::<u16>().unwrap_or(0) == 0
+        };
+        let wrong = self.port.iter().any(none);
+        wrong.then_some("port must be greater than or equal to 1")
+    }
 }
 
 /// What the number of an instance makes of `ipc_prefix` and `port_offset`.

@@ -11,8 +11,7 @@ fn parse(args: &[&str]) -> Result<Settings, Vec<Problem>> {
 
 #[test]
 fn the_command_line_is_consistent() {
-    use clap::CommandFactory;
-    Cli::command().debug_assert();
+    start::command::<Cli>().debug_assert();
 }
 
 #[test]
@@ -128,4 +127,41 @@ fn every_flag_is_an_environment_variable() {
         let expected = format!("LINCHPIN_{}", flag.to_uppercase().replace('-', "_"));
         assert_eq!(variable.to_str(), Some(&*expected));
     }
+}
+
+/// Each option that may stand in a file comes out the same from there and from its flag: for all
+/// of them, whatever they are.
+#[test]
+fn flags_and_keys_reach_the_same_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.conf");
+    let config = format!("--config={}", path.display());
+    let ask = |text: &str, flags: &[String]| {
+        std::fs::write(&path, text).unwrap();
+        let words = ["linchpin".to_owned(), config.clone()];
+        let words = words.iter().chain(flags).map(Into::into).collect::<Vec<_>>();
+        let asked = start::ask::<Cli>(&words).expect("a command line");
+        asked.told.judge(Ok(format!("{:?}", asked.cli.run)), true).ok()
+    };
+    let command = start::command::<Cli>();
+    let nothing = ask("", &[]);
+    let mut seen = 0;
+    for arg in command.get_arguments() {
+        let (Some(section), Some(key)) = (from_file::section(arg), from_file::key(arg)) else {
+            continue;
+        };
+        let words = arg.get_possible_values();
+        let words = words.iter().map(|word| word.get_name().to_owned());
+        // A path is relative to the file in one case only.
+        let samples = words.chain(["/x", "3", "4096", "::1", "127.0.0.1:1"].map(String::from));
+        let moved = samples.filter_map(|sample| {
+            let given = ask(&format!("[{section}]\n{key}={sample}\n"), &[])?;
+            (Some(&given) != nothing.as_ref()).then_some((sample, given))
+        });
+        let (sample, given) = moved.into_iter().next().unwrap_or_else(|| panic!("{key}"));
+        let long = arg.get_long().unwrap();
+        assert_eq!(Some(given), ask("", &[format!("--{long}={sample}")]), "{key}={sample}");
+        seen += 1;
+    }
+    assert!(seen > 50, "{seen}");
 }

@@ -184,6 +184,7 @@ impl Settings {
             },
             backend: backends::of_each(&self.backends, self.workers, self.connections_max),
             client_tls,
+            client_cert_header: self.tls.client_cert_header,
         }
     }
 }

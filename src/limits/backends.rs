@@ -22,7 +22,7 @@ pub const BACKEND_IDLE_SHARE: u64 = 80;
 /// What is learnt of that time from connections that a backend closes is not less than this.
 pub const BACKEND_LEARNT_IDLE_MS_MIN: u64 = 500;
 /// What was learnt so is forgotten after this.
-pub const BACKEND_LEARNT_MS: u64 = 300_000;
+pub const BACKEND_LEARNT_MS: u64 = 60_000;
 /// Most attempts at one request (option `--backend-tries`); 0 is no bound but that each target is
 /// tried once, and one of them once more.
 pub const BACKEND_TRIES_MAX: usize = 0;

@@ -215,3 +215,68 @@ impl Body for Wrapped {
         SizeHint::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(extended: Option<bool>) -> CrossOrigin {
+        let jsonp = extended.map(|extended| Wrapping { callback: (*b"f").into(), extended });
+        CrossOrigin { jsonp, ..CrossOrigin::default() }
+    }
+
+    fn refusal() -> Response<Bytes> {
+        Failure::ClientBody.response(false, false)
+    }
+
+    #[test]
+    fn errors_keep_what_they_say_of_the_connection() {
+        let shown = refused(&page(None), refusal());
+        assert_eq!(
+            (shown.status(), &shown.headers()[CONNECTION]),
+            (StatusCode::BAD_REQUEST, &"close")
+        );
+        let (mut names, script) = (Vec::new(), refused(&page(Some(true)), refusal()));
+        for (name, value) in script.headers() {
+            names.push(format!("{name}: {}", value.to_str().unwrap()));
+        }
+        assert_eq!(names, ["content-type: application/javascript", "connection: close"]);
+        assert_eq!(
+            script.body(),
+            "/**/f({\"code\": 400, \"reason\": \"Bad Request\", \"headers\": \
+             {\"Content-Length\":\"33\",\"Content-Type\":\"text/plain\"}, \
+             \"body\": \"Failed to read the request body.\\n\"});\n"
+        );
+    }
+
+    #[test]
+    fn the_connection_is_not_exposed() {
+        let mut headers = HeaderMap::new();
+        headers.append(CONNECTION, HeaderValue::from_static("Transfer-Encoding"));
+        share(&page(None), &mut headers);
+        assert!(!headers.contains_key("access-control-expose-headers"));
+        headers.append("x-a", HeaderValue::from_static("1"));
+        headers.append("etag", HeaderValue::from_static("1"));
+        share(&page(None), &mut headers);
+        assert_eq!(headers["access-control-expose-headers"], "X-A, ETag");
+        assert_eq!(headers.get_all("access-control-max-age").iter().count(), 1);
+    }
+
+    #[test]
+    fn a_wrapped_body_ends_once() {
+        let head = Head { code: 200, reason: b"OK", fields: &[] };
+        let wrapping = Wrapping { callback: (*b"f").into(), extended: false };
+        let rest = Answer::whole(Bytes::from_static(b"c\n"));
+        let mut body = Wrapped::new(&wrapping, head, b"ab\r", rest);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut seen = Vec::new();
+        while !body.is_end_stream() {
+            let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut cx) else {
+                panic!("it has not ended");
+            };
+            seen.push(frame.into_data().unwrap());
+        }
+        assert_eq!(seen, ["/**/f(ab", "\rc", ");\n"]);
+        assert!(matches!(Pin::new(&mut body).poll_frame(&mut cx), Poll::Ready(None)));
+    }
+}

@@ -60,27 +60,45 @@ impl Exchange {
     /// Answers the request; `None` when it is held and its service is to wait for ever.
     pub async fn run(&self, body: Incoming, mut access: Option<Access>) -> Option<Response<Body>> {
         let debug = self.debug();
-        match self.attempt(body, &mut access).await {
-            Ok(answer) => answer,
-            Err(failure) => Some(failed(&failure, debug, access, self.page.as_deref())),
+        let upload = match self.gather(body).await {
+            Ok(upload) => upload,
+            Err(failure) => {
+                return Some(self.early(failed(&failure, debug, access, self.page.as_deref())));
+            }
+        };
+        let answer = match self.attempt(&upload, &mut access).await {
+            Ok(answer) => answer?,
+            Err(failure) => failed(&failure, debug, access, self.page.as_deref()),
+        };
+        Some(if upload.is_read() { answer } else { self.early(answer) })
+    }
+
+    /// An answer that comes before all of its request has: the client may go on sending, and the
+    /// rest must not be taken for a request. So the connection ends with it.
+    fn early(&self, mut answer: Response<Body>) -> Response<Body> {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        self.handoff.close();
+        answer
+    }
+
+    async fn gather(&self, body: Incoming) -> Result<Upload<Incoming>, Failure> {
+        if http_body::Body::is_end_stream(&body) || self.given.is_some() {
+            return Ok(Upload::Whole(self.given.clone().unwrap_or_default()));
         }
+        self.forbid_events()?;
+        let limit = self.shared.settings.request_body_bytes_max;
+        // Boxed: a future holds room for all that it may ever wait for.
+        let gathered = Box::pin(Upload::gather(body, limit)).await;
+        gathered.map_err(|error| body_failure(&self.shared, &error))
     }
 
     async fn attempt(
         &self,
-        body: Incoming,
+        upload: &Upload<Incoming>,
         access: &mut Option<Access>,
     ) -> Result<Option<Response<Body>>, Failure> {
         self.forbid_events()?;
-        let limit = self.shared.settings.request_body_bytes_max;
-        let upload = match http_body::Body::is_end_stream(&body) || self.given.is_some() {
-            true => Upload::Whole(self.given.clone().unwrap_or_default()),
-            // Boxed: a future holds room for all that it may ever wait for.
-            false => Box::pin(Upload::gather(body, limit))
-                .await
-                .map_err(|error| body_failure(&self.shared, &error))?,
-        };
-        let (target, mut answer) = self.ask(&upload, &[], access).await?;
+        let (target, mut answer) = self.ask(upload, &[], access).await?;
         if self.is_instruction(&answer) {
             // Boxed: what is rarer makes the future of every request no larger.
             return Box::pin(self.instructed(target, answer, upload, access)).await;
@@ -148,7 +166,7 @@ impl Exchange {
         &self,
         mut target: usize,
         mut answer: Response<Answer>,
-        upload: Upload<Incoming>,
+        upload: &Upload<Incoming>,
         access: &mut Option<Access>,
     ) -> Result<Option<Response<Body>>, Failure> {
         match upload.drain().await {
@@ -157,6 +175,7 @@ impl Exchange {
             Err(_) => return Err(Failure::ClientBody),
         }
         let Some(body) = upload.collected() else { return Err(Failure::RequestTooLarge) };
+        let again = Upload::Whole(body.clone());
         let mut asked_with = None;
         for round in 0.. {
             let origin = Origin {
@@ -176,7 +195,6 @@ impl Exchange {
                 Carried::Held => return Ok(None),
                 Carried::Again(lasts) => lasts,
             };
-            let again = Upload::Whole(body.clone());
             (target, answer) = self.ask(&again, &lasts, access).await?;
             if !self.is_instruction(&answer) {
                 break;
@@ -232,6 +250,8 @@ impl Exchange {
     fn shown(&self, answer: Response<Answer>, access: Option<Access>) -> Response<Body> {
         let (mut parts, body) = answer.into_parts();
         parts.headers = fields::response_headers(parts.status, parts.headers);
+        // The backend's version is that of its own hop.
+        parts.version = http::Version::HTTP_11;
         let status = parts.status.as_u16();
         let empty = self.context.method == http::Method::HEAD || matches!(status, 204 | 304);
         let known = http_body::Body::size_hint(&body).exact().is_some()

@@ -50,6 +50,7 @@ pub mod over_http;
 pub mod parked;
 pub mod passthrough;
 pub mod porter;
+pub mod preview;
 pub mod question;
 pub mod queue;
 pub mod recovery;
@@ -57,6 +58,7 @@ mod relay;
 pub mod repeat;
 pub mod request;
 pub mod retries;
+pub mod routing;
 pub mod rules;
 pub mod shared;
 pub mod shelf;
@@ -91,7 +93,7 @@ use crate::http::Incoming;
 use crate::http::park::Handoff;
 use crate::hub::registry::Effect;
 use crate::hub::slab::SessionId;
-use crate::route::{Query, Table};
+use crate::route::Table;
 use crate::session::cross_origin::CrossOrigin;
 use crate::sockjs::iframe::Page;
 use crate::wire::jsonp::query::QueryError;
@@ -139,7 +141,6 @@ pub struct Proxy {
     holds: Rc<Holds>,
     sessions: Rc<Sessions>,
     sockjs_page: Page,
-    table: RefCell<Arc<Table>>,
     checks: RefCell<Option<Checks>>,
 }
 
@@ -152,8 +153,8 @@ impl Proxy {
         let sessions = Sessions::new(Rc::clone(&sockets));
         let sockjs_page = Page::new(&shared.settings.sockjs.url);
         let checks = RefCell::new(Checks::begin(&shared, &table));
-        let table = RefCell::new(table);
-        Proxy { shared, sockets, holds, sessions, sockjs_page, table, checks }
+        shared.routing.set(table);
+        Proxy { shared, sockets, holds, sessions, sockjs_page, checks }
     }
 
     /// From now on requests go by these routes; those under way keep theirs. Keys of files are read
@@ -161,7 +162,7 @@ impl Proxy {
     pub fn set_table(&self, table: Arc<Table>) {
         self.shared.keys.reread();
         self.checks.replace(Checks::begin(&self.shared, &table));
-        *self.table.borrow_mut() = table;
+        self.shared.routing.set(table);
         self.shared.turns.forget();
     }
 
@@ -256,12 +257,9 @@ impl Proxy {
                 return Begun::answered(failed(&failure, false, None, None));
             }
         };
-        if let Some(upstream) = &self.shared.settings.upstream {
-            context.trusted = upstream.trusts(&context.headers);
-        }
-        let forwarding = &self.shared.settings.forwarding;
-        context.secure |= forwarding.accept_protocol && forwarded::says_secure(&context.headers);
-        let mut route = self.route(&context);
+        request::judge(&mut context, &self.shared.settings);
+        let may_name = self.shared.settings.forwarding.accept_route;
+        let mut route = self.shared.routing.of(&context, may_name);
         let mut manner = Manner::default();
         if let Some(of) = route.take_if(|route| sockjs_door::of(&context, route).is_some()) {
             match sockjs_door::enter(&self.sessions, &self.sockjs_page, context, of.clone()) {
@@ -320,21 +318,6 @@ impl Proxy {
     ) -> Begun {
         self.shared.stats.requests_malformed.inc();
         Begun::answered(failed(&Failure::JsonP(error), false, access, Some(page)))
-    }
-
-    fn route(&self, context: &Context) -> Option<RouteRef> {
-        let table = self.table.borrow();
-        let host = match context.host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-            _ => &context.host,
-        };
-        let index = table.lookup(&Query {
-            host,
-            path: &context.path,
-            websocket: context.websocket,
-            secure: context.secure,
-        })?;
-        table.share(index)
     }
 
     async fn open_socket(

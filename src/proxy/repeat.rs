@@ -12,7 +12,7 @@ use super::access::Access;
 use super::answer::Answer;
 use super::collected::{self, Collected};
 use super::content;
-use super::context::Context;
+use super::context::{Context, RouteRef};
 use super::cross_origin_answer;
 use super::errand::{self, Home};
 use super::failure::Failure;
@@ -54,6 +54,8 @@ struct Round<'a> {
     flight: &'a Flight,
     request: &'a Rc<Repeat>,
     context: &'a Context,
+    /// By which it is made.
+    route: &'a RouteRef,
     asked_with: &'a [Last],
     /// It is held now, whatever else is known.
     last: bool,
@@ -69,22 +71,23 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
     let mut others = Vec::new();
     for round in 0.. {
         tell_gone(held, flight, request).await;
-        let inquiry = Inquiry {
-            shared: &held.shared,
-            context: &context,
-            spelling: None,
-            route: &request.home.route,
-            lasts: &lasts,
-        };
+        // The routes may have changed since the hold began.
+        let route = held.shared.routing.again(&request.home.route, &context);
         let settings = &held.shared.settings;
-        let mut access =
-            Access::begin(&context, Some(&request.home.route), settings).map(Access::again);
+        let mut access = Access::begin(&context, route.as_deref(), settings).map(Access::again);
         let trying = |target: &Target| {
             if let Some(access) = &mut access {
                 access.set_target(target.to_string());
             }
         };
-        let asked = inquiry.ask(&upload, trying).await;
+        let asked = match &route {
+            Some(route) => {
+                let (shared, lasts) = (&*held.shared, &lasts[..]);
+                let inquiry = Inquiry { shared, context: &context, spelling: None, route, lasts };
+                inquiry.ask(&upload, trying).await
+            }
+            None => Err(Failure::NoRoute),
+        };
         flight.close();
         flight.keep(|id| parked::reply(held, id).is_some());
         if flight.is_empty() {
@@ -99,6 +102,7 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
             flight,
             request,
             context: &context,
+            route: route.as_ref().unwrap_or(&request.home.route),
             asked_with: &lasts,
             last: round >= CONFLICT_ROUNDS_MAX,
             access: access.as_ref(),
@@ -139,7 +143,7 @@ impl Round<'_> {
         target: usize,
         answer: http::Response<Answer>,
     ) -> Result<Concluded, Failure> {
-        let home = self.held.home(self.context, &self.request.home.route, target);
+        let home = self.held.home(self.context, self.route, target);
         if home.route.options.no_grip || !headers::is_instruction(answer.headers()) {
             let code = answer.status().as_u16();
             let answer = match &self.request.page {

@@ -9,6 +9,7 @@ use super::connections::Connections;
 use super::forwarded::{ForRule, SetProtocol};
 use super::order::Peers;
 use super::recovery::Ears;
+use super::routing::Routing;
 use super::signing::Keys;
 use super::turns::Turns;
 use super::upstream::Upstream;
@@ -28,6 +29,8 @@ pub struct Shared {
     pub backend: Backend,
     /// Whose turn it is at routes that balance.
     pub turns: Turns,
+    /// Which route a request takes.
+    pub routing: Routing,
     /// The counters.
     pub stats: Rc<Stats>,
     /// The keys that sign requests.

@@ -179,6 +179,7 @@ impl Company {
         let stats = Rc::<crate::stats::Stats>::default();
         let shared = Rc::new(Shared {
             hub,
+            routing: Default::default(),
             backend: Backend::new(crate::backend::Settings::default(), tls, Rc::clone(&stats)),
             turns: Default::default(),
             stats,

@@ -148,6 +148,15 @@ where
         }
     }
 
+    /// Whether all of it has come.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        match self {
+            Upload::Whole(_) => true,
+            Upload::Partial(partial) => partial.borrow().ended,
+        }
+    }
+
     /// Whether the body turned out larger than its limit while a backend read it.
     #[must_use]
     pub fn is_too_large(&self) -> bool {

@@ -17,7 +17,7 @@ use crate::listen::local::SocketFile;
 use crate::listen::network::Network;
 use crate::listen::tcp;
 use crate::shard::Opening;
-use crate::tls::certificates::Certificates;
+use crate::tls::Edge;
 
 /// Where clients come in.
 struct Entrance {
@@ -55,7 +55,7 @@ pub struct Binding {
 pub struct Entrances(Vec<Entrance>);
 
 /// Binds what the settings say; what cannot be bound is added to `problems`.
-pub fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Binding> {
+pub fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Binding {
     let (inherited, unusable) = inherited::take();
     problems.extend(unusable.iter().map(|why| Problem::of("LISTEN_FDS", why.to_string())));
     let listening = &settings.listening;
@@ -85,10 +85,11 @@ pub fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Binding>
     }
     listening.https.iter().for_each(|address| binder.tcp(*address, true));
     binder.local();
-    let control = control.or_else(|| {
-        let mut bound = binder.listen(settings.control?, 1, "--control")?;
-        bound.pop()
-    });
+    if control.is_none()
+        && let Some(address) = settings.control
+    {
+        control = binder.listen(address, 1, "--control").and_then(|mut bound| bound.pop());
+    }
     let Binder { entrances, files, unused, .. } = binder;
     if entrances.is_empty() && problems.is_empty() {
         problems.push(Problem::of("--http-port", "no server ports configured"));
@@ -97,7 +98,7 @@ pub fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Binding>
         let text = format!("{place} is not the address of a listener");
         problems.push(Problem::of("--proxy-protocol", text));
     }
-    Some(Binding { entrances: Entrances(entrances), control, files })
+    Binding { entrances: Entrances(entrances), control, files }
 }
 
 struct Binder<'a> {
@@ -214,7 +215,7 @@ impl Entrances {
     pub fn openings(
         self,
         count: usize,
-        certificates: Option<&Arc<Certificates>>,
+        edge: Option<&Edge>,
         proxies: &Arc<[Network]>,
     ) -> Vec<Vec<Opening>> {
         let mut shards: Vec<Vec<Opening>> = (0..count).map(|_| Vec::new()).collect();
@@ -237,7 +238,7 @@ impl Entrances {
                     listener,
                     shared,
                     port: if let At::Tcp(own) = &at { own.port() } else { 0 },
-                    certificates: certificates.filter(|_| tls).cloned(),
+                    tls: edge.filter(|_| tls).cloned(),
                     proxies: proxied.then(|| proxies.clone()),
                 });
             }

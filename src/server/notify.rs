@@ -9,15 +9,15 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 /// The way to the service manager.
 #[derive(Debug)]
-pub struct Notify {
+pub struct Supervisor {
     to: Option<OsString>,
 }
 
-impl Notify {
+impl Supervisor {
     /// As the environment has it.
     #[must_use]
-    pub fn from_env() -> Notify {
-        Notify { to: std::env::var_os("NOTIFY_SOCKET").filter(|to| !to.is_empty()) }
+    pub fn from_env() -> Supervisor {
+        Supervisor { to: std::env::var_os("NOTIFY_SOCKET").filter(|to| !to.is_empty()) }
     }
 
     /// It listens, and serves whoever comes; after a reload, with what is new.
@@ -64,9 +64,9 @@ mod tests {
             (UnixDatagram::bind(&path).unwrap(), path.clone().into_os_string()),
             (UnixDatagram::bind_addr(&abstract_name).unwrap(), format!("@{name}").into()),
         ] {
-            let notify = Notify { to: Some(to) };
-            notify.ready();
-            notify.stopping();
+            let supervisor = Supervisor { to: Some(to) };
+            supervisor.ready();
+            supervisor.stopping();
             let mut text = [0; 32];
             let length = manager.recv(&mut text).unwrap();
             assert_eq!(&text[..length], b"READY=1\n");
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn nobody_needs_to_listen() {
-        Notify { to: Some("/nobody/here".into()) }.ready();
-        Notify { to: None }.ready();
+        Supervisor { to: Some("/nobody/here".into()) }.ready();
+        Supervisor { to: None }.ready();
     }
 }

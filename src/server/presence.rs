@@ -3,7 +3,7 @@
 //!
 //! Made by the roof after everything is bound.
 
-use super::notify::Notify;
+use super::notify::Supervisor;
 use super::pid_file::PidFile;
 use crate::listen::local::SocketFile;
 
@@ -15,18 +15,18 @@ pub struct Presence {
     /// Removed when it ends.
     pub pid_file: Option<PidFile>,
     /// The service manager.
-    pub notify: Notify,
+    pub supervisor: Supervisor,
 }
 
 impl Presence {
     /// Clients can come.
     pub fn ready(&self) {
-        self.notify.ready();
+        self.supervisor.ready();
     }
 
     /// Nobody is let in any more.
     pub fn stopping(&mut self) {
-        self.notify.stopping();
+        self.supervisor.stopping();
         self.files.clear();
     }
 

@@ -98,3 +98,117 @@ impl CrossOrigin {
 fn owned(bytes: &[u8]) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grip::format::{ResponseBody, ResponseContent};
+    use crate::session::answer;
+    use crate::session::http::{HeldResponse, Reply};
+    use crate::wire::http1::Version;
+    use std::rc::Rc;
+
+    const REPLY: Reply = Reply { version: Version::Http11, persistent: true, head_only: false };
+
+    fn response(fields: &[(&'static str, &'static str)], body: &'static str) -> Response {
+        let field = |(name, value): &(&'static str, &'static str)| Field {
+            name: Bytes::from_static(name.as_bytes()),
+            value: Bytes::from_static(value.as_bytes()),
+        };
+        let headers = fields.iter().map(field).collect();
+        let body = Bytes::from_static(body.as_bytes());
+        Response { code: 202, reason: Bytes::from_static(b"Accepted"), headers, body }
+    }
+
+    fn hold(callback: Option<&str>, extended: bool) -> HeldResponse {
+        let cors = Cors::new(Some(b"http://o"), None, std::iter::empty());
+        let jsonp = callback.map(|name| Wrapping { callback: name.as_bytes().into(), extended });
+        let fields = [("Content-Type", "text/plain"), ("X-A", "1"), ("X-A", "2")];
+        let cross_origin = Some(Rc::new(CrossOrigin { cors, jsonp }));
+        HeldResponse { response: response(&fields, "held\n"), cross_origin }
+    }
+
+    fn content(code: u16, headers: &[(&str, &str)]) -> ResponseContent {
+        ResponseContent {
+            code,
+            reason: None,
+            headers: headers.iter().map(|&(n, v)| (n.into(), v.into())).collect(),
+            body: ResponseBody::Whole(Bytes::from_static(b"pub\n")),
+            content_filters: None,
+        }
+    }
+
+    const CORS: &str = "Access-Control-Allow-Credentials: true\r\n\
+        Access-Control-Allow-Origin: http://o\r\nAccess-Control-Max-Age: 3600\r\n";
+    const METHODS: &str = "Access-Control-Allow-Methods: OPTIONS, HEAD, GET, POST, PUT, DELETE\r\n";
+
+    #[test]
+    fn held_with_cors() {
+        let held = hold(None, false);
+        let expected = format!(
+            "HTTP/1.1 202 Accepted\r\nContent-Type: text/plain\r\nX-A: 1\r\nX-A: 2\r\n{METHODS}\
+             Access-Control-Expose-Headers: X-A\r\n{CORS}Content-Length: 5\r\n\r\nheld\n"
+        );
+        assert_eq!(answer::held(&held, REPLY), expected);
+        let published = content(204, &[("X-B", "b"), ("access-control-allow-methods", "GET")]);
+        let expected = format!(
+            "HTTP/1.1 204 No Content\r\nContent-Type: text/plain\r\nX-A: 1\r\nX-A: 2\r\nX-B: b\r\n\
+             access-control-allow-methods: GET\r\n\
+             Access-Control-Expose-Headers: X-A, X-B\r\n{CORS}\r\n"
+        );
+        assert_eq!(answer::published(&held, REPLY, &published), expected);
+        let failed = answer::failed(&held, REPLY, "why");
+        let expected = format!(
+            "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\n{METHODS}{CORS}\
+             Content-Length: 4\r\n\r\nwhy\n"
+        );
+        assert_eq!(failed, expected);
+    }
+
+    #[test]
+    fn held_for_a_script() {
+        let (held, basic) = (hold(Some("f"), true), hold(Some("f"), false));
+        let head =
+            "HTTP/1.1 200 OK\r\nX-A: 1\r\nX-A: 2\r\nContent-Type: application/javascript\r\n";
+        let object = "/**/f({\"body\":\"held\\n\",\"code\":202,\"headers\":\
+            {\"Content-Type\":\"text/plain\",\"X-A\":\"1, 2\"},\"reason\":\"Accepted\"});\n";
+        let expected = format!("{head}Content-Length: {}\r\n\r\n{object}", object.len());
+        assert_eq!(answer::held(&held, REPLY), expected);
+        let expected = format!("{head}Content-Length: 13\r\n\r\n/**/f(held);\n");
+        assert_eq!(answer::held(&basic, REPLY), expected);
+        let published = content(204, &[("content-TYPE", "a/b"), ("Content-Length", "7")]);
+        let object = "/**/f({\"body\":\"pub\\n\",\"code\":204,\"headers\":{\"X-A\":\"1, 2\",\
+            \"content-TYPE\":\"a/b\"},\"reason\":\"No Content\"});\n";
+        let reply = Reply { persistent: false, ..REPLY };
+        let expected =
+            format!("{head}Connection: close\r\nContent-Length: {}\r\n\r\n{object}", object.len());
+        assert_eq!(answer::published(&held, reply, &published), expected);
+    }
+
+    #[test]
+    fn who_is_answered_alike() {
+        let whole = content(200, &[]);
+        let same = |a: &HeldResponse, b: &HeldResponse| answer::is_same_base(a, b, &whole);
+        assert!(same(&hold(None, false), &hold(None, false)));
+        assert!(same(&hold(Some("f"), true), &hold(Some("f"), true)));
+        assert!(!same(&hold(Some("f"), true), &hold(Some("g"), true)));
+        assert!(!same(&hold(Some("f"), true), &hold(Some("f"), false)));
+        assert!(!same(&hold(None, false), &hold(None, false).response.into()));
+    }
+
+    #[test]
+    fn relayed_whole() {
+        let fields = [("Cache-Control", "no"), ("X-A", "1"), ("Cache-Control", "b")];
+        let given = response(&fields, "x\n");
+        let page = CrossOrigin {
+            jsonp: Some(Wrapping { callback: (*b"f").into(), extended: false }),
+            ..CrossOrigin::default()
+        };
+        let relayed = page.relayed(&given);
+        let names: Vec<&[u8]> = relayed.headers.iter().map(|field| &field.name[..]).collect();
+        assert_eq!(names, [&b"Content-Type"[..], b"Cache-Control", b"Cache-Control"]);
+        assert_eq!((relayed.code, &relayed.body[..]), (200, &b"/**/f(x);\n"[..]));
+        let shared = page.shared(&given);
+        assert_eq!((shared.code, shared.headers.len(), &shared.body), (202, 8, &given.body));
+    }
+}

@@ -54,6 +54,8 @@ pub struct Settings {
     pub backend: backend::Settings,
     /// TLS towards backends.
     pub client_tls: ClientTls,
+    /// Backends are told which certificate a client has shown.
+    pub client_cert_header: bool,
 }
 
 /// One shard's parts, for its connections.
@@ -99,6 +101,7 @@ impl Shard {
             Backend::new(settings.backend.clone(), settings.client_tls.clone(), stats.clone());
         let shared = Rc::new(Shared {
             hub: hub.clone(),
+            routing: Default::default(),
             backend,
             turns: Default::default(),
             stats: stats.clone(),

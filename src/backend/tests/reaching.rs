@@ -94,7 +94,8 @@ fn tls_towards_backends() {
         std::fs::write(folder.path().join("default.key"), made.signing_key.serialize_pem())
             .unwrap();
         let (certificates, _) = crate::tls::Certificates::load(folder.path());
-        let server = crate::tls::ServerTls::new(std::sync::Arc::new(certificates), 443).unwrap();
+        let server =
+            crate::tls::ServerTls::new(crate::tls::Edge::new(certificates).unwrap(), 443).unwrap();
         let acceptor = tokio_rustls::TlsAcceptor::from(server.config(0));
         let mut roots = rustls::RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
@@ -102,7 +103,7 @@ fn tls_towards_backends() {
             Backend::new(Settings::default(), ClientTls::with_roots(roots).unwrap(), Rc::default());
         let (listener, to) = listener().await;
         let named = |name: &str, insecure| Destination {
-            tls: Some(ServerTls { name: name.to_owned(), insecure }),
+            tls: Some(ServerTls { name: name.to_owned(), insecure, identity: None }),
             ..to.clone()
         };
         let serve = async || {

@@ -8,6 +8,7 @@ use super::*;
 use crate::grip::format::{
     Action, CloseReason, MessageContent, ResponseBody, ResponseContent, StreamContent,
 };
+use crate::grip::instruction::Response;
 use crate::grip::instruction::{KeepAlive, KeepAliveMode};
 use crate::grip::item::Item;
 use crate::grip::message::MessageKind;
