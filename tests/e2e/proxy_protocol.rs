@@ -207,7 +207,10 @@ async fn only_where_it_is_expected() {
     let output = command.output().expect("it runs");
     let text = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("--proxy-protocol: 0.0.0.0:81 is not the address of a listener"), "{text}");
+    assert!(
+        text.contains("--proxy-protocol: 0.0.0.0:81 is not the address of a listener"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
