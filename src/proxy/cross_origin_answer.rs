@@ -234,7 +234,7 @@ mod tests {
         let shown = refused(&page(None), refusal());
         assert_eq!(
             (shown.status(), &shown.headers()[CONNECTION]),
-            (StatusCode::BAD_REQUEST, &"close")
+            (StatusCode::BAD_REQUEST, &HeaderValue::from_static("close"))
         );
         let (mut names, script) = (Vec::new(), refused(&page(Some(true)), refusal()));
         for (name, value) in script.headers() {
