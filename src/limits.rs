@@ -7,11 +7,11 @@
 mod backends;
 
 pub use self::backends::*;
-/// Bytes of a backend's answer that are waited for, for [`JSONP_WHOLE_MS`], before a script gets it: with
-/// its length and for as long as its backend lets it be kept. More is wrapped as it comes.
+/// Bytes of a backend's answer that are waited for, for [`JSONP_WHOLE_MS`], before a script gets
+/// it: with its length and for as long as its backend lets it be kept. More is wrapped as it comes.
 pub const JSONP_WHOLE_BYTES_MAX: usize = 64 * 1024;
-/// How long that is waited for, in milliseconds: as long as a head and a body that were sent together may
-/// take to arrive.
+/// How long that is waited for, in milliseconds: as long as a head and a body that were sent
+/// together may take to arrive.
 pub const JSONP_WHOLE_MS: u64 = 10;
 
 /// Largest request body that a GRIP instruction may answer (specification, GRIP 1.1).

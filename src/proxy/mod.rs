@@ -63,6 +63,7 @@ pub mod routing;
 pub mod rules;
 pub mod shared;
 pub mod shelf;
+pub mod shown;
 pub mod signing;
 pub mod sockets;
 pub mod sockjs_door;
