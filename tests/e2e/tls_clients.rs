@@ -318,7 +318,7 @@ async fn other_authorities_end_what_was_begun_under_the_ones_before() {
     replace(&secure.folder.path().join("clients.pem"), "nothing");
     let mut secure = secure;
     within("the warning", async {
-        while !secure.server.prints("authorities of clients not taken over") {
+        while !secure.server.has_printed("authorities of clients not taken over") {
             assert!(secure.ask(&newcomer).await.is_some());
         }
     })
