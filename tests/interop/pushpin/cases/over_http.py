@@ -132,7 +132,7 @@ CASES = [
                        xhr("s6"), Got("POST"), End],
          opened(control(type="subscribe", channel="sock-1"))),
     sock("closed", [xhr("s7"), Got("POST"), xhr("s7", "xhr_send", b'["a"]'), Got("POST"), Seen(2),
-                    xhr("s7"), Got("POST"), End],
+                    xhr("s7"), Got("POST"), Seen(3), End],
          opened(), events(event("CLOSE", b"\x0f\xa1own"))),
     sock("jsonp", [get("/sock/0/s8/jsonp?c=cb", host="sock.test"), Got, End], opened()),
     sock("options", asked(request("OPTIONS /sock/0/s9/xhr", "Origin: http://b.test",
