@@ -54,7 +54,7 @@ use self::sockjs::SockJsArgs;
 use self::start::{Refusal, Told};
 use self::tls::TlsArgs;
 use self::websocket::WebSocketArgs;
-use crate::config::logging::{self, Logs};
+use crate::config::logging;
 use crate::config::problem::{Places, Problem};
 use crate::config::settings::Settings;
 use crate::config::websocket::WebSockets;
@@ -67,8 +67,6 @@ use crate::server;
 const EXIT_CANNOT_START: u8 = 2;
 /// The same where the program is called as Pushpin (specification, routing 7.1).
 const EXIT_AS_PUSHPIN: u8 = 1;
-/// What `--verbose` makes of the log's level.
-const VERBOSE: &str = "debug";
 
 /// A realtime reverse proxy: holds client connections open and writes what is published to them.
 ///
@@ -235,26 +233,19 @@ fn serve(args: &RunArgs, told: &Told, pushpin: bool) -> ExitCode {
         eprintln!("error: {text}");
         return exit_code(pushpin);
     }
-    let log = logging::init(&logs(args));
+    let log = logging::init(&args.logs.logs(&args.invocation));
     told.log();
     let settings = settings(args);
     let settings = match log {
         Ok(()) => settings,
         Err(problem) => Err([vec![problem], settings.err().unwrap_or_default()].concat()),
     };
-    match told.judge(settings, args.global.strict) {
+    let ended = match told.judge(settings, args.global.strict) {
         Ok(settings) => server::run(Settings { places: told.places.clone(), ..settings }),
         Err(problems) => cannot_start(&problems, pushpin),
-    }
-}
-
-/// The log, with what stands for other options.
-fn logs(args: &RunArgs) -> Logs {
-    let mut logs = args.logs.logs();
-    if args.invocation.verbose {
-        VERBOSE.clone_into(&mut logs.level);
-    }
-    logs
+    };
+    logging::flush();
+    ended
 }
 
 fn cannot_start(problems: &[Problem], pushpin: bool) -> ExitCode {
@@ -304,7 +295,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         tls: args.tls.tls(),
         forwarding: args.forwarding.forwarding(),
         backends: args.backends.backends(),
-        logs: logs(args),
+        logs: args.logs.logs(&args.invocation),
         reload_delay_ms: args.reloading.reload_delay,
         control: args.control.address(),
         command_spec: args.control.commands(),

@@ -24,6 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use crate::clock;
+use crate::config::logging;
 use crate::config::problem::Problem;
 use crate::config::settings::{RoutesFrom, Settings};
 use crate::publish::{self, command_port, operator::Operator, publisher::Publisher};
@@ -233,6 +234,7 @@ async fn control_thread(
             _ = interrupt.recv() => break Ok(()),
             _ = hang_up.recv() => {
                 tracing::info!("reloading");
+                logging::reopen();
                 if reloads {
                     hang_up_heard.notify_one();
                 } else {

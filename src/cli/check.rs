@@ -38,7 +38,7 @@ fn shown(loaded: &Loaded) -> ExitCode {
 }
 
 fn all(args: &RunArgs, told: &Told) -> ExitCode {
-    let log = logging::init(&args.logs.logs()).err();
+    let log = logging::check(&args.logs.logs(&args.invocation)).err();
     for text in told.doubts() {
         eprintln!("warning: {text}");
     }

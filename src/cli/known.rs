@@ -31,7 +31,6 @@ const KNOWN: &[(&str, &str, Why)] = &[
     ("global", "stats_connection_ttl", Why::NotBuilt),
     ("global", "stats_connection_send", Why::NotBuilt),
     ("runner", "services", Why::Internal),
-    ("runner", "logdir", Why::NotBuilt),
     ("runner", "mongrel2_bin", Why::Obsolete),
     ("runner", "m2sh_bin", Why::Obsolete),
     ("runner", "zurl_bin", Why::Obsolete),

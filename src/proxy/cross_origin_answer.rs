@@ -96,7 +96,7 @@ pub async fn relayed(
         }
         Some(rest) => {
             let body = Wrapped::new(wrapping, head, &first, rest);
-            script(&parts, false).map(|()| Answer::Wrapped(Box::new(body)))
+            script(&parts, false).map(|()| Answer::Wrapped(Box::pin(body)))
         }
     })
 }
@@ -233,8 +233,8 @@ mod tests {
     fn errors_keep_what_they_say_of_the_connection() {
         let shown = refused(&page(None), refusal());
         assert_eq!(
-            (shown.status(), &shown.headers()[CONNECTION]),
-            (StatusCode::BAD_REQUEST, &"close")
+            (shown.status(), shown.headers()[CONNECTION].as_bytes()),
+            (StatusCode::BAD_REQUEST, &b"close"[..])
         );
         let (mut names, script) = (Vec::new(), refused(&page(Some(true)), refusal()));
         for (name, value) in script.headers() {

@@ -26,7 +26,7 @@ pub struct Server {
 }
 
 /// The program under test; `SERVER_UNDER_TEST` names another one with the same flags.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     std::env::var_os("SERVER_UNDER_TEST")
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_linchpin")), PathBuf::from)
 }
@@ -137,19 +137,19 @@ impl Server {
     }
 
     /// Whether a line that contains `mark` has been printed by now.
-    pub fn prints(&mut self, mark: &str) -> bool {
+    pub fn has_printed(&mut self, mark: &str) -> bool {
         self.printed.extend(self.lines.try_iter());
-        self.has_printed(mark)
-    }
-
-    /// Whether a line that contains `mark` is among those that were waited for, or came before one.
-    pub fn has_printed(&self, mark: &str) -> bool {
         self.printed.iter().any(|line| line.contains(mark))
     }
 
     /// What was printed and looked at so far.
     pub fn printed(&self) -> &[String] {
         &self.printed
+    }
+
+    /// All lines of the banner that contain `mark`.
+    pub fn banner(&self, mark: &str) -> Vec<String> {
+        self.printed.iter().filter(|line| line.contains(mark)).cloned().collect()
     }
 
     fn printed_address(&mut self, mark: &str) -> SocketAddr {
@@ -219,7 +219,7 @@ impl Server {
             .map_or(0, |(_, count)| count.parse().expect("a count"))
     }
 
-    fn pid(&self) -> Pid {
+    pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed()).expect("a child has an id")
     }
 
