@@ -5,6 +5,8 @@ alone are a step too: they are sent.
 """
 
 import json
+import re
+import signal
 import socket
 import ssl
 import time
@@ -35,9 +37,11 @@ class Client:
 class Play:
     """One case on one front: its connections, and what has been got so far."""
 
-    def __init__(self, front, scene):
+    def __init__(self, front, scene, logged: int):
         self.front = front
         self.scene = scene
+        # So much of the front's log was there before.
+        self.logged = logged
         self.clients: dict[str, Client] = {}
         self.current = ""
         self.lines: list[str] = []
@@ -155,6 +159,64 @@ class Tls:
             if path.read_text().strip() == certificate:
                 play.note(f"got the certificate {path.stem}")
         play.clients[play.current] = Client(secure)
+
+
+@dataclass
+class Unix:
+    """The connection is one to the Unix socket."""
+
+    def play(self, play: Play):
+        connected = socket.socket(socket.AF_UNIX)
+        connected.connect(str(play.front.directory / "run" / "front.sock"))
+        play.clients[play.current] = Client(connected)
+
+
+@dataclass
+class Reload:
+    """Another routes file takes the place of the one before: by rename, or by SIGHUP at once."""
+
+    routes: str
+    hang_up: bool = True
+
+    def play(self, play: Play):
+        path = play.front.directory / "routes"
+        before = play.front.printed().count("routes loaded")
+        if self.hang_up:
+            path.write_text(play.front.routes(self.routes))
+            play.front.process.send_signal(signal.SIGHUP)
+        else:
+            fresh = path.with_name("routes.new")
+            fresh.write_text(play.front.routes(self.routes))
+            fresh.rename(path)
+        if not eventually(lambda: play.front.printed().count("routes loaded") > before):
+            play.note("the routes were not loaded")
+
+
+@dataclass
+class Logged:
+    """The next lines of the log that match, from the match on."""
+
+    pattern: str
+    count: int = 1
+
+    def play(self, play: Play):
+        def lines():
+            fresh = play.front.printed()[play.logged:]
+            return [found[0].rstrip() for found in re.finditer(self.pattern, fresh, re.MULTILINE)]
+
+        eventually(lambda: len(lines()) >= self.count)
+        for line in lines():
+            play.note(f"log: {line}")
+
+
+def eventually(ready) -> bool:
+    """Whether `ready()` becomes true in time."""
+    deadline = time.monotonic() + SECONDS
+    while not ready():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)  # Between two looks.
+    return True
 
 
 @dataclass
@@ -328,12 +390,8 @@ class Subscribed:
     times: int = 1
 
     def play(self, play: Play):
-        deadline = time.monotonic() + SECONDS
-        while play.front.subscriptions(self.channel) < self.times:
-            if time.monotonic() > deadline:
-                play.note(f"not subscribed to {self.channel}, {self.times} times")
-                return
-            time.sleep(0.01)  # Between two looks at the log.
+        if not eventually(lambda: play.front.subscriptions(self.channel) >= self.times):
+            play.note(f"not subscribed to {self.channel}, {self.times} times")
 
 
 @dataclass
