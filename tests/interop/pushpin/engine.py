@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import wire
 from backend import Scene
-from steps import Play
+from playing import Play
 
 # Keys that signatures are tried with.
 KEYS = {
