@@ -70,7 +70,7 @@ class Reload:
 
     def play(self, play: Play):
         path = play.front.directory / "routes"
-        before = play.front.printed().count("routes loaded")
+        before = loads(play)
         if self.hang_up:
             path.write_text(play.front.routes(self.routes))
             play.front.process.send_signal(signal.SIGHUP)
@@ -78,8 +78,13 @@ class Reload:
             fresh = path.with_name("routes.new")
             fresh.write_text(play.front.routes(self.routes))
             fresh.rename(path)
-        if not eventually(lambda: play.front.printed().count("routes loaded") > before):
+        if not eventually(lambda: loads(play) > before):
             play.note("the routes were not loaded")
+
+
+def loads(play: Play) -> int:
+    """How often a routes file has been read."""
+    return len(re.findall("routes loaded|routes in use stay", play.front.printed()))
 
 
 @dataclass

@@ -41,7 +41,7 @@ CASES = [
          [grip("response", "reload-held")], config="reloaded"),
     Case("reload-counts",
          [Reload("# only a comment\n\na.test 127.0.0.1:80\na.test 127.0.0.1:81\n"
-                 "b.test,id=b 127.0.0.1:80\nbad\n"),
+                 "b.test,id=b 127.0.0.1:80\n"),
           Logged("routes loaded with .*$")], config="reloaded"),
     # The log, 8.3.
     logged("plain", get("/log-plain?query"), Got, back=[answer("201 Made", body=b"12345")]),
