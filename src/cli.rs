@@ -261,7 +261,11 @@ fn serve(args: &RunArgs, told: &Told, pushpin: bool) -> ExitCode {
 
 fn cannot_start(problems: &[Problem], pushpin: bool) -> ExitCode {
     for problem in problems {
-        eprintln!("error: {problem}");
+        match problem.place() {
+            // Pushpin does not say which option it means.
+            place if pushpin && place.starts_with("--") => eprintln!("error: {}", problem.text()),
+            _ => eprintln!("error: {problem}"),
+        }
     }
     exit_code(pushpin)
 }
