@@ -14,7 +14,7 @@ INTEROP := $(BUILT)/interop
 APT_TOOLS := gcc:gcc g++:g++ curl:curl openssl:openssl $(PYTHON):python3 node:nodejs npm:npm valgrind:valgrind \
     pushpin:pushpin condure:condure zurl:zurl
 
-.PHONY: help run check test e2e interop interop-pushpin conformance conformance-short counted bench plots fuzz deps bench-deps
+.PHONY: help run check test e2e interop interop-pushpin conformance conformance-short counted bench docs plots fuzz deps bench-deps
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,7 +46,7 @@ interop: ## real GRIP libraries and clients against linchpin
 	SERVER_UNDER_TEST="$(BUILT)/debug/linchpin" $(INTEROP)/venv/bin/python -m pytest tests/interop
 
 interop-pushpin-table: ## write the table of docs/pushpin-compared.md from the list of differences
-	$(PYTHON) tests/interop/pushpin/table --write
+	$(PYTHON) tests/interop/pushpin/table.py --write
 
 interop-pushpin: ## the same against Debian's Pushpin, to check the tests themselves
 	tests/interop/prepare
@@ -75,6 +75,9 @@ bench: bench-deps ## all benchmarks beside their peers, about 50 minutes; figure
 counted: ## instructions of what is done most, against what is recorded; RECORD=1 records them anew
 	$(CARGO) --config benches/counted/release.toml run --locked --example counted -- \
 	    $(if $(RECORD),--record,$(if $(CASE),"$(CASE)"))
+
+docs: ## the example of a configuration file and the tables of docs/configuration.md, from the options
+	UPDATE_DOCS=1 $(CARGO) test --locked --lib cli::documented
 
 plots: ## charts in docs/plots of what the load harnesses measured: make plots DATA="a.jsonl b.jsonl"
 	@test -n "$(DATA)" || { echo 'say of what: make plots DATA="load.jsonl rates.jsonl"' >&2; exit 2; }

@@ -72,7 +72,7 @@ fn response_hold() -> ResponseHold {
         body: Bytes::from_static(b"nothing new\n"),
     };
     ResponseHold {
-        held: Rc::new(held),
+        held: Rc::new(held.into()),
         version: Version::Http11,
         persistent: true,
         head_only: false,

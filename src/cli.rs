@@ -6,6 +6,8 @@ mod check;
 mod clients;
 mod compression;
 mod control;
+mod documented;
+mod explain;
 mod forwarding;
 mod from_file;
 mod global;
@@ -35,6 +37,8 @@ use self::backends::BackendsArgs;
 use self::clients::{AtCapacity, ClientArgs, SlowConsumer};
 use self::compression::CompressionArgs;
 use self::control::ControlArgs;
+use self::documented::OptionsArgs;
+use self::explain::ExplainArgs;
 use self::forwarding::ForwardingArgs;
 use self::global::GlobalArgs;
 use self::invocation::InvocationArgs;
@@ -50,8 +54,8 @@ use self::sockjs::SockJsArgs;
 use self::start::{Refusal, Told};
 use self::tls::TlsArgs;
 use self::websocket::WebSocketArgs;
-use crate::config::logging;
-use crate::config::problem::Problem;
+use crate::config::logging::{self, Logs};
+use crate::config::problem::{Places, Problem};
 use crate::config::settings::Settings;
 use crate::config::websocket::WebSockets;
 use crate::limits;
@@ -63,6 +67,8 @@ use crate::server;
 const EXIT_CANNOT_START: u8 = 2;
 /// The same where the program is called as Pushpin (specification, routing 7.1).
 const EXIT_AS_PUSHPIN: u8 = 1;
+/// What `--verbose` makes of the log's level.
+const VERBOSE: &str = "debug";
 
 /// A realtime reverse proxy: holds client connections open and writes what is published to them.
 ///
@@ -86,9 +92,17 @@ enum Command {
     Check {
         /// A routes file: only that is looked at.
         file: Option<PathBuf>,
+        /// Print what every option is, and where that is from.
+        #[arg(long)]
+        effective: bool,
         #[command(flatten)]
         run: Box<RunArgs>,
     },
+    /// Print all options: an annotated configuration file, or tables.
+    Options(OptionsArgs),
+    /// Say which route a request takes, why no other, and what its targets would be sent; exit code
+    /// 1 if it has no route.
+    Explain(Box<ExplainArgs>),
     /// Publish to a channel, as pushpin-publish does.
     Publish(Box<PublishArgs>),
 }
@@ -181,12 +195,18 @@ pub fn main() -> ExitCode {
         Err(refusal) => return refused(refusal, pushpin),
     };
     match asked.cli.command.take() {
-        None => {
-            let Cli { run, .. } = asked.cli;
-            serve(&run, &asked.told, pushpin)
-        }
+        None => serve(&asked.cli.run, &asked.told, pushpin),
         Some(Command::Run(args)) => serve(&args, &asked.told, pushpin),
-        Some(Command::Check { file, run }) => check::check(file.as_deref(), &run, &asked.told),
+        Some(Command::Check { effective: true, .. }) => {
+            print!("{}", asked.told.effective);
+            ExitCode::SUCCESS
+        }
+        Some(Command::Check { file, run, .. }) => check::check(file.as_deref(), &run, &asked.told),
+        Some(Command::Options(args)) => {
+            print!("{}", documented::options(&args, &start::command::<Cli>()));
+            ExitCode::SUCCESS
+        }
+        Some(Command::Explain(args)) => explain::run(&args, &asked.told),
         Some(Command::Publish(args)) => command::run(&args, &mut io::stdout(), &mut io::stderr()),
     }
 }
@@ -194,6 +214,10 @@ pub fn main() -> ExitCode {
 /// What was typed cannot be used.
 fn refused(refusal: Refusal, pushpin: bool) -> ExitCode {
     match refusal {
+        Refusal::CommandLine(error) if pushpin && error.use_stderr() => {
+            eprintln!("error: {}\n\n{}", start::as_pushpin(&error), start::usage::<Cli>());
+            exit_code(pushpin)
+        }
         Refusal::CommandLine(error) => {
             let _ = error.print();
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_CANNOT_START))
@@ -207,17 +231,23 @@ fn refused(refusal: Refusal, pushpin: bool) -> ExitCode {
 }
 
 fn serve(args: &RunArgs, told: &Told, pushpin: bool) -> ExitCode {
-    let settings = told.judge(settings(args), args.global.strict);
-    if let Err(problem) = logging::init(&args.logs.logs()) {
-        let mut problems = settings.err().unwrap_or_default();
-        problems.push(told.located(problem));
-        return cannot_start(&problems, pushpin);
+    if pushpin && let Some(text) = args.invocation.wrong_port() {
+        eprintln!("error: {text}");
+        return exit_code(pushpin);
     }
+    let log = logging::init(&args.logs.logs(&args.invocation));
     told.log();
-    match settings {
-        Ok(settings) => server::run(settings),
+    let settings = settings(args);
+    let settings = match log {
+        Ok(()) => settings,
+        Err(problem) => Err([vec![problem], settings.err().unwrap_or_default()].concat()),
+    };
+    let ended = match told.judge(settings, args.global.strict) {
+        Ok(settings) => server::run(Settings { places: told.places.clone(), ..settings }),
         Err(problems) => cannot_start(&problems, pushpin),
-    }
+    };
+    logging::flush();
+    ended
 }
 
 fn cannot_start(problems: &[Problem], pushpin: bool) -> ExitCode {
@@ -234,7 +264,7 @@ fn exit_code(pushpin: bool) -> ExitCode {
 /// What was typed, as it is meant; all that is wrong at once.
 fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
     let mut problems = Vec::new();
-    let listening = args.listening.listening(&mut problems);
+    let listening = args.listening.listening(&args.invocation.port, &mut problems);
     for (flag, value, least) in [
         ("--client-maxconn", args.clients.client_maxconn, limits::CONNECTIONS_LEAST),
         ("--handshakes-max", args.clients.handshakes_max, 1),
@@ -251,7 +281,9 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
             problems.push(Problem::of(flag, format!("{value} is less than {least}")));
         }
     }
-    problems.extend(args.messages.contradiction().map(|(flag, why)| Problem::of(flag, why)));
+    if let Some(doubt) = args.messages.doubt() {
+        tracing::warn!("{doubt}");
+    }
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -260,11 +292,12 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         n => n,
     };
     Ok(Settings {
+        places: Places::default(),
         listening,
         tls: args.tls.tls(),
         forwarding: args.forwarding.forwarding(),
         backends: args.backends.backends(),
-        logs: args.logs.logs(),
+        logs: args.logs.logs(&args.invocation),
         reload_delay_ms: args.reloading.reload_delay,
         control: args.control.address(),
         command_spec: args.control.commands(),

@@ -4,6 +4,16 @@
 //! What an operator may change is an option with its default here; the rest is fixed because the
 //! GRIP protocol or its existing implementations fix it. Imported by every layer; imports nothing.
 
+mod backends;
+
+pub use self::backends::*;
+/// Bytes of a backend's answer that are waited for, for [`JSONP_WHOLE_MS`], before a script gets it: with
+/// its length and for as long as its backend lets it be kept. More is wrapped as it comes.
+pub const JSONP_WHOLE_BYTES_MAX: usize = 64 * 1024;
+/// How long that is waited for, in milliseconds: as long as a head and a body that were sent together may
+/// take to arrive.
+pub const JSONP_WHOLE_MS: u64 = 10;
+
 /// Largest request body that a GRIP instruction may answer (specification, GRIP 1.1).
 pub const ACCEPT_REQUEST_BODY_BYTES_MAX: usize = 100_000;
 /// Largest response body of an instruction that is collected (specification, GRIP 1.1).
@@ -17,6 +27,10 @@ pub const REQUEST_BODY_BYTES_MAX: u64 = 0;
 pub const REQUEST_HEAD_BYTES_MAX: usize = 8192;
 /// Limit of a backend's response head, in bytes.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Largest certificate of a client that backends are told of, in bytes of DER.
+pub const CLIENT_CERTIFICATE_BYTES_MAX: usize = 6 * 1024;
+/// Most 1xx that a backend may send before its response.
+pub const INTERIM_RESPONSES_MAX: usize = 1000;
 /// A client that is silent between requests, or has not completed a head, is closed after this.
 pub const CLIENT_IDLE_MS: u64 = 60_000;
 /// Default bound of the way from accept to a whole first request head, TLS handshake included
@@ -50,18 +64,17 @@ pub const ACCEPT_BACK_OFF_MS: (u64, u64) = (5, 1000);
 pub const STORM_CONNECTIONS: usize = 128;
 /// A client that is refused is read from for so long, so that its answer is not lost.
 pub const REFUSAL_LINGER_MS: u64 = 1_000;
+/// And no more than so many bytes.
+pub const REFUSAL_LINGER_BYTES_MAX: usize = 1 << 20;
+/// The same for a client that was answered before it had sent all of its request: it may only look
+/// for an answer when it has.
+pub const EARLY_LINGER_MS: u64 = 5_000;
+/// And no more than so many bytes.
+pub const EARLY_LINGER_BYTES_MAX: usize = 64 << 20;
 /// What goes wrong at one listener is logged at most once in this time.
 pub const ENTRANCE_LOG_EVERY_MS: u64 = 10_000;
 /// Refused clients of one shard that are read from at once; further ones are only answered.
 pub const REFUSALS_MAX: usize = 64;
-/// A backend that makes no progress is given up after this (specification, routing 3.14).
-pub const BACKEND_PROGRESS_MS: u64 = 1_800_000;
-/// A pooled backend connection is closed after this long without use.
-pub const BACKEND_IDLE_MS: u64 = 55_000;
-/// Idle connections kept per target and shard.
-pub const BACKEND_IDLE_CONNECTIONS_MAX: usize = 1024;
-/// Time allowed for resolving, connecting and the TLS handshake with a backend.
-pub const BACKEND_CONNECT_MS: u64 = 30_000;
 
 /// Channels that one connection may be subscribed to (option `connection_subscription_max`).
 pub const SUBSCRIPTIONS_PER_CONNECTION_MAX: usize = 20;
@@ -251,8 +264,6 @@ const _: () = {
     assert!(HOLD_TIMEOUT_S_MIN <= HOLD_TIMEOUT_S_DEFAULT);
     // Who has not begun yet is waited for less long than who has.
     assert!(HANDSHAKE_MS_DEFAULT < CLIENT_IDLE_MS && HANDSHAKE_GRACE_MS < HANDSHAKE_MS_DEFAULT);
-    // A pooled connection is given up before a backend with the usual 60 s closes it under us.
-    assert!(BACKEND_IDLE_MS < 60_000);
 };
 /// A shorter message is not compressed on a WebSocket, by default: it would hardly get shorter.
 pub const COMPRESSION_BYTES_MIN: usize = 128;
@@ -333,3 +344,5 @@ pub const RELOAD_SETTLE_MS: u64 = 100;
 pub const WATCH_LOOK_MS: u64 = 10_000;
 /// The same where the kernel tells of no changes.
 pub const WATCH_BLIND_MS: u64 = 1_000;
+/// Bytes of log lines that wait to be written; lines past that are dropped, and counted in the log.
+pub const LOG_BYTES_MAX: usize = 8 * 1024 * 1024;

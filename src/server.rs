@@ -13,7 +13,6 @@ mod reload;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use binding::Binding;
@@ -25,6 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use crate::clock;
+use crate::config::logging;
 use crate::config::problem::Problem;
 use crate::config::settings::{RoutesFrom, Settings};
 use crate::publish::{self, command_port, operator::Operator, publisher::Publisher};
@@ -32,8 +32,7 @@ use crate::shard;
 use crate::shard::mailbox::{Command, Inbox, Mailbox, mailbox};
 use crate::shard::peers::Peers;
 use crate::stats::{Snapshot, Stats};
-use crate::tls::certificates::Certificates;
-use crate::tls::client::ClientTls;
+use crate::tls::Edge;
 
 /// What could not start.
 const EXIT_CANNOT_START: u8 = 2;
@@ -65,7 +64,7 @@ fn raise_descriptor_limit(connections_max: usize) {
 struct Outfit {
     routes: Beginning,
     binding: Binding,
-    certificates: Option<Arc<Certificates>>,
+    edge: Option<Edge>,
     pid_file: Option<PidFile>,
 }
 
@@ -77,16 +76,16 @@ pub fn run(settings: Settings) -> ExitCode {
     let routes = reload::begin(&settings, &mut problems);
     let binding = binding::bind(&settings, &mut problems);
     let tls = binding.entrances.has_tls();
-    let certificates = tls.then(|| certificates(&settings, &mut problems)).flatten();
+    let edge = tls.then(|| settings.tls.edge(&mut problems)).flatten();
     let shard = shard_settings(&settings, &mut problems);
     let pid_file = pid_file(&settings, &mut problems);
     let (Some(routes), Some(shard), true) = (routes, shard, problems.is_empty()) else {
-        for problem in &problems {
-            eprintln!("error: {problem}");
+        for problem in problems {
+            eprintln!("error: {}", settings.places.located(problem));
         }
         return ExitCode::from(EXIT_CANNOT_START);
     };
-    let outfit = Outfit { routes, binding, certificates, pid_file };
+    let outfit = Outfit { routes, binding, edge, pid_file };
     match serve(&settings, outfit, &shard) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -107,49 +106,22 @@ fn pid_file(settings: &Settings, problems: &mut Vec<Problem>) -> Option<PidFile>
     PidFile::take(path).map_err(problem).ok()
 }
 
-/// The folder of certificates. A pair that cannot be used is told and left out; a folder without
-/// any that can prevents the start.
-fn certificates(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Arc<Certificates>> {
-    let (certificates, mistakes) = Certificates::load(&settings.tls.certs);
-    if certificates.is_empty() {
-        let folder = settings.tls.certs.display();
-        problems.push(Problem::of("--certs", format!("no usable certificate in {folder}")));
-        problems.extend(mistakes.iter().map(|mistake| Problem::of("--certs", mistake.to_string())));
-        return None;
-    }
-    for mistake in mistakes {
-        tracing::warn!(%mistake, "certificate left out");
-    }
-    Some(Arc::new(certificates))
-}
-
 /// What the shards are told; a key that cannot sign and missing cryptography are found now.
 fn shard_settings(
     settings: &Settings,
     problems: &mut Vec<Problem>,
 ) -> Option<shard::state::Settings> {
-    match ClientTls::from_system() {
-        Ok((client_tls, notes)) => {
-            for note in notes {
-                tracing::warn!("root certificates: {note}");
-            }
-            problems.extend(settings.check());
-            Some(settings.for_shards(client_tls))
-        }
-        Err(error) => {
-            problems.push(Problem::of("TLS towards backends", error.to_string()));
-            None
-        }
-    }
+    let client_tls = settings.tls.towards_backends(problems)?;
+    problems.extend(settings.check());
+    Some(settings.for_shards(client_tls))
 }
 
 fn serve(settings: &Settings, outfit: Outfit, shard: &shard::state::Settings) -> io::Result<()> {
-    let Outfit { routes, binding, certificates, pid_file } = outfit;
+    let Outfit { routes, binding, edge, pid_file } = outfit;
     let banner = banner(settings, &binding)?;
     let Binding { entrances, control, files } = binding;
     let mut presence = Presence { files, pid_file, supervisor: Supervisor::from_env() };
-    let openings =
-        entrances.openings(settings.workers, certificates.as_ref(), &settings.listening.proxies);
+    let openings = entrances.openings(settings.workers, edge.as_ref(), &settings.listening.proxies);
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) =
         openings.iter().map(|_| mailbox()).unzip();
     let mut threads = Vec::new();
@@ -186,7 +158,8 @@ fn commands(settings: &Settings) -> io::Result<Option<command_port::Listener>> {
 
 /// The first lines on the terminal: what listens where, and what to try.
 fn banner(settings: &Settings, binding: &Binding) -> io::Result<String> {
-    let control = binding.control.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
+    let control = binding.control.as_ref();
+    let control = control.map(std::net::TcpListener::local_addr).transpose()?;
     let mut text = format!("linchpin {}\n", env!("CARGO_PKG_VERSION"));
     text += &binding.entrances.lines();
     if let Some(control) = control {
@@ -261,6 +234,7 @@ async fn control_thread(
             _ = interrupt.recv() => break Ok(()),
             _ = hang_up.recv() => {
                 tracing::info!("reloading");
+                logging::reopen();
                 if reloads {
                     hang_up_heard.notify_one();
                 } else {

@@ -75,6 +75,60 @@ counters! {
     requests_too_large,
     /// Requests answered with an error of our own because no backend answered.
     backend_failures,
+    /// Requests made once more because their connection was closed without an answer.
+    backend_repeats,
+    /// Requests that another target was tried for.
+    backend_next_targets,
+    /// Connections made to backends.
+    backend_connections,
+    /// Idle connections that a backend closed.
+    backend_idle_closed,
+    /// Requests that waited because as many as may be were under way (`--max-open-requests`).
+    backend_waits,
+    /// Of these, the ones that were refused.
+    backend_waits_refused,
+    /// Failures: names without an address.
+    backend_dns_failures,
+    /// Failures: the resolver took too long.
+    backend_dns_timeouts,
+    /// Failures: addresses that are not allowed.
+    backend_addresses_refused,
+    /// Failures: connections refused.
+    backend_connects_refused,
+    /// Failures: connections that nobody answered.
+    backend_connect_timeouts,
+    /// Failures: no way to the backend.
+    backend_unreachable,
+    /// Failures: certificates.
+    backend_tls_certificates,
+    /// Failures: TLS handshakes that took too long.
+    backend_tls_timeouts,
+    /// Failures: TLS handshakes, for any other reason.
+    backend_tls_failures,
+    /// Failures: connections closed or reset without a byte of an answer.
+    backend_resets_before_head,
+    /// Failures: no progress before a response head was whole.
+    backend_head_timeouts,
+    /// Failures: response heads that were cut short.
+    backend_heads_cut_short,
+    /// Failures: what came is no response.
+    backend_heads_malformed,
+    /// Failures: response heads over their limit.
+    backend_heads_too_large,
+    /// Failures: response bodies that were cut short.
+    backend_bodies_cut_short,
+    /// Failures: no progress within a response body.
+    backend_body_timeouts,
+    /// Failures: response bodies whose framing is broken.
+    backend_bodies_malformed,
+    /// Times that a target was set aside because it kept failing.
+    backend_targets_ill,
+    /// Times that such a target was taken back.
+    backend_targets_well,
+    /// Requests made to see whether targets are well.
+    backend_checks,
+    /// Of these, the ones that failed.
+    backend_checks_failed,
     /// Requests whose instruction was refused.
     instructions_invalid,
     /// Connections held: long-polls.
@@ -212,6 +266,24 @@ counters! {
     handshakes_timed_out,
     /// Clients closed in their handshake to make room for others.
     handshakes_dropped,
+    /// TLS handshakes that came to an end.
+    tls_handshakes,
+    /// Of these, the ones that resumed a session.
+    tls_resumed,
+    /// TLS handshakes that failed because what came is not TLS.
+    tls_failed_not_tls,
+    /// TLS handshakes that failed because there is no certificate for the name that was asked for.
+    tls_failed_no_certificate,
+    /// TLS handshakes that failed because no version or encryption is known to both sides.
+    tls_failed_incompatible,
+    /// TLS handshakes that failed because of the client's certificate, or because it had none.
+    tls_failed_client_certificate,
+    /// TLS handshakes that clients broke off, most likely because of our certificate.
+    tls_failed_refused,
+    /// TLS handshakes whose client left.
+    tls_failed_left,
+    /// TLS handshakes that failed for another reason.
+    tls_failed_other,
     /// Times that the routes were read anew from their file and came into force.
     routes_loaded,
     /// Times that they did not, because the file was gone or had errors.

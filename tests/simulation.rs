@@ -358,5 +358,5 @@ fn response_hold(persistent: bool, timeout_s: u32) -> ResponseHold {
         body: Bytes::from_static(HELD.as_bytes()),
     };
     let version = Version::Http11;
-    ResponseHold { held: Rc::new(held), version, persistent, head_only: false, timeout_s }
+    ResponseHold { held: Rc::new(held.into()), version, persistent, head_only: false, timeout_s }
 }

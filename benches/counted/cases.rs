@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use linchpin::grip::headers::{instruction, is_instruction};
 use linchpin::grip::item::parse_items;
 use linchpin::route::{Query, Table};
+use linchpin::wire::jsonp::{Head, Wrapping};
 use linchpin::wire::{deflate, sockjs};
 
 use crate::{fanout, heading};
@@ -103,11 +104,22 @@ const MESSAGES: u64 = 10;
 
 type Encode = fn(&[u8]) -> Bytes;
 
-/// Forms of a published message that are made once for all who get them.
-const ENCODINGS: [(&str, Encode); 2] = [
+/// Forms of a published message that are made once for all who get them; and answers that are made
+/// for one.
+const ENCODINGS: [(&str, Encode); 4] = [
     ("message deflated, 1 kB", |payload| deflate::message(15, payload)),
     ("message quoted, 1 kB", sockjs::quote),
+    ("JSON-P, basic, 1 kB", |body| script(body, false)),
+    ("JSON-P, extended, 1 kB", |body| script(body, true)),
 ];
+
+/// A relayed answer with this body, wrapped.
+fn script(body: &[u8], extended: bool) -> Bytes {
+    let wrapping = Wrapping { callback: (*b"jQuery1234_5678").into(), extended };
+    let fields: [(&[u8], &[u8]); 2] =
+        [(b"Content-Type", b"application/json"), (b"Cache-Control", b"no-cache")];
+    wrapping.relayed(Head { code: 200, reason: b"OK", fields: &fields }, body).into()
+}
 
 /// Messages of a kilobyte of JSON, to a form.
 fn encoding(encode: Encode) -> Box<dyn FnMut()> {

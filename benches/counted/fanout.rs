@@ -97,7 +97,7 @@ fn response_hold() -> ResponseHold {
     let body = Bytes::from_static(b"nothing new\n");
     let reason = Bytes::from_static(b"OK");
     ResponseHold {
-        held: Rc::new(Response { code: 200, reason, headers: Vec::new(), body }),
+        held: Rc::new(Response { code: 200, reason, headers: Vec::new(), body }.into()),
         version: Version::Http11,
         persistent: true,
         head_only: false,

@@ -123,7 +123,7 @@ fn response_hold(timeout_s: u8, persistent: bool) -> ResponseHold {
         body: Bytes::new(),
     };
     ResponseHold {
-        held: Rc::new(held),
+        held: Rc::new(held.into()),
         version: Version::Http11,
         persistent,
         head_only: false,

@@ -1,5 +1,6 @@
 //! Bodies towards and from a backend.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
@@ -24,11 +25,18 @@ use crate::wire::framing::unchunk::{Piece, Unchunk};
 pub struct AnswerBody {
     connection: Option<Box<Connection>>,
     coming: Coming,
+    /// What was taken in before the head went on, at most [`AHEAD_BYTES`] and one more piece.
+    ahead: Option<Box<VecDeque<Bytes>>>,
     /// What is still to be sent of the request: backends may answer before its end.
     request: Option<Box<Outbound>>,
     persistent: bool,
     pool: Weak<Pool>,
 }
+
+/// Of a body that has come so much with its head, its beginning is relayed at once.
+const AHEAD_BYTES: usize = 16 * 1024;
+/// The same in pieces.
+const AHEAD_PIECES: usize = 16;
 
 /// What of a body is still to come.
 enum Coming {
@@ -55,8 +63,8 @@ impl AnswerBody {
             Length::UntilClose => Coming::All,
         };
         let connection = Some(connection);
-        let mut body =
-            AnswerBody { connection, coming, request, persistent, pool: Rc::downgrade(pool) };
+        let (ahead, pool) = (None, Rc::downgrade(pool));
+        let mut body = AnswerBody { connection, coming, ahead, request, persistent, pool };
         body.finish_if_ended();
         body
     }
@@ -91,10 +99,38 @@ impl AnswerBody {
         Ok((!bytes.is_empty()).then_some(bytes))
     }
 
+    /// Takes in what is here already, without waiting for more.
+    ///
+    /// # Errors
+    /// When the body breaks off within it.
+    pub fn look_ahead(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        let here = self.connection.as_ref().map_or(0, |connection| connection.read.len() as u64);
+        if matches!(self.coming, Coming::Bytes(left) if left <= here) {
+            return Ok(());
+        }
+        let (mut bytes, mut pieces) = (0_usize, VecDeque::new());
+        while bytes < AHEAD_BYTES && pieces.len() < AHEAD_PIECES {
+            match self.poll_next(cx) {
+                Poll::Ready(Some(piece)) => {
+                    let piece = piece?;
+                    bytes = bytes.saturating_add(piece.len());
+                    pieces.push_back(piece);
+                }
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        self.ahead = (!pieces.is_empty()).then(|| Box::new(pieces));
+        Ok(())
+    }
+
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let Some(mut connection) = self.connection.take() else { return Poll::Ready(None) };
         let polled = self.poll_on(cx, &mut connection);
-        if !matches!(polled, Poll::Ready(Some(Err(_)))) {
+        if let Poll::Ready(Some(Err(error))) = &polled {
+            if let Some(pool) = self.pool.upgrade() {
+                pool.broke_off(&connection, error);
+            }
+        } else {
             self.connection = Some(connection);
             self.finish_if_ended();
         }
@@ -180,18 +216,28 @@ impl Body for AnswerBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = self.get_mut().poll_next(cx);
+        let this = self.get_mut();
+        if let Some(ahead) = &mut this.ahead {
+            if let Some(piece) = ahead.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+            this.ahead = None;
+        }
+        let polled = this.poll_next(cx);
         polled.map(|next| next.map(|bytes| bytes.map(Frame::data).map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.coming, Coming::Nothing)
+        self.ahead.as_ref().is_none_or(|ahead| ahead.is_empty())
+            && matches!(self.coming, Coming::Nothing)
     }
 
     fn size_hint(&self) -> SizeHint {
+        let ahead = self.ahead.iter().flat_map(|ahead| ahead.iter());
+        let ahead: u64 = ahead.map(|piece| piece.len() as u64).sum();
         match self.coming {
-            Coming::Bytes(left) => SizeHint::with_exact(left),
-            Coming::Nothing => SizeHint::with_exact(0),
+            Coming::Bytes(left) => SizeHint::with_exact(left.saturating_add(ahead)),
+            Coming::Nothing => SizeHint::with_exact(ahead),
             Coming::Chunks(_) | Coming::All => SizeHint::default(),
         }
     }

@@ -2,10 +2,9 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls_pki_types::ServerName;
@@ -16,11 +15,9 @@ use tokio_rustls::client::TlsStream;
 
 use super::error::{Error, Kind, Stage};
 use super::policy;
+use super::resolver::Resolver;
 use crate::clock::{self, Tick};
-use crate::tls::ClientTls;
-
-/// Most addresses of one name that are tried (specification, routing 3.9).
-const ADDRESSES_MAX: usize = 16;
+use crate::tls::identity::{Identities, Identity};
 
 /// Where connections lead: requests with equal destinations share a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,10 +39,31 @@ pub struct To<'a> {
     pub host: &'a str,
     /// The TCP port.
     pub port: u16,
-    /// See [`ServerTls`]: the name, and whether any certificate is accepted.
-    pub tls: Option<(&'a str, bool)>,
+    /// TLS, and for whom.
+    pub tls: Option<ToTls<'a>>,
     /// Refuse private and local addresses.
     pub untrusted: bool,
+}
+
+/// A [`ServerTls`] that is only looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ToTls<'a> {
+    /// See [`ServerTls::name`].
+    pub name: &'a str,
+    /// Accept any certificate.
+    pub insecure: bool,
+    /// The files of [`ServerTls::identity`].
+    pub identity: Option<(&'a str, &'a str)>,
+}
+
+impl ToTls<'_> {
+    fn to_server(self) -> ServerTls {
+        let identity = self.identity.map(|(certificate, key)| Identity {
+            certificate: certificate.into(),
+            key: key.into(),
+        });
+        ServerTls { name: self.name.to_owned(), insecure: self.insecure, identity }
+    }
 }
 
 impl To<'_> {
@@ -55,7 +73,7 @@ impl To<'_> {
         Destination {
             host: self.host.to_owned(),
             port: self.port,
-            tls: self.tls.map(|(name, insecure)| ServerTls { name: name.to_owned(), insecure }),
+            tls: self.tls.map(ToTls::to_server),
             untrusted: self.untrusted,
         }
     }
@@ -65,8 +83,23 @@ impl Destination {
     /// The same, to be looked for.
     #[must_use]
     pub fn as_to(&self) -> To<'_> {
-        let tls = self.tls.as_ref().map(|tls| (&*tls.name, tls.insecure));
+        let tls = self.tls.as_ref().map(|tls| ToTls {
+            name: &tls.name,
+            insecure: tls.insecure,
+            identity: tls.identity.as_ref().map(|files| (&*files.certificate, &*files.key)),
+        });
         To { host: &self.host, port: self.port, tls, untrusted: self.untrusted }
+    }
+}
+
+impl std::fmt::Display for Destination {
+    /// As the log shows it: `host:port`, `[v6]:port`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Destination { host, port, .. } = self;
+        if host.contains(':') && !host.starts_with('[') {
+            return write!(f, "[{host}]:{port}");
+        }
+        write!(f, "{host}:{port}")
     }
 }
 
@@ -89,6 +122,8 @@ pub struct ServerTls {
     pub name: String,
     /// Accept any certificate.
     pub insecure: bool,
+    /// The certificate that we show. Connections of different ones are never shared.
+    pub identity: Option<Identity>,
 }
 
 /// A connection to a backend.
@@ -106,7 +141,8 @@ pub enum BackendStream {
 /// Connects, within `limit_ms` for all of it.
 pub async fn connect(
     to: &Destination,
-    tls: &ClientTls,
+    resolver: &Rc<Resolver>,
+    tls: &Identities,
     limit_ms: u64,
 ) -> Result<BackendStream, Error> {
     #[cfg(test)]
@@ -115,7 +151,7 @@ pub async fn connect(
         return super::memory::connect().map(BackendStream::Memory).ok_or_else(refused);
     }
     let deadline = clock::now().plus_ms(limit_ms);
-    let addresses = within(deadline, resolve(&to.host, to.port))
+    let addresses = within(deadline, resolver.resolve(&to.host, to.port))
         .await
         .unwrap_or_else(|| Err(timed_out(Stage::Resolve)))?;
     if to.untrusted
@@ -151,28 +187,6 @@ fn timed_out(stage: Stage) -> Error {
     Error::new(stage, Kind::TimedOut, "no answer in time")
 }
 
-/// The addresses of `host`; a literal address is taken as it is.
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    if let Ok(address) = bare.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    match tokio::net::lookup_host((bare, port)).await {
-        Ok(found) => {
-            let addresses: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
-            if addresses.is_empty() {
-                return Err(Error::new(
-                    Stage::Resolve,
-                    Kind::NotFound,
-                    format!("{bare}: no address"),
-                ));
-            }
-            Ok(addresses)
-        }
-        Err(error) => Err(Error::new(Stage::Resolve, Kind::NotFound, format!("{bare}: {error}"))),
-    }
-}
-
 /// The first address that accepts, tried in order; each gets its share of the time that is left, so
 /// that one that swallows packets does not use up that of the others.
 async fn connect_any(addresses: &[SocketAddr], deadline: Tick) -> Result<TcpStream, Error> {
@@ -202,18 +216,21 @@ async fn connect_any(addresses: &[SocketAddr], deadline: Tick) -> Result<TcpStre
 async fn handshake(
     tcp: TcpStream,
     server: &ServerTls,
-    tls: &ClientTls,
+    tls: &Identities,
 ) -> Result<BackendStream, Error> {
     let bare =
         server.name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(&server.name);
     let name = ServerName::try_from(bare.to_owned())
         .map_err(|error| Error::new(Stage::Tls, Kind::Certificate, format!("{bare}: {error}")))?;
-    let config = if server.insecure { &tls.insecure } else { &tls.verifying };
-    match TlsConnector::from(Arc::clone(config)).connect(name, tcp).await {
+    let config = tls
+        .config(server.identity.as_ref(), server.insecure)
+        .map_err(|problem| Error::new(Stage::Tls, Kind::Certificate, problem.to_string()))?;
+    match TlsConnector::from(config).connect(name, tcp).await {
         Ok(stream) => Ok(BackendStream::Tls(Box::new(stream))),
         Err(error) => {
             let kind = match error.kind() {
-                _ if crate::tls::is_certificate_error(&error) => Kind::Certificate,
+                _ if crate::tls::client::is_certificate_error(&error) => Kind::Certificate,
+                _ if crate::tls::client::is_refused_by_alert(&error) => Kind::Certificate,
                 io::ErrorKind::InvalidData => Kind::Malformed,
                 io::ErrorKind::UnexpectedEof
                 | io::ErrorKind::ConnectionReset
@@ -221,6 +238,27 @@ async fn handshake(
                 _ => Kind::Network,
             };
             Err(Error::new(Stage::Tls, kind, error.to_string()))
+        }
+    }
+}
+
+impl BackendStream {
+    /// Whether the system knows that the peer has closed, or has said something: looked up at once,
+    /// whether or not the runtime has heard of it.
+    #[must_use]
+    pub fn is_closed_now(&self) -> bool {
+        let (tcp, encrypted) = match self {
+            BackendStream::Plain(tcp) => (tcp, false),
+            BackendStream::Tls(tls) => (tls.get_ref().0, true),
+            #[cfg(test)]
+            BackendStream::Memory(_) => return false,
+        };
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        match socket2::SockRef::from(tcp).peek(&mut byte) {
+            Ok(0) => true,
+            // What TLS says of itself is no answer.
+            Ok(_) => !encrypted,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
     }
 }

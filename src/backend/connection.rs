@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::connect::{BackendStream, Destination};
+use super::gate::Occupancy;
 use crate::clock::{self, Tick};
 
 /// Read at once at first, and at most. What fills its buffer makes the next one larger.
@@ -27,6 +28,10 @@ pub struct Link {
     pub progress: Cell<Tick>,
     /// A request uses it: silence counts.
     pub busy: Cell<bool>,
+    /// How long it may be silent while it is in use, in milliseconds.
+    pub patience_ms: Cell<u64>,
+    /// It was idle before it was taken into use.
+    pub reused: Cell<bool>,
     /// It was given up for its silence.
     timed_out: Cell<bool>,
     user: RefCell<Option<Waker>>,
@@ -62,21 +67,39 @@ pub struct Connection {
     /// What has been read and not been used.
     pub read: BytesMut,
     read_bytes: usize,
+    /// For how long its backend keeps it idle, as far as it has said so; in milliseconds.
+    pub idle_ms: u64,
     link: Rc<Link>,
+    /// While it is in use.
+    occupancy: Option<Occupancy>,
 }
 
 impl Connection {
     /// A connection that was just made.
     #[must_use]
-    pub fn new(io: BackendStream, destination: Rc<Destination>) -> Box<Connection> {
+    pub fn new(
+        io: BackendStream,
+        destination: Rc<Destination>,
+        occupancy: Option<Occupancy>,
+        patience_ms: u64,
+    ) -> Box<Connection> {
         let link = Rc::new(Link {
             destination,
             progress: Cell::new(clock::now()),
             busy: Cell::new(true),
+            patience_ms: Cell::new(patience_ms),
+            reused: Cell::new(false),
             timed_out: Cell::new(false),
             user: RefCell::new(None),
         });
-        Box::new(Connection { io, read: BytesMut::new(), read_bytes: READ_BYTES.0, link })
+        Box::new(Connection {
+            io,
+            read: BytesMut::new(),
+            read_bytes: READ_BYTES.0,
+            idle_ms: u64::MAX,
+            link,
+            occupancy,
+        })
     }
 
     /// What the keeper knows of it.
@@ -86,15 +109,24 @@ impl Connection {
     }
 
     /// Takes it into use.
-    pub fn begin(&self, now: Tick) {
+    pub fn begin(&mut self, now: Tick, occupancy: Occupancy, patience_ms: u64) {
+        self.occupancy = Some(occupancy);
         self.link.busy.set(true);
+        self.link.reused.set(true);
         self.link.progress.set(now);
+        self.link.patience_ms.set(patience_ms);
+    }
+
+    /// What it takes up while it is in use.
+    pub fn occupancy(&mut self) -> &mut Option<Occupancy> {
+        &mut self.occupancy
     }
 
     /// Puts it out of use: it keeps no buffer and wakes nobody.
     pub fn rest(&mut self) {
         self.read = BytesMut::new();
         self.read_bytes = READ_BYTES.0;
+        self.occupancy = None;
         self.link.busy.set(false);
         self.link.user.take();
     }
@@ -106,6 +138,13 @@ impl Connection {
         let mut cx = Context::from_waker(Waker::noop());
         let mut into = ReadBuf::new(&mut scratch);
         Pin::new(&mut self.io).poll_read(&mut cx, &mut into).is_ready()
+    }
+
+    /// Whether the system knows that an idle connection is of no more use: what is to be asked
+    /// before a request that cannot be made twice. Costs a system call.
+    #[must_use]
+    pub fn is_closed_now(&self) -> bool {
+        self.io.is_closed_now()
     }
 
     /// Reads once; 0 is the end.
@@ -155,7 +194,7 @@ impl Connection {
 
     /// The stream, and what was read from it ahead.
     #[must_use]
-    pub fn into_parts(self) -> (BackendStream, Bytes) {
-        (self.io, self.read.freeze())
+    pub fn into_parts(self) -> (BackendStream, Bytes, Option<Occupancy>) {
+        (self.io, self.read.freeze(), self.occupancy)
     }
 }

@@ -10,12 +10,14 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::body::AnswerBody;
-use super::connect::{BackendStream, Destination};
+use super::connect::BackendStream;
 use super::connection::Connection;
-use super::error::{Error, Kind, Stage};
+use super::error::{Error, Kind, Stage, Taken};
+use super::gate::Occupancy;
 use super::head::{self, ResponseHead};
 use super::outbound::{Outbound, OutboundError};
 use super::pool::Pool;
+use crate::limits::INTERIM_RESPONSES_MAX;
 
 /// How a backend answered a WebSocket handshake.
 pub enum Opened {
@@ -27,49 +29,49 @@ pub enum Opened {
         io: BackendStream,
         /// What the backend sent right after the head.
         read_ahead: Bytes,
+        /// To be kept as long as the connection.
+        occupancy: Option<Occupancy>,
     },
     /// Any other answer.
     Answered(Response<AnswerBody>),
 }
 
-/// An exchange that failed.
-pub struct Failed {
-    /// Why.
-    pub error: Error,
-    /// Where the connection led.
-    pub destination: Rc<Destination>,
-    /// The request as far as it had come.
-    pub request: Outbound,
-    /// Not a byte of a response came, and the connection was closed.
-    pub silent: bool,
-}
-
 /// Sends a request; the response's body takes the connection on.
+///
+/// # Errors
+/// Why there is no response, and how much of the request the backend may have seen.
 pub async fn exchange(
     mut talk: Box<Talk>,
     pool: &Rc<Pool>,
-) -> Result<Response<AnswerBody>, Box<Failed>> {
+) -> Result<Response<AnswerBody>, Box<Error>> {
     match poll_fn(|cx| talk.poll(cx)).await {
         Ok(head) if head.response.status() != StatusCode::SWITCHING_PROTOCOLS => {
             Ok(talk.answer(head, pool))
         }
-        Ok(_) => Err(Box::new(talk.failed(Error::new(
-            Stage::Head,
-            Kind::Malformed,
-            "switches protocols without being asked",
-        )))),
-        Err(error) => Err(Box::new(talk.failed(error))),
+        Ok(_) => {
+            let detail = "switches protocols without being asked";
+            let error = Error::new(Stage::Head, Kind::Malformed, detail);
+            Err(Box::new(talk.failed(error, pool)))
+        }
+        Err(error) => Err(Box::new(talk.failed(error, pool))),
     }
 }
 
 /// Sends a WebSocket handshake and waits for the answer.
+///
+/// # Errors
+/// As [`exchange`].
 pub async fn upgrade(mut talk: Box<Talk>, pool: &Rc<Pool>) -> Result<Opened, Error> {
-    let head = poll_fn(|cx| talk.poll(cx)).await?;
+    let head = match poll_fn(|cx| talk.poll(cx)).await {
+        Ok(head) => head,
+        Err(error) => return Err(talk.failed(error, pool)),
+    };
     if head.response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Opened::Answered(talk.answer(head, pool)));
     }
-    let (io, read_ahead) = talk.connection.into_parts();
-    Ok(Opened::Switched { response: head.response, io, read_ahead })
+    pool.answered(&talk.connection);
+    let (io, read_ahead, occupancy) = talk.connection.into_parts();
+    Ok(Opened::Switched { response: head.response, io, read_ahead, occupancy })
 }
 
 /// A request under way. Boxed: whoever waits for it is moved about.
@@ -84,6 +86,8 @@ pub struct Talk {
     /// Bytes at the front of what was read that do not end a head.
     seen: usize,
     limit_bytes: usize,
+    /// 1xx that came.
+    interim: usize,
 }
 
 impl Talk {
@@ -91,7 +95,8 @@ impl Talk {
     #[must_use]
     pub fn new(connection: Box<Connection>, request: Outbound, limit_bytes: usize) -> Box<Talk> {
         let (sent, heard, broken) = (false, false, None);
-        Box::new(Talk { connection, request, sent, broken, heard, seen: 0, limit_bytes })
+        let (seen, interim) = (0, 0);
+        Box::new(Talk { connection, request, sent, broken, heard, seen, limit_bytes, interim })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
@@ -130,7 +135,11 @@ impl Talk {
                 Ok(None) => {}
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
                 Err(error) => {
-                    let error = Error::new(Stage::Head, Kind::Malformed, error.to_string());
+                    let kind = match error {
+                        head::HeadError::TooLarge => Kind::TooLarge,
+                        _ => Kind::Malformed,
+                    };
+                    let error = Error::new(Stage::Head, kind, error.to_string());
                     return Poll::Ready(Err(error));
                 }
             }
@@ -150,20 +159,37 @@ impl Talk {
                 return Ok(Some(head));
             }
             self.seen = 0;
+            self.interim = self.interim.saturating_add(1);
+            if self.interim > INTERIM_RESPONSES_MAX {
+                return Err(head::HeadError::Interim);
+            }
         }
         Ok(None)
     }
 
-    fn answer(self, head: ResponseHead, pool: &Rc<Pool>) -> Response<AnswerBody> {
+    fn answer(mut self, head: ResponseHead, pool: &Rc<Pool>) -> Response<AnswerBody> {
         let persistent = head.persistent && self.broken.is_none();
         let request = (!self.sent).then(|| Box::new(self.request));
+        if let Some(seconds) = head.idle_s {
+            self.connection.idle_ms = u64::from(seconds).saturating_mul(1000);
+        }
+        pool.answered(&self.connection);
         let body = AnswerBody::new(self.connection, head.length, persistent, request, pool);
         head.response.map(|()| body)
     }
 
-    fn failed(self, error: Error) -> Failed {
-        let silent = error.kind == Kind::Closed && !self.heard;
-        let destination = Rc::clone(&self.connection.link().destination);
-        Failed { error, destination, request: self.request, silent }
+    /// The error, with what the backend may have seen.
+    fn failed(&self, error: Error, pool: &Pool) -> Error {
+        let taken = match (self.heard, self.request.is_untouched()) {
+            (true, _) => Taken::Answered,
+            (false, true) => Taken::Nothing,
+            // A handshake that was refused after all.
+            (false, false) if error.stage == Stage::Tls => Taken::Nothing,
+            (false, false) => Taken::Some,
+        };
+        let reused = self.connection.link().reused.get();
+        let error = Error { taken, reused, ..error };
+        pool.failed(&self.connection, &error);
+        error
     }
 }

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use smallvec::SmallVec;
 
@@ -139,12 +139,15 @@ pub enum Length {
 /// A response's head as it was read.
 #[derive(Debug)]
 pub struct ResponseHead {
-    /// Status, version, header fields, and how hyper is to write their names.
+    /// Status, header fields, and how hyper is to write their names. The version is ours, whatever
+    /// the backend's is (RFC 9112, 2.3).
     pub response: Response<()>,
     /// How its body is framed.
     pub length: Length,
     /// The connection may be used again after the body.
     pub persistent: bool,
+    /// For so long its backend keeps it idle, if it says so (`Keep-Alive: timeout=`), in seconds.
+    pub idle_s: Option<u32>,
 }
 
 /// Why bytes are not a response.
@@ -159,6 +162,9 @@ pub enum HeadError {
     /// It is over the limit.
     #[error("the response's head is too large")]
     TooLarge,
+    /// 1xx follow each other without end.
+    #[error("too many interim responses")]
+    Interim,
 }
 
 /// Takes a head off the front of `bytes`; `None` if it is not whole yet. Of the first `seen` bytes
@@ -190,7 +196,7 @@ pub fn response(
     let code = parsed.code.unwrap_or_default();
     let status =
         StatusCode::from_u16(code).map_err(|_| HeadError::Syntax(httparse::Error::Status))?;
-    let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+    let http10 = parsed.version == Some(0);
     let begin = bytes.as_ptr() as usize;
     // An empty part may stand nowhere.
     let at = |part: &[u8]| match part.len() {
@@ -219,7 +225,7 @@ pub fn response(
         // It lies, or is of no use.
         headers.remove(CONTENT_LENGTH);
     }
-    let (length, persistent) = fields.framing(status, version, method)?;
+    let (length, persistent) = fields.framing(status, http10, method)?;
     let mut response = Response::new(());
     if fields.unusual {
         let mut all: SmallVec<[u8; 512]> = SmallVec::new();
@@ -233,12 +239,11 @@ pub fn response(
         }
     }
     *response.status_mut() = status;
-    *response.version_mut() = version;
     *response.headers_mut() = headers;
     if let Some(reason) = reason {
         crate::http::set_reason(&mut response, &reason);
     }
-    Ok(Some(ResponseHead { response, length, persistent }))
+    Ok(Some(ResponseHead { response, length, persistent, idle_s: fields.idle_s }))
 }
 
 /// Whether a head may end within what follows the first `seen` bytes.
@@ -253,11 +258,14 @@ fn ends(bytes: &[u8], seen: usize) -> bool {
 #[derive(Default)]
 struct Fields {
     length: Option<u64>,
+    /// `Transfer-Encoding: chunked`.
     encoded: bool,
-    chunked: bool,
+    /// The backend's notion of framing is an old one.
+    doubtful: bool,
     close: bool,
     keep_alive: bool,
     unusual: bool,
+    idle_s: Option<u32>,
 }
 
 impl Fields {
@@ -276,14 +284,21 @@ impl Fields {
                 return Ok(());
             }
         } else if name == CONTENT_LENGTH {
-            self.content_length(&value)?;
+            let known = self.length.is_some();
+            let length = self.content_length(&value)?;
+            // Said once, whoever reads it has no choice (RFC 9112, 6.3).
+            if known {
+                return Ok(());
+            }
+            if value.contains(&b',') {
+                let _ = headers.try_append(name, HeaderValue::from(length));
+                return Ok(());
+            }
         } else if name == TRANSFER_ENCODING {
-            // Only the last coding frames the body.
-            let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-            self.encoded = true;
-            self.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            self.transfer_encoding(&value)?;
             return Ok(());
         } else if name == KEEP_ALIVE {
+            self.keeps(&value);
             return Ok(());
         }
         let value = HeaderValue::from_maybe_shared(value)
@@ -308,27 +323,62 @@ impl Fields {
         only
     }
 
-    fn content_length(&mut self, value: &[u8]) -> Result<(), HeadError> {
+    /// Reads a `Keep-Alive`: for how long, and for how many further requests (RFC 2068, 19.7.1.1).
+    fn keeps(&mut self, value: &[u8]) {
+        for parameter in value.split(|byte| *byte == b',') {
+            let mut parts = parameter.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
+            let (Some(name), Some(value)) = (parts.next(), parts.next()) else { continue };
+            let value = value.strip_prefix(b"\"").unwrap_or(value);
+            let value = value.strip_suffix(b"\"").unwrap_or(value);
+            let Some(number) = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok())
+            else {
+                continue;
+            };
+            if name.eq_ignore_ascii_case(b"timeout") {
+                self.idle_s = Some(number);
+            }
+            if number == 0 && (name.eq_ignore_ascii_case(b"max") || self.idle_s == Some(0)) {
+                self.close = true;
+            }
+        }
+    }
+
+    /// Only `chunked`, once: we ask for no other coding and take none off (RFC 9112, 7.4).
+    /// `identity` is a word of older servers for none.
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        let value = value.trim_ascii();
+        if value.eq_ignore_ascii_case(b"chunked") && !self.encoded && !self.doubtful {
+            self.encoded = true;
+        } else if value.eq_ignore_ascii_case(b"identity") && !self.encoded {
+            self.doubtful = true;
+        } else {
+            return Err(HeadError::Framing);
+        }
+        Ok(())
+    }
+
+    fn content_length(&mut self, value: &[u8]) -> Result<u64, HeadError> {
+        let mut length = None;
         for text in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
             let number = std::str::from_utf8(text).ok().filter(|_| digits);
             let number = number.and_then(|text| text.parse().ok()).ok_or(HeadError::Framing)?;
-            if self.length.is_some_and(|other| other != number) {
+            if self.length.or(length).is_some_and(|other| other != number) {
                 return Err(HeadError::Framing);
             }
-            self.length = Some(number);
+            length = Some(number);
         }
-        Ok(())
+        self.length = length;
+        length.ok_or(HeadError::Framing)
     }
 
     fn framing(
         &self,
         status: StatusCode,
-        version: Version,
+        http10: bool,
         method: &Method,
     ) -> Result<(Length, bool), HeadError> {
-        let http10 = version == Version::HTTP_10;
-        let persistent = !self.close && (!http10 || self.keep_alive);
+        let persistent = !self.close && !self.doubtful && (!http10 || self.keep_alive);
         let bodyless = status.is_informational()
             || status == StatusCode::NO_CONTENT
             || status == StatusCode::NOT_MODIFIED
@@ -337,7 +387,7 @@ impl Fields {
             _ if bodyless => (Length::Exact(0), persistent),
             (true, _) if http10 => return Err(HeadError::Framing),
             // A length beside a coding: whoever sends that may be wrong about where it ends.
-            (true, length) if self.chunked => (Length::Chunked, persistent && length.is_none()),
+            (true, length) => (Length::Chunked, persistent && length.is_none()),
             (false, Some(length)) => (Length::Exact(length), persistent),
             _ => (Length::UntilClose, false),
         })

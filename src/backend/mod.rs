@@ -1,6 +1,5 @@
 //! Requests to backends: connect, pool, exchange. The roof, [`Backend`], is a shard's handle;
-//! `proxy` holds it, and tries a route's targets in order with it. Knows nothing of GRIP or of
-//! routes.
+//! `proxy` holds it, and tries a route's targets with it. Knows nothing of GRIP or of routes.
 //!
 //! A request over a pooled connection costs one write and one read, no task and no timer. It
 //! allocates its head, its `Talk`, one buffer to read into (shared with the response's fields and
@@ -9,16 +8,21 @@
 
 pub mod body;
 pub mod builtin;
+pub mod check;
 pub mod connect;
 pub mod connection;
 pub mod error;
 pub mod exchange;
+pub mod gate;
 pub mod head;
+pub mod health;
+pub mod journal;
 #[cfg(test)]
 pub mod memory;
 pub mod outbound;
 pub mod policy;
 pub mod pool;
+pub mod resolver;
 #[cfg(test)]
 mod tests;
 pub mod upload;
@@ -28,30 +32,56 @@ use std::rc::Rc;
 
 use http::{Request, Response};
 
+use crate::clock;
 use crate::limits;
+use crate::stats::Stats;
 use crate::tls::ClientTls;
+use crate::tls::identity::Identities;
 use body::{AnswerBody, RequestBody};
+use check::Check;
 use connect::{Destination, To};
 use connection::Connection;
-use error::Error;
-use exchange::{Failed, Opened, Talk};
+use error::{Error, Kind, Remedy, Stage};
+use exchange::{Opened, Talk};
+use gate::{Gate, Load, Occupancy, Permit};
 use head::RequestHead;
+use health::Health;
+use journal::Journal;
 use outbound::Outbound;
-use pool::Pool;
+use pool::{Bounds, Pool};
+use resolver::Resolver;
 
-/// What can be set of the way to backends.
+/// What can be set of the way to backends. Times in milliseconds.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Time for resolving, connecting and the TLS handshake together, in milliseconds.
+    /// For resolving, connecting and the TLS handshakes with all targets of a request together.
     pub connect_ms: u64,
-    /// A backend that makes no progress is given up after this, in milliseconds.
+    /// A backend that makes no progress is given up after this.
     pub progress_ms: u64,
-    /// A pooled connection is closed after this long without use, in milliseconds.
+    /// The same until its response head is whole; 0: as above.
+    pub head_ms: u64,
+    /// A pooled connection is closed after this long without use.
     pub idle_ms: u64,
+    /// A request that cannot be made twice goes over one only that was used within this.
+    pub unsafe_idle_ms: u64,
     /// Idle connections kept per destination.
     pub idle_connections_max: usize,
+    /// The same for all destinations together.
+    pub idle_all_max: usize,
     /// Limit of a response head, in bytes.
     pub response_head_bytes_max: usize,
+    /// Most attempts at one request; 0: no bound.
+    pub tries_max: usize,
+    /// How long the addresses of a name are used.
+    pub names_known_ms: u64,
+    /// Requests under way at once, relayed WebSockets counted; further ones wait.
+    pub open_max: usize,
+    /// How long these wait.
+    pub open_wait_ms: u64,
+    /// So many failures in a row and a target is asked last; 0: never.
+    pub failures_max: u32,
+    /// How often targets that have a `check` are asked; 0: never.
+    pub check_interval_ms: u64,
 }
 
 impl Default for Settings {
@@ -59,16 +89,42 @@ impl Default for Settings {
         Settings {
             connect_ms: limits::BACKEND_CONNECT_MS,
             progress_ms: limits::BACKEND_PROGRESS_MS,
+            head_ms: limits::BACKEND_HEAD_MS,
             idle_ms: limits::BACKEND_IDLE_MS,
+            unsafe_idle_ms: limits::BACKEND_UNSAFE_IDLE_MS,
             idle_connections_max: limits::BACKEND_IDLE_CONNECTIONS_MAX,
+            idle_all_max: usize::MAX,
             response_head_bytes_max: limits::RESPONSE_HEAD_BYTES_MAX,
+            tries_max: limits::BACKEND_TRIES_MAX,
+            names_known_ms: limits::NAMES_KNOWN_MS,
+            open_max: usize::MAX,
+            open_wait_ms: limits::OPEN_REQUESTS_WAIT_MS,
+            failures_max: limits::HEALTH_FAILURES_MAX,
+            check_interval_ms: limits::HEALTH_INTERVAL_MS,
+        }
+    }
+}
+
+impl Settings {
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            idle_ms: self.idle_ms,
+            unsafe_idle_ms: self.unsafe_idle_ms,
+            progress_ms: self.progress_ms,
+            head_ms: if self.head_ms == 0 { self.progress_ms } else { self.head_ms },
+            connections_max: self.idle_connections_max,
+            all_max: self.idle_all_max,
         }
     }
 }
 
 struct Inner {
     settings: Settings,
-    tls: ClientTls,
+    tls: Identities,
+    resolver: Rc<Resolver>,
+    gate: Rc<Gate>,
+    health: Rc<Health>,
+    journal: Rc<Journal>,
     pool: Rc<Pool>,
 }
 
@@ -80,57 +136,200 @@ pub struct Backend(Rc<Inner>);
 pub struct Ready {
     backend: Backend,
     connection: Box<Connection>,
-    reused: bool,
+}
+
+/// Over which connection a request goes, and what may be done when that turns out closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// It should not be made twice: only over a connection that is open beyond doubt.
+    pub once: bool,
+    /// Nevertheless it may be made once more when nothing came of it.
+    pub repeat: bool,
+}
+
+impl Terms {
+    /// For a request that may be made twice, or not.
+    #[must_use]
+    pub fn of(idempotent: bool) -> Terms {
+        Terms { once: !idempotent, repeat: idempotent }
+    }
 }
 
 impl Backend {
     /// A way to backends with an empty pool.
     #[must_use]
-    pub fn new(settings: Settings, tls: ClientTls) -> Backend {
-        let (idle_ms, progress_ms) = (settings.idle_ms, settings.progress_ms);
-        let pool = Rc::new(Pool::new(idle_ms, progress_ms, settings.idle_connections_max));
-        Backend(Rc::new(Inner { settings, tls, pool }))
+    pub fn new(settings: Settings, tls: ClientTls, stats: Rc<Stats>) -> Backend {
+        let health = Rc::new(Health::new(settings.failures_max, Rc::clone(&stats)));
+        let journal = Journal::new(stats);
+        let pool = Pool::new(settings.bounds(), Rc::clone(&health), Rc::clone(&journal));
+        Backend(Rc::new(Inner {
+            resolver: Resolver::new(settings.names_known_ms),
+            gate: Gate::new(settings.open_max, limits::OPEN_REQUESTS_WAITING_MAX),
+            settings,
+            tls: Identities::new(tls),
+            health,
+            journal,
+            pool: Rc::new(pool),
+        }))
     }
 
-    /// A pooled connection, if there is one.
+    /// What was set.
     #[must_use]
-    pub fn pooled(&self, to: To<'_>) -> Option<Ready> {
-        let connection = self.0.pool.take(&to)?;
-        Some(Ready { backend: self.clone(), connection, reused: true })
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
     }
 
-    /// A new connection. All that lets the next target be tried without harm fails here, while the
-    /// caller still has its request (and a streamed body is untouched).
-    pub async fn fresh(&self, to: To<'_>) -> Result<Ready, Error> {
-        let connection = self.open(Rc::new(to.to_destination())).await?;
-        Ok(Ready { backend: self.clone(), connection, reused: false })
+    /// Which targets are ill.
+    #[must_use]
+    pub fn health(&self) -> &Rc<Health> {
+        &self.0.health
     }
 
-    /// Sends a request; gives the head, its body to be read. Dropping the future, or the body
-    /// before its end, closes the connection. Redirects are not followed; 1xx are skipped.
+    /// Where failures are told.
+    #[must_use]
+    pub fn journal(&self) -> &Rc<Journal> {
+        &self.0.journal
+    }
+
+    /// A pooled connection, if there is one and room for one more request. `once`: the request
+    /// cannot be made twice.
+    #[must_use]
+    pub fn pooled(&self, to: To<'_>, once: bool) -> Option<Ready> {
+        let permit = self.0.gate.enter()?;
+        self.take(to, once, &mut Some(Occupancy { permit, load: None }))
+    }
+
+    fn take(&self, to: To<'_>, once: bool, occupancy: &mut Option<Occupancy>) -> Option<Ready> {
+        let connection = self.0.pool.take(&to, once, occupancy)?;
+        self.0.health.begin(&to, clock::now());
+        Some(Ready { backend: self.clone(), connection })
+    }
+
+    /// A new connection within so many milliseconds, as soon as there is room for one more request;
+    /// a pooled one if there is one by then and `pooled` says that it will do (`once` as there).
+    ///
+    /// All that lets the next target be tried without harm fails here, while the caller still has
+    /// its request (and a streamed body is untouched).
+    ///
+    /// # Errors
+    /// When there is no connection, or no room for one.
+    pub async fn reach(
+        &self,
+        to: To<'_>,
+        pooled: Option<bool>,
+        within_ms: u64,
+    ) -> Result<Ready, Error> {
+        let permit = self.room().await?;
+        let mut occupancy = Some(Occupancy { permit, load: None });
+        if let Some(once) = pooled
+            && let Some(ready) = self.take(to, once, &mut occupancy)
+        {
+            return Ok(ready);
+        }
+        let connection = self.open(Rc::new(to.to_destination()), occupancy, within_ms).await?;
+        Ok(Ready { backend: self.clone(), connection })
+    }
+
+    async fn room(&self) -> Result<Permit, Error> {
+        let Inner { gate, journal, settings, .. } = &*self.0;
+        if let Some(permit) = gate.enter() {
+            return Ok(permit);
+        }
+        journal.stats().backend_waits.inc();
+        gate.wait(settings.open_wait_ms).await.map_err(|_| {
+            let detail = "as many requests are under way as may be";
+            let error = Error::new(Stage::Connect, Kind::NoRoom, detail);
+            journal.count(&error);
+            error
+        })
+    }
+
+    /// Sends a request that is all here; gives the head, its body to be read. Dropping the future,
+    /// or the body before its end, closes the connection. Redirects are not followed; 1xx are
+    /// skipped.
+    ///
+    /// # Errors
+    /// When no backend answers.
+    pub async fn ask(
+        &self,
+        to: To<'_>,
+        terms: Terms,
+        head: RequestHead,
+        body: RequestBody,
+    ) -> Result<Response<AnswerBody>, Error> {
+        let connect_ms = self.0.settings.connect_ms;
+        let ready = match self.pooled(to, terms.once) {
+            Some(ready) => ready,
+            None => self.reach(to, Some(terms.once), connect_ms).await?,
+        };
+        if !(ready.is_reused() && terms.repeat) {
+            return ready.send(head, body).await;
+        }
+        let again = body.replay().map(|body| (head.clone(), body));
+        let error = match ready.send(head, body).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let Some((head, body)) = again.filter(|_| error.remedy(true) == Remedy::Afresh) else {
+            return Err(error);
+        };
+        self.0.journal.stats().backend_repeats.inc();
+        self.reach(to, None, connect_ms).await?.send(head, body).await
+    }
+
+    /// The same for a request of WebSocket-over-HTTP: its protocol lets it be made again when
+    /// nothing came of it.
+    ///
+    /// # Errors
+    /// As [`Backend::ask`].
     pub async fn send(
         &self,
         to: &Destination,
         request: Request<RequestBody>,
     ) -> Result<Response<AnswerBody>, Error> {
         let head = RequestHead::of(&request);
-        let ready = match self.pooled(to.as_to()) {
-            Some(ready) => ready,
-            None => self.fresh(to.as_to()).await?,
-        };
-        ready.send(head, request.into_body()).await
+        let terms = Terms { once: true, repeat: true };
+        self.ask(to.as_to(), terms, head, request.into_body()).await
     }
 
-    /// Sends a WebSocket handshake over a connection of its own. `request` has all its headers.
+    /// Sends a WebSocket handshake over a connection of its own, made within so many milliseconds.
+    /// `request` has all its headers.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
     pub async fn upgrade(
         &self,
         to: &Destination,
         request: Request<RequestBody>,
+        load: Option<Load>,
+        within_ms: u64,
     ) -> Result<Opened, Error> {
-        let connection = self.open(Rc::new(to.clone())).await?;
+        let mut ready = self.reach(to.as_to(), None, within_ms).await?;
+        ready.carry(load);
         let outbound = Outbound::new(RequestHead::of(&request), request.into_body());
-        let talk = Talk::new(connection, outbound, self.head_bytes_max());
+        let talk = Talk::new(ready.connection, outbound, self.head_bytes_max());
         exchange::upgrade(talk, &self.0.pool).await
+    }
+
+    /// Asks a target whether it is well; what it says, or that it does not say it in time, counts
+    /// for its health.
+    pub async fn check(&self, check: &Check, within_ms: u64) {
+        let Inner { resolver, tls, health, journal, pool, .. } = &*self.0;
+        let failure = tokio::select! {
+            biased;
+            status = check::status(check, resolver, tls, pool, within_ms) => match status {
+                Ok(status) if status.is_success() || status.is_redirection() => None,
+                Ok(status) => Some(format!("its check is answered {}", status.as_u16())),
+                Err(error) => Some(format!("its check fails: {error}")),
+            },
+            () = clock::sleep_ms(within_ms) => Some("its check is not answered in time".to_owned()),
+        };
+        journal.stats().backend_checks.inc();
+        if failure.is_some() {
+            journal.stats().backend_checks_failed.inc();
+        }
+        let failed_max = limits::HEALTH_CHECKS_FAILED_MAX;
+        health.checked(&check.to, failure.as_deref(), failed_max, clock::now());
     }
 
     /// Connections that wait in the pool.
@@ -143,66 +342,56 @@ impl Backend {
         self.0.settings.response_head_bytes_max
     }
 
-    async fn open(&self, to: Rc<Destination>) -> Result<Box<Connection>, Error> {
-        let io = connect::connect(&to, &self.0.tls, self.0.settings.connect_ms).await?;
-        let connection = Connection::new(io, to);
-        self.0.pool.watch(connection.link());
-        Ok(connection)
+    async fn open(
+        &self,
+        to: Rc<Destination>,
+        occupancy: Option<Occupancy>,
+        within_ms: u64,
+    ) -> Result<Box<Connection>, Error> {
+        let Inner { resolver, tls, health, journal, pool, .. } = &*self.0;
+        health.begin(&to.as_to(), clock::now());
+        match connect::connect(&to, resolver, tls, within_ms).await {
+            Ok(io) => {
+                journal.stats().backend_connections.inc();
+                let connection = Connection::new(io, to, occupancy, pool.patience_ms());
+                pool.watch(connection.link());
+                Ok(connection)
+            }
+            Err(error) => {
+                journal.count(&error);
+                health.failed(&to, &error, clock::now());
+                Err(error)
+            }
+        }
     }
 }
 
 impl Ready {
     /// Whether the connection comes from the pool.
     #[must_use]
-    pub fn reused(&self) -> bool {
-        self.reused
+    pub fn is_reused(&self) -> bool {
+        self.connection.link().reused.get()
     }
 
-    /// Sends the request; its head is whole and framed by `body`. If a pooled connection turns out
-    /// closed before anything of a response came, it is sent once more over a fresh one, if it was
-    /// never written or its body can be replayed (specification, routing 11).
+    /// As long as the connection is in use, it is a part of its target's load.
+    pub fn carry(&mut self, load: Option<Load>) {
+        if let Some(occupancy) = self.connection.occupancy() {
+            occupancy.load = load;
+        }
+    }
+
+    /// Sends the request; its head is whole and framed by `body`. An error says what may be done
+    /// about it ([`Error::remedy`]).
     pub fn send(
         self,
         head: RequestHead,
         body: RequestBody,
     ) -> impl Future<Output = Result<Response<AnswerBody>, Error>> {
-        let Ready { backend, connection, reused } = self;
-        let replay = if reused { body.replay() } else { None };
+        let Ready { backend, connection } = self;
         let talk = Talk::new(connection, Outbound::new(head, body), backend.head_bytes_max());
         async move {
-            match exchange::exchange(talk, &backend.0.pool).await {
-                Ok(response) => Ok(response),
-                // Boxed: what is rare makes the future of every request no larger.
-                Err(failed) => Box::pin(backend.again(failed, reused, replay)).await,
-            }
+            let answered = exchange::exchange(talk, &backend.0.pool).await;
+            answered.map_err(|error| *error)
         }
-    }
-}
-
-impl Backend {
-    /// Sends a request once more, if that does no harm.
-    async fn again(
-        self,
-        failed: Box<Failed>,
-        reused: bool,
-        replay: Option<RequestBody>,
-    ) -> Result<Response<AnswerBody>, Error> {
-        let Failed { mut error, destination, request, silent } = *failed;
-        error.reused = reused;
-        let written = !request.is_untouched();
-        let again = match (reused && silent, written, replay) {
-            (true, false, _) => request,
-            (true, true, Some(body)) => request.again(body),
-            _ => return Err(error),
-        };
-        let connection = match self.open(destination).await {
-            Ok(connection) => connection,
-            // The backend may have seen the request: the fresh connection's error would say that
-            // the next target may be tried.
-            Err(_) if written => return Err(error),
-            Err(fresh) => return Err(fresh),
-        };
-        let talk = Talk::new(connection, again, self.head_bytes_max());
-        exchange::exchange(talk, &self.0.pool).await.map_err(|failed| failed.error)
     }
 }

@@ -67,16 +67,10 @@ impl Outbound {
         self.head.method()
     }
 
-    /// Nothing has been written: it can be sent over another connection.
+    /// Nothing has been written: no backend can have seen any of it.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.written == 0
-    }
-
-    /// The same request once more, with another body of the same content.
-    #[must_use]
-    pub fn again(self, body: RequestBody) -> Outbound {
-        Outbound::new(self.head, body)
     }
 
     /// Sends on; ready when all is sent.

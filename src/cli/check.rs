@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::start::Told;
 use super::{EXIT_CANNOT_START, RunArgs, cannot_start, settings};
+use crate::config::logging;
 use crate::config::problem::Problem;
 use crate::config::routes::{self, Loaded};
 use crate::config::settings::RoutesFrom;
@@ -37,17 +38,19 @@ fn shown(loaded: &Loaded) -> ExitCode {
 }
 
 fn all(args: &RunArgs, told: &Told) -> ExitCode {
+    let log = logging::check(&args.logs.logs(&args.invocation)).err();
     for text in told.doubts() {
         eprintln!("warning: {text}");
     }
     for text in told.notes() {
         eprintln!("note: {text}");
     }
-    let settings = told.judge(settings(args), args.global.strict);
-    let mut problems = match &settings {
+    let mut problems = match told.judge(settings(args), args.global.strict) {
         Ok(settings) => settings.check(),
-        Err(problems) => problems.clone(),
+        Err(problems) => problems,
     };
+    problems.extend(log);
+    let mut problems: Vec<_> = problems.into_iter().map(|each| told.places.located(each)).collect();
     let routes = args.routes.routes();
     let loaded = match &routes {
         RoutesFrom::Compiled => None,

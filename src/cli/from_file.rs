@@ -14,9 +14,9 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::known;
+use super::known::{self, Why};
 use crate::config::file::{File, Given};
-use crate::config::problem::Problem;
+use crate::config::problem::{self, Places, Problem};
 
 /// The sections that options stand in.
 pub const SECTIONS: [&str; 4] = ["global", "runner", "proxy", "handler"];
@@ -48,7 +48,7 @@ pub fn key(arg: &Arg) -> Option<String> {
 #[must_use]
 pub fn with_values(command: Command) -> Command {
     command.mut_args(|arg| {
-        if section(&arg).is_none() || !matches!(arg.get_action(), ArgAction::SetTrue) {
+        if arg.get_env().is_none() || !matches!(arg.get_action(), ArgAction::SetTrue) {
             return arg;
         }
         arg.action(ArgAction::Set)
@@ -74,8 +74,8 @@ pub struct Outcome {
     pub warnings: Vec<Problem>,
     /// Keys without effect, and why.
     pub notes: Vec<Problem>,
-    /// Where options were given: flag with `--`, then `file:line: [section] key`.
-    pub places: BTreeMap<String, String>,
+    /// Where options were given: `file:line: [section] key`.
+    pub places: Places,
 }
 
 /// Makes the file's values the defaults of `command`, of which `matches` is what was typed.
@@ -91,7 +91,8 @@ pub fn apply(command: Command, file: &File, matches: &ArgMatches) -> (Command, O
                 let place = format!("{}: [{section}] {key}", given.place);
                 let source = matches.value_source(arg.get_id().as_str());
                 if source.is_none_or(|source| source == ValueSource::DefaultValue) {
-                    outcome.places.insert(format!("--{}", key.replace('_', "-")), place.clone());
+                    let flag = arg.get_long().unwrap_or_default();
+                    outcome.places.insert(format!("--{flag}"), place.clone());
                 }
                 match values(arg, &key, given, file.folder()) {
                     Ok((values, doubt)) => {
@@ -113,6 +114,9 @@ pub fn apply(command: Command, file: &File, matches: &ArgMatches) -> (Command, O
         options.push((section.to_owned(), key));
     }
     others(file, &options, &mut outcome);
+    for found in [&mut outcome.errors, &mut outcome.unknown, &mut outcome.notes] {
+        problem::sort(found);
+    }
     let command = command.mut_args(|arg| match defaults.get(arg.get_id().as_str()) {
         Some(values) => arg.default_values(values.clone()),
         None => arg,
@@ -128,6 +132,8 @@ fn others(file: &File, options: &[(String, String)], outcome: &mut Outcome) {
         }
         let place = format!("{}: [{section}] {key}", given.place);
         match known::why(section, key) {
+            // Who does not want what is not there need not be told.
+            Some(Why::NotBuilt) if given.values.iter().all(|value| !truth(value).0) => {}
             Some(why) => outcome.notes.push(Problem::of(place, why.text())),
             None => {
                 let mut text = "nobody knows this key, it has no effect".to_owned();
@@ -142,7 +148,7 @@ fn others(file: &File, options: &[(String, String)], outcome: &mut Outcome) {
 
 /// The known key that is most like this one, if any is.
 fn nearest(section: &str, key: &str, options: &[(String, String)]) -> Option<(String, String)> {
-    let known = known::keys().map(|(section, key)| (section.to_owned(), key.to_owned()));
+    let known = known::keys().map(|(section, key, _)| (section.to_owned(), key.to_owned()));
     let all = options.iter().cloned().chain(known);
     let far = |(s, k): &(String, String)| {
         // The same key in another section is as near as a slip of the pen.
@@ -169,7 +175,7 @@ fn values(arg: &Arg, key: &str, given: &Given, folder: &Path) -> Result<Meant, S
     let [value] = given.values.as_slice() else {
         return Err("expected one value; put \"...\" around one that has a comma".to_owned());
     };
-    if is(arg, TypeId::of::<bool>()) {
+    if is_bool(arg) {
         let (value, doubt) = truth(value);
         return Ok((Some(vec![value.to_string()]), doubt));
     }
@@ -183,6 +189,12 @@ fn values(arg: &Arg, key: &str, given: &Given, folder: &Path) -> Result<Meant, S
 
 fn is(arg: &Arg, id: TypeId) -> bool {
     arg.get_value_parser().type_id() == id
+}
+
+/// Whether an option is a switch.
+#[must_use]
+pub fn is_bool(arg: &Arg) -> bool {
+    is(arg, TypeId::of::<bool>())
 }
 
 /// As Pushpin reads it (specification, routing 6.1).
@@ -221,13 +233,16 @@ fn check(arg: &Arg, value: &str) -> Result<(), String> {
         _ => None,
     };
     let one_of = error.get(ContextKind::ValidValue).and_then(words).filter(|s| !s.is_empty());
+    let number = [TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>()];
+    let is_number = is(arg, TypeId::of::<usize>()) || number.iter().any(|id| is(arg, *id));
     let expected = match (one_of, arg.get_value_names()) {
         (Some(words), _) => format!("one of {words}"),
+        (None, Some([name, ..])) if is_number => format!("a whole number ({name})"),
         (None, Some([name, ..])) => name.to_string(),
         (None, _) => "another value".to_owned(),
     };
     let why = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    Err(format!("'{value}' is not what is expected: {expected}{why}"))
+    Err(format!("expected {expected}, not '{value}'{why}"))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ const PORTS_OF_INSTANCE: u16 = 10;
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "On the command line and in the environment only")]
 pub struct InvocationArgs {
     /// Configuration file, as pushpin.conf. What is typed stands before what is in the environment,
     /// and that before what is in the file.
@@ -27,6 +28,36 @@ pub struct InvocationArgs {
         allow_negative_numbers = true
     )]
     pub id: Option<u16>,
+
+    /// The only place where clients are served, over plain HTTP, instead of all that the
+    /// configuration file names; may be repeated. Port 0 picks a free one.
+    #[arg(long, env = "LINCHPIN_PORT", value_delimiter = ',', value_name = "[ADDR:]PORT")]
+    pub port: Vec<String>,
+
+    /// The same as --log-level=3, whatever else says so.
+    #[arg(long, env = "LINCHPIN_VERBOSE")]
+    pub verbose: bool,
+
+    /// Write the log of all parts to one place, and to no files in logdir.
+    #[arg(short, long, env = "LINCHPIN_MERGE_OUTPUT")]
+    pub merge_output: bool,
+
+    /// File that the log is appended to instead of the terminal.
+    #[arg(long, env = "LINCHPIN_LOGFILE", value_name = "FILE")]
+    pub logfile: Option<PathBuf>,
+}
+
+impl InvocationArgs {
+    /// What Pushpin says of a `--port` without a port; here 0 is a free one otherwise.
+    #[must_use]
+    pub fn wrong_port(&self) -> Option<&'static str> {
+        let none = |text: &String| {
+            let port = text.rsplit(':').next().unwrap_or_default();
+            port.parse::<u16>().unwrap_or(0) == 0
+        };
+        let wrong = self.port.iter().any(none);
+        wrong.then_some("port must be greater than or equal to 1")
+    }
 }
 
 /// What the number of an instance makes of `ipc_prefix` and `port_offset`.

@@ -31,21 +31,10 @@ const KNOWN: &[(&str, &str, Why)] = &[
     ("global", "stats_connection_ttl", Why::NotBuilt),
     ("global", "stats_connection_send", Why::NotBuilt),
     ("runner", "services", Why::Internal),
-    ("runner", "logdir", Why::NotBuilt),
     ("runner", "mongrel2_bin", Why::Obsolete),
     ("runner", "m2sh_bin", Why::Obsolete),
     ("runner", "zurl_bin", Why::Obsolete),
     ("runner", "condure_bin", Why::Obsolete),
-    ("proxy", "accept_x_forwarded_protocol", Why::NotBuilt),
-    ("proxy", "set_x_forwarded_protocol", Why::NotBuilt),
-    ("proxy", "x_forwarded_for", Why::NotBuilt),
-    ("proxy", "x_forwarded_for_trusted", Why::NotBuilt),
-    ("proxy", "orig_headers_need_mark", Why::NotBuilt),
-    ("proxy", "accept_pushpin_route", Why::NotBuilt),
-    ("proxy", "cdn_loop", Why::NotBuilt),
-    ("proxy", "log_from", Why::NotBuilt),
-    ("proxy", "log_user_agent", Why::NotBuilt),
-    ("proxy", "max_open_requests", Why::NotBuilt),
     ("proxy", "stats_connections_max_ttl", Why::NotBuilt),
     ("proxy", "stats_report_interval", Why::NotBuilt),
     ("proxy", "prometheus_port", Why::NotBuilt),
@@ -87,8 +76,8 @@ pub fn why(section: &str, key: &str) -> Option<Why> {
 }
 
 /// All such keys with their sections.
-pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
-    KNOWN.iter().map(|(section, key, _)| (*section, *key))
+pub fn keys() -> impl Iterator<Item = (&'static str, &'static str, Why)> {
+    KNOWN.iter().copied()
 }
 
 /// Keys whose absence from a configuration file means something else than no configuration file

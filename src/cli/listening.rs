@@ -17,7 +17,6 @@ pub struct ListeningArgs {
     /// only). An empty value is none. Port 0 picks a free one.
     #[arg(
         long,
-        visible_alias = "port",
         env = "LINCHPIN_HTTP_PORT",
         default_value = limits::HTTP_PORT_DEFAULT,
         value_delimiter = ',',
@@ -89,10 +88,11 @@ pub struct ListeningArgs {
 }
 
 impl ListeningArgs {
-    /// Where clients connect; what is wrong is added to `problems`.
-    pub fn listening(&self, problems: &mut Vec<Problem>) -> Listening {
+    /// Where clients connect, `ports` (of `--port`) too; what is wrong is added to `problems`.
+    pub fn listening(&self, ports: &[String], problems: &mut Vec<Problem>) -> Listening {
+        let http = [ports, self.http_port.as_slice()].concat();
         let written = Written {
-            http: &self.http_port,
+            http: &http,
             https: &self.https_ports,
             local: &self.local_ports,
             proxied: &self.proxy_protocol,

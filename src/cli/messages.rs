@@ -2,6 +2,9 @@
 //!
 //! A part of the command line; its meaning is in `config`.
 
+use std::num::ParseIntError;
+use std::str::FromStr;
+
 use clap::Args;
 
 use crate::config::messages::Messages;
@@ -96,18 +99,40 @@ pub struct MessageArgs {
     )]
     update_on_first_subscription: bool,
 
-    /// Deliveries to clients a second, shared out among the workers; 0 is no limit.
-    #[arg(long, env = "LINCHPIN_MESSAGE_RATE", default_value_t = 0, value_name = "N")]
+    /// Deliveries to clients a second, shared out among the workers; 0 (or
+    /// -1, as Pushpin has it) is no limit.
+    #[arg(
+        long,
+        env = "LINCHPIN_MESSAGE_RATE",
+        default_value_t = 0,
+        value_name = "N",
+        value_parser = number_or_none::<u32>,
+        allow_negative_numbers = true
+    )]
     message_rate: u32,
 
-    /// Deliveries that may wait, shared out among the workers; past it publishers wait. 0 is no
-    /// limit.
-    #[arg(long, env = "LINCHPIN_MESSAGE_HWM", default_value_t = 0, value_name = "N")]
+    /// Deliveries that may wait, shared out among the workers; past it publishers wait. 0 (or -1)
+    /// is no limit.
+    #[arg(
+        long,
+        env = "LINCHPIN_MESSAGE_HWM",
+        default_value_t = 0,
+        value_name = "N",
+        value_parser = number_or_none::<usize>,
+        allow_negative_numbers = true
+    )]
     message_hwm: usize,
 
-    /// So many bytes of a message count as one delivery for these two; 0 counts each message as
-    /// one.
-    #[arg(long, env = "LINCHPIN_MESSAGE_BLOCK_SIZE", default_value_t = 0, value_name = "BYTES")]
+    /// So many bytes of a message count as one delivery for these two; 0 (or -1) counts each
+    /// message as one.
+    #[arg(
+        long,
+        env = "LINCHPIN_MESSAGE_BLOCK_SIZE",
+        default_value_t = 0,
+        value_name = "BYTES",
+        value_parser = number_or_none::<usize>,
+        allow_negative_numbers = true
+    )]
     message_block_size: usize,
 }
 
@@ -130,13 +155,17 @@ impl MessageArgs {
         }
     }
 
-    /// Flags that mean nothing together, and why.
+    /// What means nothing without more.
     #[must_use]
-    pub fn contradiction(&self) -> Option<(&'static str, &'static str)> {
-        if self.message_block_size > 0 && self.message_rate == 0 && self.message_hwm == 0 {
-            let why = "needs --message-rate or --message-hwm: nothing else is counted in blocks";
-            return Some(("--message-block-size", why));
-        }
-        None
+    pub fn doubt(&self) -> Option<&'static str> {
+        let alone = self.message_block_size > 0 && self.message_rate == 0 && self.message_hwm == 0;
+        let text = "message_block_size has no effect without message_rate or message_hwm: nothing \
+                    else is counted in blocks";
+        alone.then_some(text)
     }
+}
+
+/// A number; -1 is none, which is 0 here.
+fn number_or_none<N: FromStr<Err = ParseIntError>>(text: &str) -> Result<N, ParseIntError> {
+    if text == "-1" { "0" } else { text }.parse()
 }

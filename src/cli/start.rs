@@ -2,17 +2,19 @@
 //! read once to find the file, and once more with what the file says as the defaults
 //! (specification, routing 6.2 and 7.1). Called by the roof.
 
-use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 
+use super::documented;
 use super::from_file::{self, Outcome};
 use super::invocation;
 use crate::config::file::{File, Variables};
-use crate::config::problem::Problem;
+use crate::config::problem::{self, Places, Problem};
 
 /// The name under which the program is Pushpin, and looks for a file by itself.
 const PUSHPIN: &str = "pushpin";
@@ -25,6 +27,7 @@ const SEARCHED: [&str; 4] = [
 ];
 /// The listeners that `--port` stands for.
 const LISTENERS: [&str; 3] = ["http_port", "https_ports", "local_ports"];
+const NONE: [&str; 0] = [];
 /// Folder of certificates beside a configuration file.
 const CERTS: &str = "runner/certs";
 
@@ -44,7 +47,10 @@ pub struct Told {
     unknown: Vec<Problem>,
     warnings: Vec<Problem>,
     notes: Vec<String>,
-    places: BTreeMap<String, String>,
+    /// Where options were given.
+    pub places: Places,
+    /// What all options are.
+    pub effective: String,
 }
 
 impl Told {
@@ -63,16 +69,10 @@ impl Told {
             Ok(_) => {}
             Err(more) => problems.extend(more),
         }
-        Err(problems.into_iter().map(|problem| self.located(problem)).collect())
-    }
-
-    /// The same problem, told of where the option was given: in the file, if it was.
-    #[must_use]
-    pub fn located(&self, problem: Problem) -> Problem {
-        match self.places.get(problem.place()) {
-            Some(place) => problem.at(place.clone()),
-            None => problem,
-        }
+        let located = problems.into_iter().map(|problem| self.places.located(problem));
+        let mut problems: Vec<_> = located.collect();
+        problem::sort(&mut problems);
+        Err(problems)
     }
 
     /// What is doubtful, then what has no effect.
@@ -113,7 +113,33 @@ pub fn is_pushpin(arguments: &[OsString]) -> bool {
 /// The command line as it is declared, with what a file makes possible.
 #[must_use]
 pub fn command<C: CommandFactory>() -> Command {
-    from_file::with_values(C::command()).mut_subcommands(from_file::with_values)
+    let version = Arg::new("version").long("version").short('v').short_alias('V');
+    let version = version.action(ArgAction::Version).help("Print version");
+    let command = C::command().disable_version_flag(true).arg(version);
+    from_file::with_values(command).mut_subcommands(from_file::with_values)
+}
+
+/// How Pushpin says what is wrong with the command line.
+#[must_use]
+pub fn as_pushpin(error: &clap::Error) -> String {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    match (error.kind(), error.source()) {
+        (ErrorKind::UnknownArgument, _) => {
+            let option = text(ContextKind::InvalidArg).unwrap_or_default();
+            format!("Unknown option '{}'.", option.trim_start_matches('-'))
+        }
+        (_, Some(source)) => source.to_string(),
+        (kind, None) => kind.to_string(),
+    }
+}
+
+/// How the program is called.
+#[must_use]
+pub fn usage<C: CommandFactory>() -> String {
+    command::<C>().name(PUSHPIN).render_usage().to_string()
 }
 
 /// Reads all of it.
@@ -125,7 +151,10 @@ pub fn ask<C>(arguments: &[OsString]) -> Result<Asked<C>, Refusal>
 where
     C: CommandFactory + FromArgMatches,
 {
-    let command = command::<C>();
+    let mut command = command::<C>();
+    if is_pushpin(arguments) {
+        command = command.name(PUSHPIN).version(concat!(env!("CARGO_PKG_VERSION"), " (linchpin)"));
+    }
     let matches = command.clone().try_get_matches_from(arguments).map_err(Refusal::CommandLine)?;
     let (name, own) = match matches.subcommand() {
         Some((name, own)) => (Some(name), own),
@@ -147,6 +176,9 @@ where
             variables = prepare(file, &command, own);
             (command, taken) = from_file::apply(command, file, own);
         }
+        if is_given(own, "port") {
+            command = command.mut_arg("http_port", |arg| arg.default_values(NONE));
+        }
         moved(command, &variables, file.as_ref(), &mut taken.errors)
     };
     let command = match name {
@@ -155,7 +187,8 @@ where
         None => adapt(command),
         Some(name) => command.mut_subcommand(name, adapt),
     };
-    let matches = command.try_get_matches_from(arguments).map_err(Refusal::CommandLine)?;
+    let mut filled = command;
+    let matches = filled.try_get_matches_from_mut(arguments).map_err(Refusal::CommandLine)?;
     let mut file = file.unwrap_or_default();
     let mut errors = std::mem::take(&mut file.errors);
     errors.append(&mut taken.errors);
@@ -164,7 +197,14 @@ where
     notes.extend(taken.notes.iter().map(ToString::to_string));
     let cli = C::from_arg_matches(&matches).map_err(Refusal::CommandLine)?;
     let Outcome { unknown, places, .. } = taken;
-    Ok(Asked { cli, told: Told { errors, unknown, warnings, notes, places } })
+    let effective = match matches.subcommand() {
+        None => documented::effective(&filled, &matches, &places),
+        Some((name, own)) => {
+            let command = filled.find_subcommand(name);
+            command.map(|command| documented::effective(command, own, &places)).unwrap_or_default()
+        }
+    };
+    Ok(Asked { cli, told: Told { errors, unknown, warnings, notes, places, effective } })
 }
 
 fn has(matches: &ArgMatches, id: &str) -> bool {

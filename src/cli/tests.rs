@@ -4,14 +4,14 @@ use super::*;
 use crate::route::condition::Slow;
 
 fn parse(args: &[&str]) -> Result<Settings, Vec<Problem>> {
-    let cli = Cli::try_parse_from(std::iter::once(&"linchpin").chain(args)).unwrap();
-    settings(&cli.run)
+    let words = std::iter::once(&"linchpin").chain(args).map(Into::into);
+    let asked = start::ask::<Cli>(&words.collect::<Vec<_>>()).expect("a command line");
+    settings(&asked.cli.run)
 }
 
 #[test]
 fn the_command_line_is_consistent() {
-    use clap::CommandFactory;
-    Cli::command().debug_assert();
+    start::command::<Cli>().debug_assert();
 }
 
 #[test]
@@ -26,6 +26,8 @@ fn ports_with_and_without_address() {
     let both = both.unwrap().listening;
     assert_eq!(shown(&both.http), ["127.0.0.1:80", "0.0.0.0:81", "0.0.0.0:82"]);
     assert_eq!(shown(&both.https), ["0.0.0.0:0"]);
+    let one = parse(&["--port", "0"]).unwrap().listening;
+    assert_eq!(shown(&one.http), ["0.0.0.0:0"]);
     let v6 = parse(&["--bind", "::1", "--port", "81"]).unwrap();
     assert_eq!(shown(&v6.listening.http), ["[::1]:81"]);
     let local = parse(&["--http-port", "", "--local-ports", "/a?mode=600,b"]).unwrap().listening;
@@ -77,7 +79,7 @@ fn options_of_messages() {
         block_bytes: 10,
     };
     assert_eq!(given, expected);
-    let off = "--id-cache-ttl 0 --ring-items 0 --message-rate 0 --message-hwm 0";
+    let off = "--id-cache-ttl 0 --ring-items 0 --message-rate -1 --message-hwm 0";
     let off = parse(&off.split_whitespace().collect::<Vec<_>>()).unwrap().messages;
     assert_eq!((off.id_cache_ttl_ms, off.ring_items_max, off.rate), (0, 0, None));
     for endless in ["--id-cache-ttl", "--ring-age", "--subscription-linger"] {
@@ -88,11 +90,6 @@ fn options_of_messages() {
 #[test]
 fn options_of_messages_that_mean_nothing() {
     for (words, text) in [
-        (
-            ["--message-block-size", "1"],
-            "--message-block-size: needs --message-rate or --message-hwm: nothing else is counted \
-             in blocks",
-        ),
         (["--control-head-bytes", "63"], "--push-in-http-max-headers-size: 63 is less than 64"),
         (["--control-body-bytes", "0"], "--push-in-http-max-body-size: 0 is less than 1"),
     ] {
@@ -100,6 +97,13 @@ fn options_of_messages_that_mean_nothing() {
         let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(texts, [text]);
     }
+    let alone = |words: &[&str]| {
+        let words = std::iter::once(&"linchpin").chain(words);
+        Cli::try_parse_from(words).unwrap().run.messages.doubt().is_some()
+    };
+    assert!(alone(&["--message-block-size", "1"]));
+    assert!(!alone(&["--message-block-size", "1", "--message-hwm", "1"]));
+    assert!(!alone(&["--message-block-size", "-1"]));
     for (flag, value) in [
         ("--message-wait", "-1"),
         ("--message-rate", "4294967296"),
@@ -123,4 +127,41 @@ fn every_flag_is_an_environment_variable() {
         let expected = format!("LINCHPIN_{}", flag.to_uppercase().replace('-', "_"));
         assert_eq!(variable.to_str(), Some(&*expected));
     }
+}
+
+/// Each option that may stand in a file comes out the same from there and from its flag: for all
+/// of them, whatever they are.
+#[test]
+fn flags_and_keys_reach_the_same_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.conf");
+    let config = format!("--config={}", path.display());
+    let ask = |text: &str, flags: &[String]| {
+        std::fs::write(&path, text).unwrap();
+        let words = ["linchpin".to_owned(), config.clone()];
+        let words = words.iter().chain(flags).map(Into::into).collect::<Vec<_>>();
+        let asked = start::ask::<Cli>(&words).expect("a command line");
+        asked.told.judge(Ok(format!("{:?}", asked.cli.run)), true).ok()
+    };
+    let command = start::command::<Cli>();
+    let nothing = ask("", &[]);
+    let mut seen = 0;
+    for arg in command.get_arguments() {
+        let (Some(section), Some(key)) = (from_file::section(arg), from_file::key(arg)) else {
+            continue;
+        };
+        let words = arg.get_possible_values();
+        let words = words.iter().map(|word| word.get_name().to_owned());
+        // A path is relative to the file in one case only.
+        let samples = words.chain(["/x", "3", "4096", "::1", "127.0.0.1:1"].map(String::from));
+        let moved = samples.filter_map(|sample| {
+            let given = ask(&format!("[{section}]\n{key}={sample}\n"), &[])?;
+            (Some(&given) != nothing.as_ref()).then_some((sample, given))
+        });
+        let (sample, given) = moved.into_iter().next().unwrap_or_else(|| panic!("{key}"));
+        let long = arg.get_long().unwrap();
+        assert_eq!(Some(given), ask("", &[format!("--{long}={sample}")]), "{key}={sample}");
+        seen += 1;
+    }
+    assert!(seen > 50, "{seen}");
 }

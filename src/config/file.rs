@@ -117,13 +117,6 @@ impl File {
         self.given.remove(&(section.to_owned(), key.to_owned()));
     }
 
-    /// Lets a key have another name.
-    pub fn rename(&mut self, section: &str, key: &str, name: &str) {
-        if let Some(given) = self.given.remove(&(section.to_owned(), key.to_owned())) {
-            self.given.insert((section.to_owned(), name.to_owned()), given);
-        }
-    }
-
     /// The folder that the file is in, with which paths begin that are relative to it.
     #[must_use]
     pub fn folder(&self) -> &Path {

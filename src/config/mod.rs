@@ -1,6 +1,7 @@
 //! What the operator has set, from what was typed; the routes; the log.
 
 pub mod backends;
+pub mod explain;
 pub mod file;
 pub mod forwarding;
 pub mod ini;

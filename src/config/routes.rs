@@ -5,7 +5,9 @@ use std::io;
 use std::path::Path;
 
 use crate::route::problem::{Problem, Severity, mistakes};
+use crate::route::target::Target;
 use crate::route::{Builder, Table};
+use crate::tls::identity::{self, Identity};
 
 /// The name that stands for a file where the lines come from the command line.
 pub const COMMAND_LINE: &str = "<route>";
@@ -57,6 +59,7 @@ pub fn load(path: &Path) -> io::Result<Loaded> {
 #[must_use]
 pub fn read(path: &Path, content: &[u8]) -> Loaded {
     let mut builder = Builder::default();
+    builder.look_with(look);
     if let Some(folder) = path.parent() {
         builder.keys_relative_to(folder);
     }
@@ -68,11 +71,28 @@ pub fn read(path: &Path, content: &[u8]) -> Loaded {
 /// Reads lines of the command line (`--route`). Each is line 1 of the file [`COMMAND_LINE`].
 pub fn from_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Loaded {
     let mut builder = Builder::default();
+    builder.look_with(look);
     for line in lines {
         builder.line(1, line.as_bytes());
     }
     let (table, problems) = builder.finish();
     Loaded { table, problems, file: COMMAND_LINE.to_owned() }
+}
+
+/// Whether the certificate that a target's backend is shown can be used (specification, routing
+/// 2.5). Blocks.
+fn look(target: &Target) -> Result<(), (String, String)> {
+    let Some((certificate, key)) = target.identity() else { return Ok(()) };
+    identity::check(&Identity { certificate: certificate.into(), key: key.into() })
+        .map_err(|problem| (problem.file().display().to_string(), problem.to_string()))
+}
+
+/// What cannot be used of the files that the targets of a table name; for one whose lines were
+/// read when the program was built.
+#[must_use]
+pub fn unusable(table: &Table) -> Vec<String> {
+    let targets = table.routes().flat_map(|route| route.targets.iter());
+    targets.filter_map(|target| look(target).err()).map(|(_, reason)| reason).collect()
 }
 
 impl Loaded {

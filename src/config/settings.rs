@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::backends::Backends;
+use super::backends::{self, Backends};
 use super::forwarding::Forwarding;
 use super::listening::Listening;
 use super::logging::Logs;
 use super::messages::Messages;
-use super::problem::Problem;
+use super::problem::{Places, Problem};
 use super::tls::Tls;
 use super::websocket::WebSockets;
 use crate::http;
@@ -37,6 +37,8 @@ pub enum RoutesFrom {
 /// The settings of one process.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Where they were given, for what is wrong with them.
+    pub places: Places,
     /// Where clients connect.
     pub listening: Listening,
     /// TLS towards clients and backends.
@@ -180,8 +182,9 @@ impl Settings {
                 sockjs: self.websockets.sockjs.of_each(self.workers),
                 forwarding: self.forwarding.clone(),
             },
-            backend: self.backends.clone(),
+            backend: backends::of_each(&self.backends, self.workers, self.connections_max),
             client_tls,
+            client_cert_header: self.tls.client_cert_header,
         }
     }
 }

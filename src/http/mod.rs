@@ -137,6 +137,9 @@ where
             Poll::Ready(Ok(())) => Poll::Ready(Outcome::Done),
             Poll::Ready(Err(error)) => Poll::Ready(Outcome::Failed(error)),
             Poll::Pending if handoff.is_due(state.is_flushed(), cx) => Poll::Ready(Outcome::Parted),
+            Poll::Pending if handoff.is_closing() && state.is_at_rest() => {
+                Poll::Ready(Outcome::Answered)
+            }
             Poll::Pending if state.is_to_be_refused() => Poll::Ready(Outcome::Doubtful),
             Poll::Pending if patience.poll_over(&state, cx) => Poll::Ready(Outcome::Silent),
             Poll::Pending => Poll::Pending,
@@ -151,6 +154,11 @@ where
             if error.is_parse() { Ended::Malformed } else { Ended::Closed { unclaimed: wish } }
         }
         Outcome::Silent => Ended::Closed { unclaimed: wish },
+        Outcome::Answered => {
+            let (stream, _) = connection.into_parts().io.into_inner().into_parts();
+            linger(stream, limits::EARLY_LINGER_MS, limits::EARLY_LINGER_BYTES_MAX).await;
+            Ended::Closed { unclaimed: wish }
+        }
         Outcome::Done | Outcome::Parted => {
             let parts = connection.into_parts();
             let (mut stream, unread) = parts.io.into_inner().into_parts();
@@ -204,6 +212,8 @@ enum Outcome {
     Parted,
     Doubtful,
     Silent,
+    /// Before all of the request had come.
+    Answered,
 }
 
 /// Both, copied: even empty, what hyper read ahead would keep its whole read buffer alive.
@@ -228,28 +238,32 @@ async fn close<S: AsyncWrite + Unpin>(mut stream: S) {
     let _ = stream.shutdown().await;
 }
 
-/// Answers what cannot be read as a request, and closes. The rest of what the client sends is read
-/// for a moment and thrown away: closing with unread input would reset the connection and take the
-/// answer with it.
+/// Answers what cannot be read as a request, and closes.
 async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: Bytes) {
+    if stream.write_all(&answer).await.is_ok() {
+        linger(stream, limits::REFUSAL_LINGER_MS, limits::REFUSAL_LINGER_BYTES_MAX).await;
+    }
+}
+
+/// Says that nothing more comes. What the client still sends is read for a while and thrown away:
+/// closing with unread input would reset the connection and take the answer with it.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, ms: u64, bytes_max: usize) {
     use tokio::io::AsyncReadExt;
-    const LINGER_MS: u64 = 1000;
-    const LINGER_BYTES_MAX: usize = 1 << 20;
-    if stream.write_all(&answer).await.is_err() || stream.shutdown().await.is_err() {
+    if stream.shutdown().await.is_err() {
         return;
     }
     let discard = async {
-        let mut scratch = vec![0; 4096];
-        let mut seen = 0;
-        while seen < LINGER_BYTES_MAX {
+        let mut scratch = vec![0; 16 * 1024];
+        let mut seen = 0_usize;
+        while seen < bytes_max {
             match stream.read(&mut scratch).await {
-                Ok(n) if n > 0 => seen += n,
+                Ok(n) if n > 0 => seen = seen.saturating_add(n),
                 _ => return,
             }
         }
     };
     tokio::select! {
         () = discard => {}
-        () = crate::clock::sleep_ms(LINGER_MS) => {}
+        () = crate::clock::sleep_ms(ms) => {}
     }
 }

@@ -35,17 +35,18 @@ struct Wish<W> {
 pub struct Handoff<W> {
     wish: Rc<RefCell<Option<Wish<W>>>>,
     idle: Rc<Cell<bool>>,
+    closing: Rc<Cell<bool>>,
 }
 
 impl<W> Clone for Handoff<W> {
     fn clone(&self) -> Handoff<W> {
-        Handoff { wish: self.wish.clone(), idle: self.idle.clone() }
+        Handoff { wish: self.wish.clone(), idle: self.idle.clone(), closing: self.closing.clone() }
     }
 }
 
 impl<W> Default for Handoff<W> {
     fn default() -> Handoff<W> {
-        Handoff { wish: Rc::default(), idle: Rc::default() }
+        Handoff { wish: Rc::default(), idle: Rc::default(), closing: Rc::default() }
     }
 }
 
@@ -74,6 +75,17 @@ impl<W> Handoff<W> {
     /// The body has nothing to give for now, and what it gives later comes from elsewhere.
     pub fn idle(&self) {
         self.idle.set(true);
+    }
+
+    /// The connection ends with the present answer, although not all of its request has come; the
+    /// answer's head says so. hyper would wait for the rest.
+    pub fn close(&self) {
+        self.closing.set(true);
+    }
+
+    /// Whether the connection ends with the present answer.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.get()
     }
 
     /// Whether the connection is to be taken apart now.

@@ -55,8 +55,12 @@ impl EdgeState {
     /// no request before it is in flight any more, or it is itself the one in flight.
     pub(super) fn is_to_be_refused(&self) -> bool {
         let doubt = self.doubt.borrow();
-        let idle = self.requests.get() == 0 && self.flushed.get();
-        doubt.as_ref().is_some_and(|doubt| idle || doubt.in_body)
+        doubt.as_ref().is_some_and(|doubt| self.is_at_rest() || doubt.in_body)
+    }
+
+    /// Whether no request is in flight, and all that was said has left.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.requests.get() == 0 && self.flushed.get()
     }
 
     /// Whether an answer to the request in flight has begun: then there is nothing to say any more.

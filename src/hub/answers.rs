@@ -6,15 +6,14 @@ use std::rc::Rc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::grip::instruction::Response;
-use crate::session::http::Reply;
+use crate::session::http::{HeldResponse, Reply};
 
 const KEPT: usize = 4;
 
 /// The last few answers.
 #[derive(Default)]
 pub struct Answers {
-    known: SmallVec<[(Rc<Response>, Reply, Bytes); KEPT]>,
+    known: SmallVec<[(Rc<HeldResponse>, Reply, Bytes); KEPT]>,
     next: usize,
 }
 
@@ -23,12 +22,12 @@ impl Answers {
     /// `make`'s.
     pub fn find(
         &mut self,
-        held: &Rc<Response>,
+        held: &Rc<HeldResponse>,
         reply: Reply,
-        is_same: impl Fn(&Response, &Response) -> bool,
+        is_same: impl Fn(&HeldResponse, &HeldResponse) -> bool,
         make: impl FnOnce() -> Bytes,
     ) -> Bytes {
-        let equal = |(known, known_reply, _): &&(Rc<Response>, Reply, Bytes)| {
+        let equal = |(known, known_reply, _): &&(Rc<HeldResponse>, Reply, Bytes)| {
             *known_reply == reply && (Rc::ptr_eq(known, held) || is_same(known, held))
         };
         if let Some((.., bytes)) = self.known.iter().find(equal) {

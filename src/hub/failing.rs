@@ -18,9 +18,9 @@ const INTERNAL_ERROR: u16 = 1011;
 /// Ends a session with this message.
 pub fn fail(fanout: &mut Fanout<'_>, id: SessionId, message: &str) {
     match fanout.seats.session(id).map(|session| &session.hold) {
-        Some(Hold::Response { reply, .. }) => {
+        Some(Hold::Response { held, reply, .. }) => {
             let reply = *reply;
-            let bytes = answer::failed(reply, message);
+            let bytes = answer::failed(held, reply, message);
             fanout.finish(id, &bytes, Then::after(reply.persistent));
         }
         Some(Hold::Stream { framing, .. }) => {

@@ -22,10 +22,10 @@ use super::slab::SessionId;
 use crate::clock::Tick;
 use crate::grip::channel::ChannelName;
 use crate::grip::control::SocketKeepAlive;
-use crate::grip::instruction::{KeepAlive, Response};
+use crate::grip::instruction::KeepAlive;
 use crate::grip::message::Message;
 use crate::session::frames::message_frame;
-use crate::session::http::{Reply, ResponseHold, StreamFraming, StreamHold, compact};
+use crate::session::http::{HeldResponse, Reply, ResponseHold, StreamFraming, StreamHold, compact};
 use crate::session::keep_alive::{Pacer, Pulse};
 use crate::session::socket::Form;
 use crate::session::{Hold, Mode, Session};
@@ -43,7 +43,7 @@ pub struct Registry {
     pub(super) seats: Seats,
     pub(super) broadcasts: Broadcasts,
     pub(super) effects: VecDeque<Effect>,
-    pub(super) responses: Recent<Response>,
+    pub(super) responses: Recent<HeldResponse>,
     pub(super) pulses: Recent<Pulse>,
     pub(super) limiter: Option<Limiter>,
     pub(super) message_hwm: Option<usize>,

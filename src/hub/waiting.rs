@@ -16,12 +16,11 @@ use super::backlog::{Backlog, Charge};
 use super::forms::Frame;
 use super::sequence::Entry;
 use crate::grip::format::{Action, MessageContent, ResponseBody, ResponseContent, StreamContent};
-use crate::grip::instruction::Response;
 use crate::grip::item::Item;
 use crate::session::Mode;
 use crate::session::answer;
 use crate::session::frames::close_frame;
-use crate::session::http::{Reply, StreamFraming, stream_bytes};
+use crate::session::http::{HeldResponse, Reply, StreamFraming, stream_bytes};
 
 /// What an item does to one subscriber, in the form that is shared by all of them.
 #[derive(Clone)]
@@ -71,9 +70,9 @@ impl Answering {
 
     /// The answer to a long-poll that was held with `held`; long-polls that were held alike share
     /// it.
-    pub fn answer(&self, held: &Rc<Response>, reply: Reply) -> Option<Bytes> {
+    pub fn answer(&self, held: &Rc<HeldResponse>, reply: Reply) -> Option<Bytes> {
         let content = self.content()?;
-        let is_same = |a: &Response, b: &Response| answer::is_same_base(a, b, content);
+        let is_same = |a: &HeldResponse, b: &HeldResponse| answer::is_same_base(a, b, content);
         let make = || answer::published(held, reply, content);
         Some(self.answers.borrow_mut().find(held, reply, is_same, make))
     }

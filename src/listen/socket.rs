@@ -195,6 +195,22 @@ impl Socket {
         }
     }
 
+    /// The first byte that will be read, once there is one; `None` when it is over before, or when
+    /// the kind of socket has no way to look.
+    pub async fn first_byte(&self) -> Option<u8> {
+        let tcp = match self {
+            Socket::Tcp(tcp) => tcp,
+            Socket::Behind(behind) => match (behind.ahead.first(), &behind.socket) {
+                (Some(first), _) => return Some(*first),
+                (None, Socket::Tcp(tcp)) => tcp,
+                _ => return None,
+            },
+            Socket::Unix(_) | Socket::Detached(_) | Socket::Gone => return None,
+        };
+        let mut first = [0];
+        matches!(tcp.peek(&mut first).await, Ok(1)).then_some(first[0])
+    }
+
     /// The client's first bytes, for whoever reads them before it reads the socket.
     pub fn take_ahead(&mut self) -> Bytes {
         match self {

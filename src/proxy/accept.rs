@@ -8,6 +8,7 @@ use std::rc::Rc;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::choice::{Choice, Seeker, Step};
 use super::compression;
 use super::context::{Context, RouteRef};
 use super::echo::{self, Echo};
@@ -18,8 +19,9 @@ use super::passthrough;
 use super::rules;
 use super::sockets::Sockets;
 use super::upgrade::{Attempt, Failed, Outcome, Rejection, Via, lease, rejected, switching};
+use crate::backend::error::Stage;
 use crate::clock;
-use crate::route::target::Address;
+use crate::route::target::{Address, Target};
 
 /// Opens a WebSocket for a client. Dropping the future cancels what can be cancelled: a backend
 /// that was asked over HTTP and accepts nevertheless is told that the client is gone.
@@ -50,8 +52,11 @@ async fn open_in_time(sockets: &Rc<Sockets>, context: Context, route: RouteRef) 
 
 async fn ask_targets(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -> Outcome {
     let connection_id = Uuid::new_v4();
-    let mut tried = Vec::new();
-    for (place, target) in route.targets.iter().enumerate() {
+    let shared = Rc::clone(sockets.shared());
+    let seeker = Seeker { shared: &shared, context: &context, route: &route };
+    let mut choice = Choice::default();
+    while let Some(place) = choice.next(&seeker) {
+        let target = &route.targets[place];
         let attempt = match target.address {
             Address::Test => {
                 Attempt::Decided(open_test(sockets, &context, &route, place, connection_id))
@@ -61,19 +66,31 @@ async fn ask_targets(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -
                 open_over_http(sockets, Rc::new(origin)).await
             }
             _ => {
-                let shared = sockets.shared();
-                passthrough::open(shared, &context, &route, target, connection_id).await
+                let means = (choice.load(place), choice.connect_ms(&seeker));
+                passthrough::open(&shared, &context, &route, target, connection_id, means).await
             }
         };
         match attempt {
-            Attempt::Unreachable => tried.push(target.to_string()),
-            Attempt::Decided(outcome) => {
-                let suffix = if target.over_http { "[http]" } else { "" };
-                return via(outcome, format!("{target}{suffix}"));
+            Attempt::Broken(error, twice) => {
+                let failed = match choice.failed(&seeker, place, &error, twice, true) {
+                    Step::GoOn => continue,
+                    Step::Exhausted => break,
+                    Step::Stop if error.is_ours() => Failed::NoRoom,
+                    Step::Stop if error.stage == Stage::Policy => Failed::Forbidden,
+                    Step::Stop => Failed::Broken,
+                };
+                return via(Outcome::Failed(failed), shown(target));
             }
+            Attempt::Decided(outcome) => return via(outcome, shown(target)),
         }
     }
-    Outcome::Failed(Failed::Unreachable(tried))
+    Outcome::Failed(Failed::Unreachable(choice.tried(&route)))
+}
+
+/// A target as the access line has it.
+fn shown(target: &Target) -> String {
+    let suffix = if target.over_http { "[http]" } else { "" };
+    format!("{target}{suffix}")
 }
 
 fn via(mut outcome: Outcome, target: String) -> Outcome {
@@ -141,8 +158,11 @@ fn decide(sockets: &Rc<Sockets>, origin: &Rc<Origin>, opening: Opening) -> Attem
         Opening::Rejected(response) => {
             return Attempt::Decided(rejected(response.map(Rejection::Whole)));
         }
-        Opening::Unreachable => return Attempt::Unreachable,
-        Opening::Forbidden => return Attempt::Decided(Outcome::Failed(Failed::Forbidden)),
+        Opening::Broken(error) => {
+            // An OPEN that a backend was silent about until its time was up goes elsewhere.
+            let twice = error.next_target();
+            return Attempt::Broken(error, twice);
+        }
         Opening::Failed(why) => return decided_other(why),
         Opening::Left => return decided_other("the client left".into()),
     };

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::carried::CarriedBody;
+use super::cross_origin_answer::Wrapped;
 use crate::backend::body::AnswerBody;
+use crate::backend::error::Error;
 use crate::http::BodyError;
 
 /// The body of a target's answer.
@@ -16,6 +18,8 @@ pub enum Answer {
     Backend(AnswerBody),
     /// From a backend, as another worker or a request for several passes it on.
     Carried(CarriedBody),
+    /// From either, for a page of another origin that asked for a script.
+    Wrapped(Box<Wrapped>),
     /// All of it is here.
     Whole(Option<Bytes>),
 }
@@ -25,6 +29,19 @@ impl Answer {
     #[must_use]
     pub fn whole(bytes: Bytes) -> Answer {
         Answer::Whole((!bytes.is_empty()).then_some(bytes))
+    }
+}
+
+impl Answer {
+    /// Takes in what is here already of a body that comes, without waiting for more.
+    ///
+    /// # Errors
+    /// When it breaks off within that.
+    pub fn look_ahead(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        match self {
+            Answer::Backend(body) => body.look_ahead(cx),
+            Answer::Carried(_) | Answer::Wrapped(_) | Answer::Whole(_) => Ok(()),
+        }
     }
 }
 
@@ -39,6 +56,7 @@ impl Body for Answer {
         match self.get_mut() {
             Answer::Backend(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Answer::Carried(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Answer::Wrapped(body) => Pin::new(&mut **body).poll_frame(cx),
             Answer::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
         }
     }
@@ -47,6 +65,7 @@ impl Body for Answer {
         match self {
             Answer::Backend(body) => body.is_end_stream(),
             Answer::Carried(body) => body.is_end_stream(),
+            Answer::Wrapped(body) => body.is_end_stream(),
             Answer::Whole(bytes) => bytes.is_none(),
         }
     }
@@ -55,6 +74,7 @@ impl Body for Answer {
         match self {
             Answer::Backend(body) => body.size_hint(),
             Answer::Carried(body) => body.size_hint(),
+            Answer::Wrapped(body) => body.size_hint(),
             Answer::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }

@@ -20,11 +20,13 @@ use super::inquiry::Inquiry;
 use super::outgoing::{self, GRIP_FEATURE, GRIP_LAST, GRIP_SIG, Last};
 use super::shared::Shared;
 use super::upload::Upload;
+use crate::backend::Terms;
 use crate::backend::body::RequestBody;
-use crate::backend::connect::To;
+use crate::backend::connect::{To, ToTls};
 use crate::backend::error::Error;
 use crate::backend::head::RequestHead;
 use crate::http::Incoming;
+use crate::route::Route;
 use crate::route::target::Target;
 use crate::session::socket::Form;
 use crate::wire::http1::Version;
@@ -120,13 +122,14 @@ impl Home {
         self.route.targets.get(self.target)
     }
 
-    /// The client-side request that the URL is, if it leads back to where this one came from.
-    fn own(&self, errand: &Errand<'_>) -> Option<Context> {
+    /// The client-side request that the URL is, if it leads back to where this one came from and
+    /// `route` serves it.
+    fn own(&self, route: &Route, errand: &Errand<'_>) -> Option<Context> {
         let url = errand.url;
         let secure = url.scheme() == "https";
         let host = host(url);
         let begins = |front: &str| url.path().starts_with(front);
-        let matches = self.route.condition.path_beg.as_deref().is_none_or(begins);
+        let matches = route.condition.path_beg.as_deref().is_none_or(begins);
         (secure == self.secure && *host == *self.host && matches).then(|| Context {
             peer: None,
             secure,
@@ -161,16 +164,13 @@ pub async fn run(
     home: &Home,
     errand: Errand<'_>,
 ) -> Result<Response<Answer>, ErrandError> {
-    let Some(context) = home.own(&errand) else {
-        return abroad(shared, home, errand).await;
+    // The routes may have changed since the hold began.
+    let route = shared.routing.behind(&home.route).ok_or(ErrandError::Route(Failure::NoRoute))?;
+    let Some(context) = home.own(&route, &errand) else {
+        return abroad(shared, (home, &route), errand).await;
     };
-    let inquiry = Inquiry {
-        shared,
-        context: &context,
-        spelling: None,
-        route: &home.route,
-        lasts: errand.lasts,
-    };
+    let inquiry =
+        Inquiry { shared, context: &context, spelling: None, route: &route, lasts: errand.lasts };
     let upload: Upload<Incoming> = Upload::Whole(errand.body);
     let (_, answer) = inquiry.ask(&upload, |_| {}).await.map_err(ErrandError::Route)?;
     Ok(answer)
@@ -179,7 +179,7 @@ pub async fn run(
 /// To a host that is none of ours. What an `untrusted` target names is no more trusted than itself.
 async fn abroad(
     shared: &Shared,
-    home: &Home,
+    (home, route): (&Home, &Route),
     errand: Errand<'_>,
 ) -> Result<Response<Answer>, ErrandError> {
     let url = errand.url;
@@ -190,7 +190,11 @@ async fn abroad(
     let to = To {
         host: bare,
         port,
-        tls: (url.scheme() == "https").then_some((bare, false)),
+        tls: (url.scheme() == "https").then_some(ToTls {
+            name: bare,
+            insecure: false,
+            identity: None,
+        }),
         untrusted: home.target().is_some_and(|target| target.untrusted),
     };
     let body = RequestBody::Whole(Some(errand.body).filter(|body| !body.is_empty()));
@@ -202,7 +206,7 @@ async fn abroad(
     if let Some(token) = &shared.settings.forwarding.cdn_loop {
         head.field(&CDN_LOOP, token.as_bytes(), None);
     }
-    if let Some(token) = outgoing::sign(&shared.settings, &shared.keys, &home.route) {
+    if let Some(token) = outgoing::sign(&shared.settings, &shared.keys, route) {
         head.field(&GRIP_SIG, token.as_bytes(), None);
     }
     head.field(&GRIP_FEATURE, outgoing::FEATURES.as_bytes(), None);
@@ -212,11 +216,8 @@ async fn abroad(
         }
     }
     head.frame(&body, None, None);
-    let ready = match shared.backend.pooled(to) {
-        Some(ready) => ready,
-        None => shared.backend.fresh(to).await?,
-    };
-    Ok(ready.send(head, body).await?.map(Answer::Backend))
+    let terms = Terms::of(head.method().is_idempotent());
+    Ok(shared.backend.ask(to, terms, head, body).await?.map(Answer::Backend))
 }
 
 fn is_ours(name: &HeaderName) -> bool {
@@ -259,7 +260,7 @@ mod tests {
     fn what_leads_back_takes_the_route() {
         let route = route("*,path_beg=/a 127.0.0.1:1");
         let home = Home::new(&client("/a/b"), &route, 0);
-        let own = |text: &str| home.own(&errand(&Url::parse(text).unwrap(), &[])).is_some();
+        let own = |text: &str| home.own(&route, &errand(&Url::parse(text).unwrap(), &[])).is_some();
         assert!(own("http://example.com/a/x?y") && own("http://EXAMPLE.com:80/abc"));
         assert!(!own("http://example.com/b") && !own("https://example.com/a/x"));
         assert!(!own("http://example.com:81/a/x") && !own("http://example.org/a/x"));

@@ -1,6 +1,8 @@
 //! One plain request: route, targets in order, then an instruction or a plain answer.
 
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 
 use crate::http::Incoming;
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use super::answer::Answer;
 use super::body::Body;
 use super::collected::{self, Collected};
 use super::context::{Context, RouteRef};
+use super::cross_origin_answer;
 use super::failure::Failure;
 use super::fields;
 use super::held::Held;
@@ -21,9 +24,11 @@ use super::onward::Onward;
 use super::outgoing::Last;
 use super::shared::Shared;
 use super::upload::{Rest, Upload};
+use crate::backend::error;
 use crate::grip::headers;
 use crate::http::park::Handoff;
 use crate::route::target::Target;
+use crate::session::cross_origin::CrossOrigin;
 use crate::wire::http1::Version;
 use crate::wire::names::Spelling;
 
@@ -41,6 +46,10 @@ pub struct Exchange {
     pub handoff: Handoff<Onward>,
     /// How the client wrote the names of its header fields, if not as usual.
     pub spelling: Option<Spelling>,
+    /// What its answers need for a page of another origin.
+    pub page: Option<Rc<CrossOrigin>>,
+    /// The body that it has instead of the client's.
+    pub given: Option<Bytes>,
 }
 
 impl Exchange {
@@ -51,32 +60,63 @@ impl Exchange {
     /// Answers the request; `None` when it is held and its service is to wait for ever.
     pub async fn run(&self, body: Incoming, mut access: Option<Access>) -> Option<Response<Body>> {
         let debug = self.debug();
-        match self.attempt(body, &mut access).await {
-            Ok(answer) => answer,
-            Err(failure) => Some(failed(&failure, debug, access)),
+        let upload = match self.gather(body).await {
+            Ok(upload) => upload,
+            Err(failure) => {
+                return Some(self.early(failed(&failure, debug, access, self.page.as_deref())));
+            }
+        };
+        let answer = match self.attempt(&upload, &mut access).await {
+            Ok(answer) => answer?,
+            Err(failure) => failed(&failure, debug, access, self.page.as_deref()),
+        };
+        Some(if upload.is_read() { answer } else { self.early(answer) })
+    }
+
+    /// An answer that comes before all of its request has: the client may go on sending, and the
+    /// rest must not be taken for a request. So the connection ends with it.
+    fn early(&self, mut answer: Response<Body>) -> Response<Body> {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        self.handoff.close();
+        answer
+    }
+
+    async fn gather(&self, body: Incoming) -> Result<Upload<Incoming>, Failure> {
+        if http_body::Body::is_end_stream(&body) || self.given.is_some() {
+            return Ok(Upload::Whole(self.given.clone().unwrap_or_default()));
         }
+        self.forbid_events()?;
+        let limit = self.shared.settings.request_body_bytes_max;
+        // Boxed: a future holds room for all that it may ever wait for.
+        let gathered = Box::pin(Upload::gather(body, limit)).await;
+        gathered.map_err(|error| body_failure(&self.shared, &error))
     }
 
     async fn attempt(
         &self,
-        body: Incoming,
+        upload: &Upload<Incoming>,
         access: &mut Option<Access>,
     ) -> Result<Option<Response<Body>>, Failure> {
         self.forbid_events()?;
-        let limit = self.shared.settings.request_body_bytes_max;
-        let upload = match http_body::Body::is_end_stream(&body) {
-            true => Upload::Whole(Bytes::new()),
-            // Boxed: a future holds room for all that it may ever wait for.
-            false => Box::pin(Upload::gather(body, limit))
-                .await
-                .map_err(|error| body_failure(&self.shared, &error))?,
-        };
-        let (target, answer) = self.ask(&upload, &[], access).await?;
+        let (target, mut answer) = self.ask(upload, &[], access).await?;
         if self.is_instruction(&answer) {
             // Boxed: what is rarer makes the future of every request no larger.
             return Box::pin(self.instructed(target, answer, upload, access)).await;
         }
-        Ok(Some(self.relay(answer, access.take())))
+        // A body that is seen to break off at once is none: its client can still be told so
+        // (specification, routing 3.11).
+        let begun = poll_fn(|cx| Poll::Ready(answer.body_mut().look_ahead(cx))).await;
+        begun.map_err(|error| self.broken(&error))?;
+        self.relay(answer, access).await.map(Some)
+    }
+
+    fn broken(&self, error: &error::Error) -> Failure {
+        self.shared.stats.backend_failures.inc();
+        tracing::warn!(path = %self.context.path, %error, "the backend's answer broke off");
+        match error.kind {
+            error::Kind::Upload => Failure::ClientBody,
+            _ => Failure::Backend,
+        }
     }
 
     fn is_instruction<B>(&self, answer: &Response<B>) -> bool {
@@ -126,7 +166,7 @@ impl Exchange {
         &self,
         mut target: usize,
         mut answer: Response<Answer>,
-        upload: Upload<Incoming>,
+        upload: &Upload<Incoming>,
         access: &mut Option<Access>,
     ) -> Result<Option<Response<Body>>, Failure> {
         match upload.drain().await {
@@ -135,6 +175,7 @@ impl Exchange {
             Err(_) => return Err(Failure::ClientBody),
         }
         let Some(body) = upload.collected() else { return Err(Failure::RequestTooLarge) };
+        let again = Upload::Whole(body.clone());
         let mut asked_with = None;
         for round in 0.. {
             let origin = Origin {
@@ -147,20 +188,20 @@ impl Exchange {
                 body: body.clone(),
                 round,
                 asked_with: asked_with.take(),
+                page: self.page.clone(),
             };
             let lasts = match Self::carry_out(origin, answer, access).await? {
                 Carried::Answered(response) => return Ok(Some(*response)),
                 Carried::Held => return Ok(None),
                 Carried::Again(lasts) => lasts,
             };
-            let again = Upload::Whole(body.clone());
             (target, answer) = self.ask(&again, &lasts, access).await?;
             if !self.is_instruction(&answer) {
                 break;
             }
             asked_with = Some(lasts);
         }
-        Ok(Some(self.relay(answer, access.take())))
+        self.relay(answer, access).await.map(Some)
     }
 
     async fn carry_out(
@@ -191,13 +232,27 @@ impl Exchange {
     }
 
     /// A plain answer, on its way to the client.
-    fn relay(&self, answer: Response<Answer>, access: Option<Access>) -> Response<Body> {
+    async fn relay(
+        &self,
+        mut answer: Response<Answer>,
+        access: &mut Option<Access>,
+    ) -> Result<Response<Body>, Failure> {
+        if let Some(access) = access {
+            access.set_status(answer.status().as_u16());
+        }
+        if let Some(page) = &self.page {
+            // Boxed: what is rarer makes the future of every request no larger.
+            answer = Box::pin(cross_origin_answer::relayed(page, answer)).await?;
+        }
+        Ok(self.shown(answer, access.take()))
+    }
+
+    fn shown(&self, answer: Response<Answer>, access: Option<Access>) -> Response<Body> {
         let (mut parts, body) = answer.into_parts();
         parts.headers = fields::response_headers(parts.status, parts.headers);
+        // The backend's version is that of its own hop.
+        parts.version = http::Version::HTTP_11;
         let status = parts.status.as_u16();
-        if let Some(access) = &access {
-            access.set_status(status);
-        }
         let empty = self.context.method == http::Method::HEAD || matches!(status, 204 | 304);
         let known = http_body::Body::size_hint(&body).exact().is_some()
             || parts.headers.contains_key(header::CONTENT_LENGTH);
@@ -211,10 +266,18 @@ impl Exchange {
 }
 
 /// An answer of ours.
-pub fn failed(failure: &Failure, debug: bool, access: Option<Access>) -> Response<Body> {
-    let response = failure.response(debug, false);
+pub fn failed(
+    failure: &Failure,
+    debug: bool,
+    access: Option<Access>,
+    page: Option<&CrossOrigin>,
+) -> Response<Body> {
+    let mut response = failure.response(debug, false);
     if let Some(access) = &access {
         access.set_status(response.status().as_u16());
+    }
+    if let Some(page) = page {
+        response = cross_origin_answer::refused(page, response);
     }
     response.map(|bytes| Body::whole(bytes, access))
 }

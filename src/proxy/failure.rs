@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
+use crate::wire::jsonp::query::QueryError;
+
 /// Why a request is answered by us and not by its backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -25,6 +27,8 @@ pub enum Failure {
     AddressPolicy,
     /// The backend broke off, or answered what is not HTTP.
     Backend,
+    /// As many requests are under way as may be, and it was waited for long enough.
+    NoRoom,
     /// The backend's instruction cannot be carried out.
     Instruction(String),
     /// The instruction's body is over the limit; from this target.
@@ -37,6 +41,8 @@ pub enum Failure {
     BodyTooLarge(u64),
     /// The client did not send the body that it had announced.
     ClientBody,
+    /// A script's URL does not say what the script means.
+    JsonP(QueryError),
 }
 
 const GENERIC: &str = "Error while proxying to origin.\n";
@@ -67,6 +73,10 @@ impl Failure {
             }
             Failure::AddressPolicy => bad_gateway("Error: Origin host/IP blocked.\n".to_owned()),
             Failure::Backend => bad_gateway(GENERIC.to_owned()),
+            Failure::NoRoom => {
+                let text = "Too many requests are being proxied.\n".to_owned();
+                (StatusCode::SERVICE_UNAVAILABLE, text)
+            }
             Failure::Instruction(why) => {
                 bad_gateway(format!("Failed to parse accept instructions: {why}\n"))
             }
@@ -84,6 +94,7 @@ impl Failure {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("Request body exceeded limit of {limit} bytes.\n"),
             ),
+            Failure::JsonP(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")),
             Failure::ClientBody => {
                 (StatusCode::BAD_REQUEST, "Failed to read the request body.\n".to_owned())
             }
@@ -101,8 +112,14 @@ impl Failure {
         if !websocket || matches!(self, Failure::BadHead(_) | Failure::BadHandshake) {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         }
-        let unread =
-            matches!(self, Failure::BadHead(_) | Failure::ClientBody | Failure::BodyTooLarge(_));
+        // What follows a CONNECT may not be HTTP.
+        let unread = matches!(
+            self,
+            Failure::BadHead(_)
+                | Failure::NotImplemented(_)
+                | Failure::ClientBody
+                | Failure::BodyTooLarge(_)
+        );
         if websocket || unread {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -97,6 +97,7 @@ impl<'a> Fields<'a> {
 pub fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
     let kept = |name: &HeaderName| {
         [HOST, CONTENT_LENGTH, UPGRADE, TE, TRAILER].contains(name)
+            || name.as_str().starts_with("client-cert")
             || name.as_str().starts_with("x-forwarded-")
     };
     headers

@@ -22,7 +22,11 @@ use super::shared::Shared;
 use super::shelf::Shelf;
 use crate::grip::instruction;
 use crate::hub::slab::SessionId;
+use crate::session::cross_origin::CrossOrigin;
 use crate::session::http::Next;
+
+/// A request, its body, and what its answers need for a page of another origin.
+type Request<'r> = (&'r Context, &'r Bytes, Option<Rc<CrossOrigin>>);
 
 /// A long-poll's request, to be made again.
 #[derive(PartialEq, Eq, Hash)]
@@ -31,6 +35,8 @@ pub struct Repeat {
     pub home: Rc<Home>,
     /// Its body.
     pub body: Bytes,
+    /// What its answers need for a page of another origin.
+    pub page: Option<Rc<CrossOrigin>>,
     method: Method,
     kept: Kept,
     personal: bool,
@@ -39,15 +45,15 @@ pub struct Repeat {
 impl Repeat {
     fn new(
         shared: &Shared,
-        context: &Context,
+        (context, body, page): Request<'_>,
         home: Rc<Home>,
-        body: &Bytes,
         alike: &Alike,
     ) -> Repeat {
         let told = shared.settings.forwarding.for_rule(context.trusted).append;
         let personal = [COOKIE, AUTHORIZATION, PROXY_AUTHORIZATION];
         Repeat {
             home,
+            page,
             // A copy: they may be a part of a much larger buffer.
             body: Bytes::copy_from_slice(body),
             method: context.method.clone(),
@@ -130,6 +136,7 @@ pub struct Held {
     homes: Shelf<Home>,
     requests: Shelf<Repeat>,
     links: Shelf<Link>,
+    pages: Shelf<CrossOrigin>,
     texts: Shelf<str>,
     /// How many holds have each gone link; kept only if their return is waited for.
     holders: RefCell<HashMap<Rc<str>, usize, ahash::RandomState>>,
@@ -152,6 +159,7 @@ impl Held {
             homes: Shelf::default(),
             requests: Shelf::default(),
             links: Shelf::default(),
+            pages: Shelf::default(),
             texts: Shelf::default(),
             holders: RefCell::default(),
             stopping: Cell::new(false),
@@ -164,6 +172,12 @@ impl Held {
     #[must_use]
     pub fn home(&self, context: &Context, route: &RouteRef, target: usize) -> Rc<Home> {
         self.homes.share(Home::new(context, route, target))
+    }
+
+    /// What the answers to a request need, shared: most pages of an origin need the same.
+    #[must_use]
+    pub fn page(&self, page: &CrossOrigin) -> Rc<CrossOrigin> {
+        self.pages.share(page.clone())
     }
 
     /// The next link that an instruction names, seen from `base`; and what the hub is told of it.
@@ -192,12 +206,11 @@ impl Held {
     pub fn keep_poll(
         &self,
         id: SessionId,
-        context: &Context,
+        request: Request<'_>,
         home: Rc<Home>,
-        body: &Bytes,
         gone: Option<Rc<str>>,
     ) {
-        let request = Repeat::new(&self.shared, context, home, body, &self.alike);
+        let request = Repeat::new(&self.shared, request, home, &self.alike);
         let request = self.requests.share(request);
         self.keep(id, Entry { kind: Kind::Poll(request), gone });
     }
@@ -347,7 +360,7 @@ mod tests {
             context.peer = Some([10, 0, 0, place as u8].into());
             let id = SessionId { index: place, generation: 1 };
             let home = held.home(&context, &route, 0);
-            held.keep_poll(id, &context, home, &Bytes::new(), None);
+            held.keep_poll(id, (&context, &Bytes::new(), None), home, None);
             match held.entry(id).map(|entry| entry.kind) {
                 Some(Kind::Poll(request)) => request,
                 _ => panic!("not a long-poll"),

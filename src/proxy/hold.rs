@@ -10,6 +10,7 @@ use super::answer::Answer;
 use super::body::{BeginHold, Body};
 use super::content;
 use super::context::{Context, RouteRef};
+use super::cross_origin_answer;
 use super::errand::{self, ErrandError, Home};
 use super::failure::Failure;
 use super::gone;
@@ -20,13 +21,14 @@ use super::shared::Shared;
 use super::terms;
 use crate::clock;
 use crate::grip::headers::InstructError;
-use crate::grip::instruction::{Hold, Instruction, Response as HeldResponse};
+use crate::grip::instruction::{Hold, Instruction, Response as Shown};
 use crate::http::park::{Handoff, When};
 use crate::hub::Lease;
 use crate::hub::interest::Interest;
 use crate::limits::CONFLICT_ROUNDS_MAX;
 use crate::route::target::Target;
-use crate::session::http::{Next, ResponseHold, StreamFraming, StreamHold};
+use crate::session::cross_origin::CrossOrigin;
+use crate::session::http::{HeldResponse, Next, ResponseHold, StreamFraming, StreamHold};
 use crate::wire::http1::Version;
 
 /// What a hold is made for.
@@ -49,6 +51,8 @@ pub struct Origin {
     pub round: u32,
     /// What it was asked with, if it was.
     pub asked_with: Option<Vec<Last>>,
+    /// What its answers need for a page of another origin.
+    pub page: Option<Rc<CrossOrigin>>,
 }
 
 /// What became of an instruction.
@@ -150,26 +154,41 @@ impl Origin {
         }
     }
 
-    fn head(&self, held: &HeldResponse) -> Result<Response<()>, Failure> {
-        head(held).map_err(|error| self.refuse(&error))
+    fn head(&self, shown: &Shown) -> Result<Response<()>, Failure> {
+        head(shown).map_err(|error| self.refuse(&error))
+    }
+
+    /// The head of a stream: who asked for a script gets it as it is.
+    fn stream_head(&self, shown: &Shown) -> Result<Response<()>, Failure> {
+        let mut head = self.head(shown)?;
+        if let Some(page) = &self.page {
+            cross_origin_answer::share(page, head.headers_mut());
+        }
+        Ok(head)
     }
 
     /// The whole answer of an instruction that holds nothing.
-    fn answer(
+    fn answer(&self, shown: Shown, access: &mut Option<Access>) -> Result<Response<Body>, Failure> {
+        let mut response = self.head(&shown)?.map(|()| shown.body);
+        if let Some(page) = &self.page {
+            response = cross_origin_answer::whole(page, response);
+        }
+        Ok(whole(response, shown.code, access))
+    }
+
+    /// A stream that is over at once.
+    fn ended_stream(
         &self,
-        held: HeldResponse,
+        shown: Shown,
         access: &mut Option<Access>,
     ) -> Result<Response<Body>, Failure> {
-        let head = self.head(&held)?;
-        let access = access.take();
-        if let Some(access) = &access {
-            access.set_status(held.code);
-        }
-        Ok(head.map(|()| Body::whole(held.body, access)))
+        Ok(whole(self.stream_head(&shown)?.map(|()| shown.body), shown.code, access))
     }
 
     fn is_head(&self) -> bool {
-        self.context.method == http::Method::HEAD
+        // A script's own request is none, whatever it stands for.
+        let script = self.page.as_ref().is_some_and(|page| page.jsonp.is_some());
+        self.context.method == http::Method::HEAD && !script
     }
 
     /// Carries out an instruction whose body was collected.
@@ -231,14 +250,12 @@ impl Origin {
         if let Some(access) = access {
             access.accepted();
         }
-        let empty = HeldResponse {
-            code: 200,
-            reason: Bytes::new(),
-            headers: Vec::new(),
-            body: Bytes::new(),
-        };
+        let empty =
+            Shown { code: 200, reason: Bytes::new(), headers: Vec::new(), body: Bytes::new() };
+        let response = std::mem::replace(&mut instruction.response, empty);
+        let cross_origin = self.page.as_ref().map(|page| self.held.page(page));
         let hold = ResponseHold {
-            held: Rc::new(std::mem::replace(&mut instruction.response, empty)),
+            held: Rc::new(HeldResponse { response, cross_origin: cross_origin.clone() }),
             version: self.context.version,
             persistent: self.persistent(),
             head_only: self.is_head(),
@@ -246,7 +263,8 @@ impl Origin {
         };
         let lease = hub.open_response(hold, clock::now());
         self.shared.stats.holds_response.inc();
-        self.held.keep_poll(lease.id(), &self.context, home, &self.body, links.gone);
+        let request = (&self.context, &self.body, cross_origin);
+        self.held.keep_poll(lease.id(), request, home, links.gone);
         self.subscribe(&lease, &instruction, &interests);
         if conflict {
             hub.with(|registry| registry.request_update(lease.id(), false));
@@ -265,14 +283,14 @@ impl Origin {
         // These end with their head, whatever is published: there is nothing to hold.
         let ends = self.is_head() || matches!(instruction.response.code, 204 | 304);
         if ends {
-            return self.answer(instruction.response, access);
+            return self.ended_stream(instruction.response, access);
         }
         if let Some(last) = self.missing_link(&instruction) {
             let body = &instruction.response.body;
             instruction.response.body = [&body[..], &last[..]].concat().into();
-            return self.answer(instruction.response, access);
+            return self.ended_stream(instruction.response, access);
         }
-        let mut head = self.head(&instruction.response)?;
+        let mut head = self.stream_head(&instruction.response)?;
         if let Some(access) = access {
             access.accepted();
         }
@@ -346,7 +364,7 @@ impl Origin {
     ) -> Result<Response<Body>, Failure> {
         self.settle_ids(&mut instruction);
         let links = self.links(&instruction)?;
-        let mut head = self.head(&instruction.response)?;
+        let mut head = self.stream_head(&instruction.response)?;
         self.mark_chunked(&mut head);
         let (handoff, access) = (self.handoff.clone(), access.take());
         let begin: BeginHold = Box::new(move || {
@@ -370,8 +388,16 @@ fn leave(handoff: &Handoff<Onward>, lease: Lease, when: When) {
     handoff.wish(Onward::Park(lease), when, move |cx| hub.poll_closed(id, cx));
 }
 
+fn whole(response: Response<Bytes>, code: u16, access: &mut Option<Access>) -> Response<Body> {
+    let access = access.take();
+    if let Some(access) = &access {
+        access.set_status(code);
+    }
+    response.map(|bytes| Body::whole(bytes, access))
+}
+
 /// The head of what an instruction shows the client.
-fn head(held: &HeldResponse) -> Result<Response<()>, InstructError> {
+fn head(held: &Shown) -> Result<Response<()>, InstructError> {
     let status = StatusCode::from_u16(held.code).map_err(|_| InstructError {
         message: format!("status code {} can only answer a held long-poll", held.code),
         field: "Grip-Status",

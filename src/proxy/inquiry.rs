@@ -1,4 +1,5 @@
-//! A route's targets asked in order, until one answers (specification, routing 2.8 and 3.9).
+//! A route's targets asked one after another, until one answers (specification, routing 2.8 and
+//! 3.9).
 //!
 //! Called by `exchange` for what clients ask, by `errand` and `repeat` for what is asked on behalf
 //! of a hold. Knows nothing of what becomes of the answer.
@@ -8,6 +9,7 @@ use http::Response;
 use http_body::Body;
 
 use super::answer::Answer;
+use super::choice::{Choice, Seeker, Step};
 use super::context::Context;
 use super::failure::Failure;
 use super::heading::Heading;
@@ -38,8 +40,8 @@ pub struct Inquiry<'a> {
 }
 
 impl Inquiry<'_> {
-    /// Asks the targets in order; the answer, and the number of the target that gave it. `trying`
-    /// hears of each that is asked.
+    /// Asks the targets, until one answers; the answer, and the number of the target that gave it.
+    /// `trying` hears of each that is asked.
     ///
     /// # Errors
     /// What the client is to be told when none has answered.
@@ -52,14 +54,16 @@ impl Inquiry<'_> {
         B: Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<BodyError>,
     {
-        let mut tried = Vec::new();
-        for (index, target) in self.route.targets.iter().enumerate() {
+        let seeker = Seeker { shared: self.shared, context: self.context, route: self.route };
+        let mut choice = Choice::default();
+        while let Some(index) = choice.next(&seeker) {
+            let target = &self.route.targets[index];
             trying(target);
             let Some(body) = upload.request_body() else { return Err(Failure::Backend) };
             if target.address == Address::Test {
                 return Ok((index, self.ask_builtin(&body)));
             }
-            let asked = match self.connect(target, &body).await? {
+            let asked = match self.connect(&mut choice, index, &body).await? {
                 Ok((ready, head)) => ready.send(head, body).await,
                 Err(error) => Err(error),
             };
@@ -74,16 +78,30 @@ impl Inquiry<'_> {
             if error.kind == error::Kind::Upload {
                 return Err(Failure::ClientBody);
             }
-            self.report(target, &error);
-            tried.push(target.to_string());
-            if error.stage == error::Stage::Policy {
-                return Err(Failure::AddressPolicy);
-            }
-            if !error.next_target() {
-                return Err(Failure::Backend);
+            let twice = self.may_be_made_twice();
+            let step = choice.failed(&seeker, index, &error, twice, upload.is_at_hand());
+            if step != Step::GoOn {
+                return Err(self.gave_up(&choice, &error, step));
             }
         }
-        Err(Failure::NoTarget(tried))
+        Err(Failure::NoTarget(choice.tried(self.route)))
+    }
+
+    /// Whether a backend that sees the request twice comes to no harm (RFC 9110, 9.2.2). Who sends
+    /// a key for it says so.
+    fn may_be_made_twice(&self) -> bool {
+        let Context { method, headers, .. } = self.context;
+        method.is_idempotent() || headers.contains_key("idempotency-key")
+    }
+
+    fn gave_up(&self, choice: &Choice, error: &error::Error, step: Step) -> Failure {
+        self.shared.stats.backend_failures.inc();
+        match step {
+            Step::Exhausted => Failure::NoTarget(choice.tried(self.route)),
+            _ if error.is_ours() => Failure::NoRoom,
+            _ if error.stage == error::Stage::Policy => Failure::AddressPolicy,
+            _ => Failure::Backend,
+        }
     }
 
     /// A connection to a target, and what is to be written first. It comes before the request: a
@@ -91,9 +109,11 @@ impl Inquiry<'_> {
     /// inner one is of this target.
     async fn connect(
         &self,
-        target: &Target,
+        choice: &mut Choice,
+        index: usize,
         body: &RequestBody,
     ) -> Result<Result<(Ready, RequestHead), error::Error>, Failure> {
+        let target = &self.route.targets[index];
         let (host, port) = outgoing::url_host(self.context, self.route, target);
         let heading = Heading {
             context: self.context,
@@ -108,12 +128,24 @@ impl Inquiry<'_> {
             tracing::error!(target = %target, %error, "the request cannot be put to this target");
             Failure::Backend
         })?;
-        if let Some(ready) = self.shared.backend.pooled(to) {
-            return Ok(Ok((ready, head)));
-        }
-        // Boxed: what is rarer makes the future of every request no larger.
-        let ready = Box::pin(self.shared.backend.fresh(to)).await;
-        Ok(ready.map(|ready| (ready, head)))
+        let once = !self.context.method.is_idempotent();
+        let reuse = choice.may_reuse();
+        let pooled = reuse.then(|| self.shared.backend.pooled(to, once)).flatten();
+        let ready = match pooled {
+            Some(ready) => Ok(ready),
+            None => {
+                let seeker =
+                    Seeker { shared: self.shared, context: self.context, route: self.route };
+                let connect_ms = choice.connect_ms(&seeker);
+                let pooled = reuse.then_some(once);
+                // Boxed: what is rarer makes the future of every request no larger.
+                Box::pin(self.shared.backend.reach(to, pooled, connect_ms)).await
+            }
+        };
+        Ok(ready.map(|mut ready| {
+            ready.carry(choice.load(index));
+            (ready, head)
+        }))
     }
 
     fn ask_builtin(&self, body: &RequestBody) -> Response<Answer> {
@@ -123,19 +155,6 @@ impl Inquiry<'_> {
         let path_beg = self.route.condition.path_beg.as_deref();
         let query = self.context.query.as_deref();
         builtin::respond(&path, query, path_beg, too_large).map(Answer::whole)
-    }
-
-    fn report(&self, target: &Target, error: &error::Error) {
-        self.shared.stats.backend_failures.inc();
-        tracing::warn!(
-            target = %target,
-            path = %self.context.path,
-            stage = ?error.stage,
-            kind = ?error.kind,
-            reused = error.reused,
-            detail = %error.detail,
-            "the backend did not answer"
-        );
     }
 }
 

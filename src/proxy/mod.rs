@@ -11,6 +11,8 @@ pub mod answer;
 pub mod askers;
 pub mod body;
 pub mod carried;
+pub mod checks;
+pub mod choice;
 pub mod collected;
 pub mod compression;
 pub mod connections;
@@ -18,6 +20,8 @@ pub mod content;
 pub mod context;
 pub mod conversation;
 pub mod courier;
+pub mod cross_origin;
+pub mod cross_origin_answer;
 pub mod dialogue;
 pub mod echo;
 pub mod end;
@@ -46,6 +50,7 @@ pub mod over_http;
 pub mod parked;
 pub mod passthrough;
 pub mod porter;
+pub mod preview;
 pub mod question;
 pub mod queue;
 pub mod recovery;
@@ -53,6 +58,7 @@ mod relay;
 pub mod repeat;
 pub mod request;
 pub mod retries;
+pub mod routing;
 pub mod rules;
 pub mod shared;
 pub mod shelf;
@@ -68,6 +74,7 @@ mod sockjs_socket;
 mod sockjs_talk;
 pub mod terms;
 pub mod turn;
+pub mod turns;
 pub mod upgrade;
 pub mod upload;
 pub mod upstream;
@@ -86,12 +93,15 @@ use crate::http::Incoming;
 use crate::http::park::Handoff;
 use crate::hub::registry::Effect;
 use crate::hub::slab::SessionId;
-use crate::route::{Query, Table};
+use crate::route::Table;
+use crate::session::cross_origin::CrossOrigin;
 use crate::sockjs::iframe::Page;
+use crate::wire::jsonp::query::QueryError;
 use crate::wire::names::Spelling;
 use access::Access;
 use answer::Answer;
 use body::Body;
+use checks::Checks;
 use context::{Context, RouteRef};
 use exchange::{Exchange, failed};
 use failure::Failure;
@@ -131,7 +141,7 @@ pub struct Proxy {
     holds: Rc<Holds>,
     sessions: Rc<Sessions>,
     sockjs_page: Page,
-    table: RefCell<Arc<Table>>,
+    checks: RefCell<Option<Checks>>,
 }
 
 impl Proxy {
@@ -142,14 +152,18 @@ impl Proxy {
         let holds = Holds::new(shared.clone());
         let sessions = Sessions::new(Rc::clone(&sockets));
         let sockjs_page = Page::new(&shared.settings.sockjs.url);
-        Proxy { shared, sockets, holds, sessions, sockjs_page, table: RefCell::new(table) }
+        let checks = RefCell::new(Checks::begin(&shared, &table));
+        shared.routing.set(table);
+        Proxy { shared, sockets, holds, sessions, sockjs_page, checks }
     }
 
     /// From now on requests go by these routes; those under way keep theirs. Keys of files are read
     /// anew.
     pub fn set_table(&self, table: Arc<Table>) {
         self.shared.keys.reread();
-        *self.table.borrow_mut() = table;
+        self.checks.replace(Checks::begin(&self.shared, &table));
+        self.shared.routing.set(table);
+        self.shared.turns.forget();
     }
 
     /// The WebSockets of this shard.
@@ -225,7 +239,7 @@ impl Proxy {
         self: Rc<Self>,
         client: Client,
         parts: Parts,
-        spelling: Option<Spelling>,
+        mut spelling: Option<Spelling>,
         handoff: Handoff<Onward>,
     ) -> Begun {
         self.shared.stats.requests_received.inc();
@@ -235,19 +249,17 @@ impl Proxy {
             Ok(context) => context,
             Err(HeadError::Connect) => {
                 let failure = Failure::NotImplemented(HeadError::Connect.to_string());
-                return Begun::answered(failed(&failure, false, None));
+                return Begun::answered(failed(&failure, false, None, None));
             }
             Err(error) => {
                 self.shared.stats.requests_malformed.inc();
-                return Begun::answered(failed(&Failure::BadHead(error.to_string()), false, None));
+                let failure = Failure::BadHead(error.to_string());
+                return Begun::answered(failed(&failure, false, None, None));
             }
         };
-        if let Some(upstream) = &self.shared.settings.upstream {
-            context.trusted = upstream.trusts(&context.headers);
-        }
-        let forwarding = &self.shared.settings.forwarding;
-        context.secure |= forwarding.accept_protocol && forwarded::says_secure(&context.headers);
-        let mut route = self.route(&context);
+        request::judge(&mut context, &self.shared.settings);
+        let may_name = self.shared.settings.forwarding.accept_route;
+        let mut route = self.shared.routing.of(&context, may_name);
         let mut manner = Manner::default();
         if let Some(of) = route.take_if(|route| sockjs_door::of(&context, route).is_some()) {
             match sockjs_door::enter(&self.sessions, &self.sockjs_page, context, of.clone()) {
@@ -261,6 +273,20 @@ impl Proxy {
                 }
             }
         }
+        let (mut page, mut given) = (None, None);
+        if let Some(mut active) =
+            cross_origin::of(&context, &self.shared.settings, route.as_deref())
+        {
+            match cross_origin::rewrite(&mut active, &mut context, &mut spelling, route.as_deref())
+            {
+                Ok(body) => given = body,
+                Err(error) => {
+                    let access = Access::begin(&context, route.as_deref(), &self.shared.settings);
+                    return self.refuse_script(&active, error, access);
+                }
+            }
+            page = Some(Rc::new(active));
+        }
         let access = Access::begin(&context, route.as_deref(), &self.shared.settings);
         if context.websocket && !is_handshake(&context) {
             self.shared.stats.requests_malformed.inc();
@@ -270,7 +296,7 @@ impl Proxy {
             let debug = self.shared.settings.debug;
             return Begun::answered(match context.websocket {
                 true => self.refuse_socket(&Failure::NoRoute, debug, access),
-                false => failed(&Failure::NoRoute, debug, access),
+                false => failed(&Failure::NoRoute, debug, access, page.as_deref()),
             });
         };
         if context.websocket {
@@ -280,23 +306,18 @@ impl Proxy {
         }
         let shared = self.shared.clone();
         let held = Rc::clone(self.holds.held());
-        let exchange = Exchange { shared, held, context, route, handoff, spelling };
+        let exchange = Exchange { shared, held, context, route, handoff, spelling, page, given };
         Begun::Exchange(Box::new(exchange), access)
     }
 
-    fn route(&self, context: &Context) -> Option<RouteRef> {
-        let table = self.table.borrow();
-        let host = match context.host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-            _ => &context.host,
-        };
-        let index = table.lookup(&Query {
-            host,
-            path: &context.path,
-            websocket: context.websocket,
-            secure: context.secure,
-        })?;
-        table.share(index)
+    fn refuse_script(
+        &self,
+        page: &CrossOrigin,
+        error: QueryError,
+        access: Option<Access>,
+    ) -> Begun {
+        self.shared.stats.requests_malformed.inc();
+        Begun::answered(failed(&Failure::JsonP(error), false, access, Some(page)))
     }
 
     async fn open_socket(

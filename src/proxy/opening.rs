@@ -10,12 +10,12 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::conversation::Request;
-use super::over_http::{CollectError, Origin, collect, is_events, undress};
+use super::over_http::{CollectError, Origin, PostError, collect, is_events, undress};
 use super::retries::{RANDOM_MS_MAX, Retries};
 use super::rules::{self, Negotiated};
 use super::shared::Shared;
 use crate::backend::body::AnswerBody;
-use crate::backend::error::{Error, Stage};
+use crate::backend::error::Error;
 use crate::clock;
 use crate::grip::events::Event;
 use crate::limits;
@@ -26,10 +26,8 @@ pub enum Opening {
     Accepted(Box<Accepted>),
     /// The backend answered something else: that is for the client.
     Rejected(http::Response<Bytes>),
-    /// The backend was not reached: the next target may be tried.
-    Unreachable,
-    /// Its address is not allowed.
-    Forbidden,
+    /// The backend did not answer.
+    Broken(Box<Error>),
     /// All else, in words for the log.
     Failed(String),
     /// The client left while the backend let it wait.
@@ -76,13 +74,7 @@ pub async fn open(shared: &Shared, origin: &Rc<Origin>, left: impl Future<Output
     loop {
         let response = match origin.post(shared, target, &open).await {
             Ok(response) => response,
-            Err(error) if first && error.backend().is_some_and(Error::next_target) => {
-                tracing::debug!("OPEN to {target}: {error}");
-                return Opening::Unreachable;
-            }
-            Err(error) if error.backend().is_some_and(|error| error.stage == Stage::Policy) => {
-                return Opening::Forbidden;
-            }
+            Err(PostError::Backend(error)) if first => return Opening::Broken(Box::new(error)),
             Err(error) => return Opening::Failed(error.to_string()),
         };
         first = false;

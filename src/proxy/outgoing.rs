@@ -21,7 +21,7 @@ use super::fields::{self, Fields};
 use super::forwarded;
 use super::shared::{Settings, Shared};
 use super::signing::Keys;
-use crate::backend::connect::{Destination, To};
+use crate::backend::connect::{Destination, To, ToTls};
 use crate::clock;
 use crate::route::Route;
 use crate::route::target::{Address, Target};
@@ -93,7 +93,8 @@ pub fn request(
     build(&shared.settings, &shared.keys, context, route, target, kind)
 }
 
-fn build(
+/// The same, for who has no shard.
+pub(super) fn build(
     settings: &Settings,
     keys: &Keys,
     context: &Context,
@@ -146,7 +147,7 @@ pub(super) fn destination<'a>(
     let tls = target.tls.then(|| {
         let name = if target.trust_connect_host { host } else { url_host };
         let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
-        (bare, target.insecure)
+        ToTls { name: bare, insecure: target.insecure, identity: target.identity() }
     });
     Ok(To { host, port: *port, tls, untrusted: target.untrusted })
 }

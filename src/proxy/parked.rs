@@ -19,14 +19,19 @@ use crate::grip::instruction::{Field, Response as Shown};
 use crate::hub::fanout::Then;
 use crate::hub::slab::SessionId;
 use crate::session::answer;
+use crate::session::cross_origin::CrossOrigin;
 use crate::session::http::Reply;
 use crate::wire::http1::{LAST_CHUNK, Length, Version, reason};
 
-/// What a failure shows a client that waits.
-fn shown(failure: &Failure, debug: bool) -> Shown {
-    let (parts, body) = failure.response(debug, false).into_parts();
+/// What a failure shows a client that waits, for a page of another origin as it needs it.
+#[must_use]
+pub fn shown(failure: &Failure, debug: bool, page: Option<&CrossOrigin>) -> Shown {
+    let (mut parts, body) = failure.response(debug, false).into_parts();
     let code = parts.status.as_u16();
-    described(code, reason_of(code), &parts.headers, body)
+    // A page that has it wrapped sees it; whoever writes it on a connection computes it.
+    parts.headers.append(header::CONTENT_LENGTH, body.len().into());
+    let shown = described(code, reason_of(code), &parts.headers, body);
+    page.map_or_else(|| shown.clone(), |page| page.relayed(&shown))
 }
 
 fn described(code: u16, reason: Bytes, headers: &HeaderMap, body: Bytes) -> Shown {
@@ -38,9 +43,9 @@ fn described(code: u16, reason: Bytes, headers: &HeaderMap, body: Bytes) -> Show
 }
 
 /// Answers all with an error of our own.
-pub async fn refuse(held: &Held, flight: &Flight, failure: &Failure, debug: bool) {
+pub async fn refuse(held: &Held, flight: &Flight, shown: &Shown) {
     held.shared.stats.update_failures.inc();
-    whole(held, flight, &shown(failure, debug)).await;
+    whole(held, flight, shown).await;
 }
 
 /// Answers all with a response that is here.
@@ -51,7 +56,7 @@ pub async fn whole(held: &Held, flight: &Flight, response: &Shown) {
         let Some(reply) = reply(held, id) else { continue };
         let bytes = match &made {
             Some((known, bytes)) if *known == reply => bytes.clone(),
-            _ => answer::held(response, reply),
+            _ => answer::whole(response, reply, None),
         };
         held.shared.hub.send(id, &bytes, clock::now());
         finish(held, id, reply.persistent);

@@ -18,8 +18,8 @@ use super::rules;
 use super::shared::Shared;
 use super::upgrade::{Attempt, Failed, Outcome, Rejection, lease, rejected, switching};
 use crate::backend::body::RequestBody;
-use crate::backend::error::Stage;
 use crate::backend::exchange::Opened;
+use crate::backend::gate::Load;
 use crate::listen::stream::Stream;
 use crate::route::target::Target;
 use crate::ws::{compression, handshake};
@@ -31,6 +31,7 @@ pub async fn open(
     route: &RouteRef,
     target: &Target,
     connection: Uuid,
+    (load, connect_ms): (Option<Load>, u64),
 ) -> Attempt {
     let kind = outgoing::Kind::WebSocket;
     let outgoing = match outgoing::request(shared, context, route, target, kind) {
@@ -45,21 +46,17 @@ pub async fn open(
         compression::offer(request.headers_mut());
     }
     let request = request.map(|()| RequestBody::empty());
-    let (response, io, read_ahead) =
-        match shared.backend.upgrade(&outgoing.destination, request).await {
-            Ok(Opened::Switched { response, io, read_ahead }) => (response, io, read_ahead),
-            Ok(Opened::Answered(response)) => {
-                return Attempt::Decided(rejected(response.map(Rejection::Streamed)));
-            }
-            Err(error) if error.next_target() => {
-                tracing::debug!("{target}: {error}");
-                return Attempt::Unreachable;
-            }
-            Err(error) if error.stage == Stage::Policy => {
-                return Attempt::Decided(Outcome::Failed(Failed::Forbidden));
-            }
-            Err(error) => return other(&error),
-        };
+    let opened = shared.backend.upgrade(&outgoing.destination, request, load, connect_ms);
+    let (response, io, read_ahead, occupancy) = match opened.await {
+        Ok(Opened::Switched { response, io, read_ahead, occupancy }) => {
+            (response, io, read_ahead, occupancy)
+        }
+        Ok(Opened::Answered(response)) => {
+            return Attempt::Decided(rejected(response.map(Rejection::Streamed)));
+        }
+        // A handshake is a GET: it may be made twice.
+        Err(error) => return Attempt::Broken(Box::new(error), true),
+    };
     if !handshake::is_accepted(response.headers(), &key) {
         return other(&"Sec-WebSocket-Accept does not answer the key");
     }
@@ -88,7 +85,10 @@ pub async fn open(
     let (stats, bounds) = (Rc::clone(&shared.stats), shared.settings.bounds.clone());
     let task = move |stream: Stream, early: Bytes| {
         let relay = Relay::new(parties, stats, &bounds, (stream, early), (io, read_ahead));
-        Box::pin(relay.run()) as Pin<Box<dyn Future<Output = ()>>>
+        Box::pin(async move {
+            relay.run().await;
+            drop(occupancy);
+        }) as Pin<Box<dyn Future<Output = ()>>>
     };
     Attempt::Decided(Outcome::Accepted { response, onward: Onward::Task(Box::new(task)) })
 }

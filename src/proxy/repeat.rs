@@ -6,14 +6,14 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::Response;
 use http::header::SET_COOKIE;
 
 use super::access::Access;
 use super::answer::Answer;
 use super::collected::{self, Collected};
 use super::content;
-use super::context::Context;
+use super::context::{Context, RouteRef};
+use super::cross_origin_answer;
 use super::errand::{self, Home};
 use super::failure::Failure;
 use super::flight::Flight;
@@ -27,12 +27,12 @@ use super::terms;
 use super::upload::Upload;
 use crate::clock;
 use crate::grip::headers::{self, InstructError};
-use crate::grip::instruction::{Hold, Instruction};
+use crate::grip::instruction::{Hold, Instruction, Response};
 use crate::http::Incoming;
 use crate::hub::slab::SessionId;
 use crate::limits::CONFLICT_ROUNDS_MAX;
 use crate::route::target::Target;
-use crate::session::http::{Next, Reply, ResponseHold};
+use crate::session::http::{HeldResponse, Next, Reply, ResponseHold};
 
 /// What became of an answer.
 enum Concluded {
@@ -54,6 +54,8 @@ struct Round<'a> {
     flight: &'a Flight,
     request: &'a Rc<Repeat>,
     context: &'a Context,
+    /// By which it is made.
+    route: &'a RouteRef,
     asked_with: &'a [Last],
     /// It is held now, whatever else is known.
     last: bool,
@@ -69,22 +71,23 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
     let mut others = Vec::new();
     for round in 0.. {
         tell_gone(held, flight, request).await;
-        let inquiry = Inquiry {
-            shared: &held.shared,
-            context: &context,
-            spelling: None,
-            route: &request.home.route,
-            lasts: &lasts,
-        };
+        // The routes may have changed since the hold began.
+        let route = held.shared.routing.again(&request.home.route, &context);
         let settings = &held.shared.settings;
-        let mut access =
-            Access::begin(&context, Some(&request.home.route), settings).map(Access::again);
+        let mut access = Access::begin(&context, route.as_deref(), settings).map(Access::again);
         let trying = |target: &Target| {
             if let Some(access) = &mut access {
                 access.set_target(target.to_string());
             }
         };
-        let asked = inquiry.ask(&upload, trying).await;
+        let asked = match &route {
+            Some(route) => {
+                let (shared, lasts) = (&*held.shared, &lasts[..]);
+                let inquiry = Inquiry { shared, context: &context, spelling: None, route, lasts };
+                inquiry.ask(&upload, trying).await
+            }
+            None => Err(Failure::NoRoute),
+        };
         flight.close();
         flight.keep(|id| parked::reply(held, id).is_some());
         if flight.is_empty() {
@@ -99,6 +102,7 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
             flight,
             request,
             context: &context,
+            route: route.as_ref().unwrap_or(&request.home.route),
             asked_with: &lasts,
             last: round >= CONFLICT_ROUNDS_MAX,
             access: access.as_ref(),
@@ -111,11 +115,12 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
             Ok(Concluded::Done) => break,
             Ok(Concluded::Again(more)) => lasts = more,
             Err(failure) => {
+                let shown = parked::shown(&failure, debug, request.page.as_deref());
                 if let Some(access) = &access {
-                    let answer = failure.response(debug, false);
-                    access.answered(answer.status().as_u16(), answer.body().len());
+                    let status = failure.response(debug, false).status();
+                    access.answered(status.as_u16(), shown.body.len());
                 }
-                parked::refuse(held, flight, &failure, debug).await;
+                parked::refuse(held, flight, &shown).await;
                 break;
             }
         }
@@ -136,12 +141,17 @@ impl Round<'_> {
     async fn conclude(
         &self,
         target: usize,
-        answer: Response<Answer>,
+        answer: http::Response<Answer>,
     ) -> Result<Concluded, Failure> {
-        let home = self.held.home(self.context, &self.request.home.route, target);
+        let home = self.held.home(self.context, self.route, target);
         if home.route.options.no_grip || !headers::is_instruction(answer.headers()) {
+            let code = answer.status().as_u16();
+            let answer = match &self.request.page {
+                Some(page) => cross_origin_answer::relayed(page, answer).await?,
+                None => answer,
+            };
             let bytes = http_body::Body::size_hint(answer.body()).lower();
-            self.answered(answer.status().as_u16(), usize::try_from(bytes).unwrap_or(usize::MAX));
+            self.answered(code, usize::try_from(bytes).unwrap_or(usize::MAX));
             parked::relay(self.held, self.flight, answer).await;
             return Ok(Concluded::Done);
         }
@@ -173,14 +183,12 @@ impl Round<'_> {
         }
         match instruction.hold {
             None if instruction.next.is_none() => {
-                let response = &instruction.response;
-                self.answered(response.code, response.body.len());
-                parked::whole(self.held, self.flight, response).await;
+                self.answer(&instruction.response).await;
                 Ok(Concluded::Done)
             }
             // What its client gets when nothing comes, comes now.
             Some(Hold::Response) if self.held.is_stopping() => {
-                parked::whole(self.held, self.flight, &instruction.response).await;
+                self.answer(&instruction.response).await;
                 Ok(Concluded::Done)
             }
             Some(Hold::Response) => {
@@ -193,6 +201,14 @@ impl Round<'_> {
                 Ok(Concluded::Done)
             }
         }
+    }
+
+    /// Answers all with what an instruction shows.
+    async fn answer(&self, response: &Response) {
+        let relayed = self.request.page.as_ref().map(|page| page.relayed(response));
+        let shown = relayed.as_ref().unwrap_or(response);
+        self.answered(response.code, shown.body.len());
+        parked::whole(self.held, self.flight, shown).await;
     }
 
     fn answered(&self, status: u16, bytes: usize) {
@@ -247,15 +263,11 @@ impl Round<'_> {
             held.shared.stats.polls_asked_again.inc();
             return Concluded::Again(terms::lasts(&instruction));
         }
-        let response = Rc::new(std::mem::replace(
-            &mut instruction.response,
-            crate::grip::instruction::Response {
-                code: 200,
-                reason: Bytes::new(),
-                headers: Vec::new(),
-                body: Bytes::new(),
-            },
-        ));
+        let nothing =
+            Response { code: 200, reason: Bytes::new(), headers: Vec::new(), body: Bytes::new() };
+        let response = std::mem::replace(&mut instruction.response, nothing);
+        let cross_origin = request.page.clone();
+        let response = Rc::new(HeldResponse { response, cross_origin });
         let shown = self.context.url();
         for (number, id) in flight.ids().into_iter().enumerate() {
             let Some(reply) = parked::reply(held, id) else { continue };
@@ -292,6 +304,11 @@ impl Round<'_> {
         rest: Option<(Bytes, Answer)>,
     ) {
         let Round { held, flight, request, .. } = *self;
+        let mut instruction = instruction;
+        if let Some(page) = &request.page {
+            // Who asked for a script gets a stream as it is.
+            instruction.response = page.shared(&instruction.response);
+        }
         if matches!(instruction.response.code, 204 | 304) {
             return parked::whole(held, flight, &instruction.response).await;
         }

@@ -8,22 +8,66 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
-use http::header::{HOST, UPGRADE};
-use http::{HeaderMap, Method, Uri, Version as HttpVersion};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http::header::{HOST, HeaderName, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version as HttpVersion};
 use url::{Host, Url};
 
 use super::context::Context;
+use super::forwarded;
+use super::shared::Settings;
+use crate::limits::CLIENT_CERTIFICATE_BYTES_MAX;
 use crate::session::socket::Form;
 use crate::wire::http1::Version;
 
 /// What is known of the connection that a request came over.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     /// The TCP peer.
     pub peer: Option<IpAddr>,
     /// The connection is encrypted.
     pub secure: bool,
+    /// What it has shown.
+    pub certificate: Certificate,
 }
+
+/// What backends are told of a client's certificate (RFC 9440).
+#[derive(Clone, Debug)]
+pub enum Certificate {
+    /// Nothing, and what clients say of it themselves is passed on as any other field.
+    Untold,
+    /// It has none: no `Client-Cert`, whatever the client says.
+    None,
+    /// The value of `Client-Cert`.
+    Shown(HeaderValue),
+}
+
+impl Certificate {
+    /// The one with this content (DER). One that is too large for a header is as none.
+    #[must_use]
+    pub fn of(der: &[u8]) -> Certificate {
+        if der.len() > CLIENT_CERTIFICATE_BYTES_MAX {
+            return Certificate::None;
+        }
+        let text = format!(":{}:", BASE64_STANDARD.encode(der));
+        HeaderValue::try_from(text).map_or(Certificate::None, Certificate::Shown)
+    }
+
+    fn tell(self, headers: &mut HeaderMap) {
+        if matches!(self, Certificate::Untold) {
+            return;
+        }
+        headers.remove(CLIENT_CERT);
+        headers.remove(CLIENT_CERT_CHAIN);
+        if let Certificate::Shown(value) = self {
+            headers.insert(CLIENT_CERT, value);
+        }
+    }
+}
+
+/// What a client has shown, and how it is vouched for (RFC 9440).
+pub(super) const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 
 /// Why a head cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +92,7 @@ pub fn context(
     method: &Method,
     uri: &Uri,
     version: HttpVersion,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
 ) -> Result<Context, HeadError> {
     if *method == Method::CONNECT {
         return Err(HeadError::Connect);
@@ -60,8 +104,13 @@ pub fn context(
             None => Cow::Borrowed("localhost"),
         },
     };
+    // `host` alone is the form of CONNECT.
+    if uri.scheme().is_none() && uri.authority().is_some() {
+        return Err(HeadError::Target);
+    }
     let host = host(&given, if client.secure { 443 } else { 80 })?;
     let (path, query) = target(uri)?;
+    client.certificate.tell(&mut headers);
     let upgrade = headers.get(UPGRADE);
     let websocket = upgrade.is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"));
     Ok(Context {
@@ -77,6 +126,16 @@ pub fn context(
         trusted: false,
         form: Form::default(),
     })
+}
+
+/// Finds out what of a client's head matters before its route is looked up: whether it is trusted,
+/// and whether its connection is a secure one.
+pub fn judge(context: &mut Context, settings: &Settings) {
+    if let Some(upstream) = &settings.upstream {
+        context.trusted = upstream.trusts(&context.headers);
+    }
+    let accepted = settings.forwarding.accept_protocol;
+    context.secure |= accepted && forwarded::says_secure(&context.headers);
 }
 
 /// The host as URLs have it: lower case, without the scheme's own port.
@@ -154,7 +213,7 @@ mod tests {
         for host in hosts {
             headers.append(HOST, host.parse().unwrap());
         }
-        let client = Client { peer: None, secure: false };
+        let client = Client { peer: None, secure: false, certificate: Certificate::Untold };
         context(client, &Method::GET, &uri.parse().unwrap(), HttpVersion::HTTP_11, headers)
     }
 
@@ -197,7 +256,7 @@ mod tests {
 
     #[test]
     fn bytes_that_no_url_has_are_refused() {
-        for bad in ["/a\"b", "/ü"] {
+        for bad in ["/a\"b", "/ü", "x", "a.example:80"] {
             assert_eq!(read(bad, &["a"]).err(), Some(HeadError::Target), "{bad}");
         }
     }

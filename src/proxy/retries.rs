@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     fn error(stage: Stage, kind: Kind, reused: bool) -> Error {
-        Error { stage, kind, reused, detail: String::new() }
+        Error { reused, ..Error::new(stage, kind, "") }
     }
 
     #[test]

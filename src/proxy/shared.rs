@@ -9,7 +9,9 @@ use super::connections::Connections;
 use super::forwarded::{ForRule, SetProtocol};
 use super::order::Peers;
 use super::recovery::Ears;
+use super::routing::Routing;
 use super::signing::Keys;
+use super::turns::Turns;
 use super::upstream::Upstream;
 use crate::backend::Backend;
 use crate::hub::{Hub, Lease};
@@ -25,6 +27,10 @@ pub struct Shared {
     pub hub: Hub,
     /// The way to backends.
     pub backend: Backend,
+    /// Whose turn it is at routes that balance.
+    pub turns: Turns,
+    /// Which route a request takes.
+    pub routing: Routing,
     /// The counters.
     pub stats: Rc<Stats>,
     /// The keys that sign requests.

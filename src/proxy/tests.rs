@@ -176,10 +176,13 @@ impl Company {
         let tls = ClientTls::with_roots(rustls::RootCertStore::empty()).unwrap();
         let mut settings = Settings { sig_iss: String::new(), ..Settings::default() };
         change(&mut settings);
+        let stats = Rc::<crate::stats::Stats>::default();
         let shared = Rc::new(Shared {
             hub,
-            backend: Backend::new(crate::backend::Settings::default(), tls),
-            stats: Rc::default(),
+            routing: Default::default(),
+            backend: Backend::new(crate::backend::Settings::default(), tls, Rc::clone(&stats)),
+            turns: Default::default(),
+            stats,
             ears: Rc::default(),
             connections: Connections::new(true),
             remembers: true,

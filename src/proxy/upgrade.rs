@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::onward::Onward;
 use super::shared::Shared;
 use crate::backend::body::AnswerBody;
+use crate::backend::error::Error;
 use crate::clock;
 use crate::hub::Lease;
 use crate::route::Route;
@@ -55,8 +56,12 @@ pub enum Rejection {
 /// Why no backend answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failed {
-    /// None of these targets could be reached.
+    /// None of these targets could be reached, as the log says.
     Unreachable(Vec<String>),
+    /// A backend did not answer, as the log says.
+    Broken,
+    /// There is no room for another one.
+    NoRoom,
     /// The target's address is not allowed.
     Forbidden,
     /// All else, in words for the log.
@@ -76,18 +81,14 @@ impl Failed {
         }
     }
 
-    /// What the client is told. `what` could not be had; the log says why.
+    /// What the client is told. `what` could not be had; the log says why, if it has not yet.
     #[must_use]
     pub fn told(self, what: &str) -> Failure {
         match self {
-            Failed::Unreachable(tried) => {
-                tracing::warn!(?tried, "no target of {what} could be reached");
-                Failure::NoTarget(tried)
-            }
-            Failed::Forbidden => {
-                tracing::warn!("{what} could not be opened: its target's address is not allowed");
-                Failure::AddressPolicy
-            }
+            Failed::Unreachable(tried) => Failure::NoTarget(tried),
+            Failed::Broken => Failure::Backend,
+            Failed::NoRoom => Failure::NoRoom,
+            Failed::Forbidden => Failure::AddressPolicy,
             Failed::Other(why) => {
                 tracing::warn!("{what} could not be opened: {why}");
                 Failure::Backend
@@ -99,8 +100,8 @@ impl Failed {
 
 /// What came of one target.
 pub enum Attempt {
-    /// The next one may be tried.
-    Unreachable,
+    /// It did not answer. The request may be made twice, or not.
+    Broken(Box<Error>, bool),
     /// It is decided.
     Decided(Outcome),
 }

@@ -24,7 +24,6 @@ pub enum Upload<B> {
 
 /// A body of which the beginning has been collected.
 pub struct Partial<B> {
-    first: Option<Bytes>,
     /// All that was read so far, as long as the request may still be held: then it may be made
     /// again.
     read: Option<Vec<Bytes>>,
@@ -98,10 +97,8 @@ where
             return Ok(Upload::Whole(first));
         }
         let seen = first.len();
-        let read = Some(vec![first.clone()]);
-        let first = Some(first);
+        let read = Some(vec![first]);
         Ok(Upload::Partial(Rc::new(RefCell::new(Partial {
-            first,
             read,
             rest: body,
             length,
@@ -120,10 +117,20 @@ where
             Upload::Whole(bytes) if bytes.is_empty() => Some(RequestBody::empty()),
             Upload::Whole(bytes) => Some(RequestBody::Whole(Some(bytes.clone()))),
             Upload::Partial(partial) => {
-                if partial.borrow().taken {
-                    return None;
-                }
-                Some(RequestBody::Streamed(Box::pin(Reader(partial.clone()))))
+                let reader = || Box::pin(Reader { partial: Rc::clone(partial), at: 0 });
+                self.is_at_hand().then(|| RequestBody::Streamed(reader()))
+            }
+        }
+    }
+
+    /// Whether the body can be had (once more).
+    #[must_use]
+    pub fn is_at_hand(&self) -> bool {
+        match self {
+            Upload::Whole(_) => true,
+            Upload::Partial(partial) => {
+                let partial = partial.borrow();
+                !partial.taken || partial.read.is_some()
             }
         }
     }
@@ -138,6 +145,15 @@ where
                 let read = partial.read.as_ref().filter(|_| partial.ended)?;
                 Some(read.concat().into())
             }
+        }
+    }
+
+    /// Whether all of it has come.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        match self {
+            Upload::Whole(_) => true,
+            Upload::Partial(partial) => partial.borrow().ended,
         }
     }
 
@@ -213,8 +229,12 @@ where
     }
 }
 
-/// Reads a partial body for a backend.
-struct Reader<B>(Rc<RefCell<Partial<B>>>);
+/// Reads a partial body for a backend, from its beginning.
+struct Reader<B> {
+    partial: Rc<RefCell<Partial<B>>>,
+    /// So many pieces were read.
+    at: usize,
+}
 
 impl<B> Body for Reader<B>
 where
@@ -228,24 +248,31 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let mut partial = self.0.borrow_mut();
+        let this = self.get_mut();
+        let mut partial = this.partial.borrow_mut();
         partial.taken = true;
-        if let Some(first) = partial.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first))));
+        let kept = partial.read.as_ref().and_then(|read| read.get(this.at)).cloned();
+        let polled = match kept {
+            Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+            None => partial.poll_rest(cx),
+        };
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && frame.is_data()
+        {
+            this.at += 1;
         }
-        partial.poll_rest(cx)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        let partial = self.0.borrow();
-        partial.first.is_none() && partial.ended
+        let partial = self.partial.borrow();
+        partial.ended && partial.read.as_ref().is_none_or(|read| self.at >= read.len())
     }
 
     fn size_hint(&self) -> SizeHint {
-        let partial = self.0.borrow();
-        match partial.length {
+        match self.partial.borrow().length {
             // Asked before the first frame, when the length is still that of the whole.
-            Some(length) if !partial.taken => SizeHint::with_exact(length),
+            Some(length) if self.at == 0 => SizeHint::with_exact(length),
             _ => SizeHint::default(),
         }
     }
@@ -280,8 +307,24 @@ mod tests {
         assert!(upload.request_body().is_some());
         let body = upload.request_body().unwrap().collect().await.unwrap();
         assert_eq!(body.to_bytes().len(), 27_000);
-        assert!(upload.request_body().is_none());
         assert_eq!(upload.drain().await.unwrap(), Rest::WithinLimit);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_can_be_sent_again_as_long_as_it_is_kept() {
+        let upload = Upload::gather(pieces(&[9_000, 9_000, 9_000]), u64::MAX).await.unwrap();
+        // The first backend reads a part and breaks off.
+        let mut first = upload.request_body().unwrap();
+        assert_eq!(first.frame().await.unwrap().unwrap().into_data().unwrap().len(), 18_000);
+        drop(first);
+        for _ in 0..2 {
+            let again = upload.request_body().unwrap();
+            assert_eq!(again.collect().await.unwrap().to_bytes().len(), 27_000);
+        }
+        let large = Upload::gather(pieces(&[50_000, 50_000, 1, 9]), u64::MAX).await.unwrap();
+        let body = large.request_body().unwrap();
+        assert_eq!(body.collect().await.unwrap().to_bytes().len(), 100_010);
+        assert!(large.request_body().is_none());
     }
 
     #[tokio::test]

@@ -6,17 +6,10 @@ use std::borrow::Cow;
 use super::balance::Balance;
 use super::cross_origin::JsonP;
 use super::host_text::HostText;
+use super::names;
 use super::problem::{Fault, Span};
 use super::sockjs::{Draft, SockJs};
 use super::token::{Prop, Section};
-
-/// The properties that are acted upon.
-const BUILT: &str = "`proto`, `ssl`, `path_beg`, `id`, `sig_iss`, `sig_key`, `prefix`, \
-                     `orig_headers`, `as_host`, `path_rem`, `replace_beg`, `debug`, `header`, \
-                     `no_grip`, `slow`, `aco`, `jsonp_mode`, `jsonp_cb`, `jsonp_body`, \
-                     `jsonp_defcb`, `jsonp_defmethod`, `session`, `log_level`, `balance`, \
-                     `sockjs`, `sockjs_as_path`, `sockjs_websocket`, `sockjs_cookie`, \
-                     `sockjs_limit`";
 
 /// What a route matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +145,11 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> (Condition, Options)
             "no_grip" => options.no_grip = true,
             "slow" => options.slow = slow(prop, faults),
             "aco" => options.aco = true,
-            "session" => options.session = true,
+            "session" => {
+                options.session = true;
+                let reason = "session has no effect: there is no service for session state";
+                faults.push(Fault::warning(prop.span, reason, "a line without it"));
+            }
             "log_level" => {
                 let level = number(prop, "a number from 0 to 4", faults);
                 options.log_level = Some(u8::try_from(level).unwrap_or(u8::MAX));
@@ -160,10 +157,7 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> (Condition, Options)
             "balance" => options.balance = Balance::read(prop, faults),
             _ if options.jsonp.read(prop, faults) => {}
             _ if sockjs.read(prop, faults) => {}
-            name => {
-                let reason = format!("unknown condition property `{name}`");
-                faults.push(Fault::warning(prop.span, reason, format!("one of {BUILT}")));
-            }
+            name => faults.push(names::unknown(prop.span, name, false)),
         }
     }
     options.headers = headers.into();
@@ -272,7 +266,7 @@ mod tests {
         let (condition, options, faults) = read(
             "A.com,proto=ws,ssl=no,path_beg=/x,id=i,sig_iss=s,sig_key=k,prefix=p-,orig_headers,\
              as_host=b:1,path_rem=4,replace_beg=/y,debug=false,header=X-A:b,header=\"X-B:  c d\",no_grip,slow=conflate,\
-             sockjs=/sj,aco,jsonp_mode=basic,session,log_level=1,balance=least",
+             sockjs=/sj,aco,jsonp_mode=basic,log_level=1,balance=least",
         );
         assert!(faults.is_empty(), "{faults:?}");
         assert_eq!(condition.host.as_deref(), Some("a.com"));
@@ -295,7 +289,7 @@ mod tests {
             sockjs: read(",sockjs=/sj").1.sockjs,
             aco: true,
             jsonp: JsonP { extended: false, ..JsonP::DEFAULT },
-            session: true,
+            session: false,
             log_level: Some(1),
             balance: Balance::Least,
         };
@@ -343,6 +337,8 @@ mod tests {
         assert_eq!(reasons("a,sockjs_x"), ["unknown condition property `sockjs_x`"]);
         assert_eq!(reasons("a,method=GET"), ["unknown condition property `method`"]);
         assert!(read("a,method=GET").2[0].severity == Severity::Warning);
+        let (_, options, faults) = read("a,session");
+        assert_eq!((options.session, faults[0].severity), (true, Severity::Warning));
     }
 
     #[test]

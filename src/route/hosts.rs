@@ -49,6 +49,8 @@ pub struct Index {
     pub records: Cow<'static, [u8]>,
     /// The place of the record of `*`.
     pub fallback: Option<u32>,
+    /// Slots by id: see [`ids`](super::ids).
+    pub ids: Cow<'static, [u64]>,
 }
 
 /// The routes of one host with their numbers.
@@ -57,7 +59,8 @@ type Members<'a> = Vec<(u32, &'a Route)>;
 type Rules<'a> = Vec<(&'a str, Vec<u32>)>;
 
 impl Index {
-    /// The index of `routes`, of which there must be at most [`ROUTES_MAX`] and no two alike.
+    /// The index of `routes`, of which there must be at most [`ROUTES_MAX`] and no two alike; without
+    /// ids yet.
     #[must_use]
     pub fn new(routes: &[Route]) -> Index {
         let mut records = Vec::new();
@@ -77,7 +80,7 @@ impl Index {
             slots.into()
         };
         let (hosts, paths) = (slots(of_hosts), slots(of_paths));
-        Index { hosts, paths, records: records.into(), fallback }
+        Index { hosts, paths, records: records.into(), fallback, ids: Cow::Borrowed(&[]) }
     }
 
     /// The number of the route for a request.

@@ -186,7 +186,7 @@ mod tests {
             ",id=internal 127.0.0.1:9000",
             "static.example.com,header=\"X-Edge:1 2\",no_grip cdn-origin:80",
             "*,aco,jsonp_mode=basic,jsonp_cb=cb,jsonp_body=b,jsonp_defcb=d,jsonp_defmethod=PUT b:1",
-            "*,session,log_level=0,balance=round-robin b:1,ssl,client_cert=c,client_key=k,check=/up",
+            "*,log_level=0,balance=round-robin b:1,ssl,client_cert=c,client_key=k,check=/up",
             "*,sockjs=/sj,sockjs_as_path=/ws b:1",
             "*,sockjs=/,sockjs_websocket=false,sockjs_cookie,sockjs_limit=4096 b:1",
         ] {

@@ -5,10 +5,13 @@
 pub mod balance;
 pub mod condition;
 pub mod cross_origin;
+pub mod explain;
 mod hash;
 mod host_text;
 pub mod hosts;
+pub mod ids;
 pub mod line;
+mod names;
 pub mod print;
 pub mod problem;
 mod records;
@@ -23,8 +26,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use condition::Condition;
+use explain::Verdict;
 use hosts::Index;
 pub use hosts::Query;
+use ids::Named;
 pub use line::Route;
 use problem::{DUPLICATE, Fault, Problem, Span};
 use reference::{RouteRef, Routes};
@@ -58,6 +63,45 @@ impl Table {
         self.index.lookup(query)
     }
 
+    /// What an id leads to.
+    #[must_use]
+    pub fn named(&self, id: &str) -> Named {
+        ids::find(&self.index.ids, id, |number| self.route(number))
+    }
+
+    /// The number of the route for a request that names one by its id; without one, that of
+    /// [`Table::lookup`]. A route that is named serves if the path begins as it wants; host, proto
+    /// and ssl do not matter. An id that several routes have counts as none for WebSockets and for
+    /// requests that are made again (`lenient`), and leads nowhere for others.
+    #[must_use]
+    pub fn lookup_named(
+        &self,
+        id: Option<&str>,
+        query: &Query<'_>,
+        lenient: bool,
+    ) -> Option<usize> {
+        let Some(id) = id else { return self.lookup(query) };
+        match self.named(id) {
+            Named::One(number) => {
+                let beginning = self.route(number)?.condition.path_beg.as_deref();
+                beginning
+                    .is_none_or(|beginning| query.path.starts_with(beginning))
+                    .then_some(number)
+            }
+            Named::Shared if lenient => self.lookup(query),
+            Named::Shared | Named::Unknown => None,
+        }
+    }
+
+    /// What each route is to a request that goes by [`Table::lookup_named`], in file order.
+    #[must_use]
+    pub fn explain(&self, id: Option<&str>, query: &Query<'_>, lenient: bool) -> Vec<Verdict> {
+        let chosen = self.lookup_named(id, query, lenient);
+        let shared = || id.is_some_and(|id| self.named(id) == Named::Shared);
+        let named = id.is_some() && !(lenient && shared());
+        explain::verdicts(self.routes(), query, chosen, named)
+    }
+
     /// The routes in file order.
     #[must_use]
     pub fn routes(&self) -> impl ExactSizeIterator<Item = &Route> + Clone {
@@ -86,9 +130,13 @@ impl Table {
 /// What no two routes may have in common: host, proto, ssl and path_beg.
 type Key = (Option<Cow<'static, str>>, Option<bool>, Option<bool>, Option<Cow<'static, str>>);
 
+/// Looks at the files that a target names: which one cannot be used, and why.
+pub type Look = fn(&target::Target) -> Result<(), (String, String)>;
+
 /// Reads lines one after another.
 #[derive(Debug, Default)]
 pub struct Builder {
+    look: Option<Look>,
     routes: Vec<Route>,
     conditions: HashSet<Key>,
     problems: Vec<Problem>,
@@ -99,6 +147,11 @@ impl Builder {
     /// From now on a `sig_key=file:...` with a relative path is one of this folder.
     pub fn keys_relative_to(&mut self, folder: &Path) {
         self.keys = Some(folder.to_owned());
+    }
+
+    /// From now on a line is left out if `look` says that files of its targets cannot be used.
+    pub fn look_with(&mut self, look: Look) {
+        self.look = Some(look);
     }
 
     /// Reads the lines of a file, numbered from 1.
@@ -128,6 +181,13 @@ impl Builder {
         let key = (host.clone(), *websocket, *secure, path_beg.clone());
         let start = text.len() - text.trim_start_matches(' ').len();
         let span = Span { start, end: text.len() };
+        let seen = self.look.map_or(Ok(()), |look| route.targets.iter().try_for_each(look));
+        if let Err((file, reason)) = seen {
+            let start = text.find(&file).unwrap_or(start);
+            let span = Span { start, end: start.saturating_add(file.len()).min(text.len()) };
+            faults.push(Fault::error(span, reason, "a PEM file that can be read"));
+            return;
+        }
         if self.routes.len() >= hosts::ROUTES_MAX {
             faults.push(Fault::error(span, "too many routes", "fewer routes"));
         } else if !by_id_only && !self.conditions.insert(key) {
@@ -152,7 +212,8 @@ impl Builder {
     /// The table, and what was wrong.
     #[must_use]
     pub fn finish(self) -> (Table, Vec<Problem>) {
-        let index = Index::new(&self.routes);
+        let mut index = Index::new(&self.routes);
+        index.ids = ids::index(self.routes.iter());
         (Table { routes: self.routes.into(), index }, self.problems)
     }
 }

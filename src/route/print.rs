@@ -42,7 +42,7 @@ pub fn source<'a>(routes: impl Iterator<Item = &'a Route>, index: &Index) -> Str
         "/// The routes of the build.\n\
          const TABLE: Table = Table::compiled(&ROUTES, Index {{ \
          hosts: Cow::Borrowed(&HOSTS), paths: Cow::Borrowed(&PATHS), \
-         records: Cow::Borrowed(&RECORDS), fallback: {:?} }});",
+         records: Cow::Borrowed(&RECORDS), fallback: {:?}, ids: Cow::Borrowed(&IDS) }});",
         index.fallback
     );
     out
@@ -52,6 +52,7 @@ pub fn source<'a>(routes: impl Iterator<Item = &'a Route>, index: &Index) -> Str
 fn arrays_of(out: &mut String, index: &Index) {
     array(out, "HOSTS", "u64", index.hosts.iter());
     array(out, "PATHS", "u64", index.paths.iter());
+    array(out, "IDS", "u64", index.ids.iter());
     // As text: the compiler takes millions of single numbers badly.
     let (length, bytes) = (index.records.len(), index.records.escape_ascii());
     let _ = writeln!(out, "static RECORDS: [u8; {length}] = *b\"{bytes}\";");

@@ -42,6 +42,8 @@ pub struct Fault {
     pub reason: String,
     /// What would be right.
     pub expected: String,
+    /// What may have been meant.
+    pub help: Option<String>,
 }
 
 impl Fault {
@@ -49,7 +51,7 @@ impl Fault {
     #[must_use]
     pub fn error(span: Span, reason: impl Into<String>, expected: impl Into<String>) -> Fault {
         let (reason, expected) = (reason.into(), expected.into());
-        Fault { span, severity: Severity::Error, reason, expected }
+        Fault { span, severity: Severity::Error, reason, expected, help: None }
     }
 
     /// A fault with which the line still serves.
@@ -62,6 +64,14 @@ impl Fault {
     #[must_use]
     pub fn not_built(span: Span, word: &str, built: &str) -> Fault {
         Fault::error(span, format!("`{word}` is not built yet"), format!("one of {built}"))
+    }
+}
+
+impl Fault {
+    /// The same, and what may have been meant.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Fault {
+        Fault { help: Some(help.into()), ..self }
     }
 }
 
@@ -82,6 +92,8 @@ pub struct Problem {
     pub reason: String,
     /// What would be right.
     pub expected: String,
+    /// What may have been meant.
+    pub help: Option<String>,
 }
 
 impl Problem {
@@ -99,6 +111,7 @@ impl Problem {
             source: source.to_owned(),
             reason: fault.reason,
             expected: fault.expected,
+            help: fault.help,
         }
     }
 
@@ -150,7 +163,11 @@ impl fmt::Display for Report<'_> {
         let indent: String = shown.chars().take(before).map(blank).collect();
         let room = shown.chars().count().saturating_sub(before).max(1);
         let carets = "^".repeat((self.problem.length as usize).min(room));
-        write!(f, "{margin} | {indent}{carets} expected {}", printable(&self.problem.expected))
+        write!(f, "{margin} | {indent}{carets} expected {}", printable(&self.problem.expected))?;
+        match &self.problem.help {
+            Some(help) => write!(f, "\n{margin} = help: {}", printable(help)),
+            None => Ok(()),
+        }
     }
 }
 

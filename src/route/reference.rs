@@ -11,20 +11,34 @@ use super::line::Route;
 /// A route of a table that may have been replaced since. Two are the same if they are of the same
 /// table: an equal route of another table is another one.
 #[derive(Clone, Debug)]
-pub enum RouteRef {
+pub struct RouteRef {
+    route: Kept,
+    number: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Kept {
     /// Of the table that was compiled in.
     Compiled(&'static Route),
     /// Of a table that was read.
     Loaded(Arc<Route>),
 }
 
+impl RouteRef {
+    /// Which one it was in its table.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.number
+    }
+}
+
 impl Deref for RouteRef {
     type Target = Route;
 
     fn deref(&self) -> &Route {
-        match self {
-            RouteRef::Compiled(route) => route,
-            RouteRef::Loaded(route) => route,
+        match &self.route {
+            Kept::Compiled(route) => route,
+            Kept::Loaded(route) => route,
         }
     }
 }
@@ -66,10 +80,11 @@ impl Routes {
     }
 
     pub(super) fn share(&self, number: usize) -> Option<RouteRef> {
-        match self {
-            Routes::Compiled(routes) => routes.get(number).map(RouteRef::Compiled),
-            Routes::Loaded(routes) => routes.get(number).cloned().map(RouteRef::Loaded),
-        }
+        let route = match self {
+            Routes::Compiled(routes) => Kept::Compiled(routes.get(number)?),
+            Routes::Loaded(routes) => Kept::Loaded(Arc::clone(routes.get(number)?)),
+        };
+        Some(RouteRef { route, number })
     }
 
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Route> + Clone {

@@ -1,17 +1,14 @@
 //! Where a route sends its requests, and how: the further sections of a line (specification,
-//! routing
-//! 2.5). Called by `line`; the types are used wherever a route is.
+//! routing 2.5). Called by `line`; the types are used wherever a route is.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 
+use super::names;
 use super::problem::{Fault, Span};
 use super::token::Section;
 
-/// The properties that are acted upon.
-const BUILT: &str = "`ssl`, `untrusted`, `trust_connect_host`, `insecure`, `host`, `sub`, \
-                     `over_http`, `one_event`, `client_cert`, `client_key`, `check`";
 /// What a target's value looks like.
 const FORMS: &str = "`host:port`, `[ipv6]:port` or `test`";
 /// What a port looks like.
@@ -98,12 +95,10 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> Option<Target> {
                 faults.push(Fault::error(prop.text_span, reason, "`check=/...`"));
             }
             "ipc_file_mode" => {
-                faults.push(Fault::not_built(prop.span, &prop.name, BUILT));
+                let reason = "ipc_file_mode has no effect: it is for `zhttp/ipc://...` targets";
+                faults.push(Fault::warning(prop.span, reason, "a line without it"));
             }
-            name => {
-                let reason = format!("unknown target property `{name}`");
-                faults.push(Fault::warning(prop.span, reason, format!("one of {BUILT}")));
-            }
+            name => faults.push(names::unknown(prop.span, name, true)),
         }
     }
     target.subs = subs.into();
@@ -111,6 +106,14 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> Option<Target> {
 }
 
 impl Target {
+    /// The files of the certificate that we show and of its key; a key that is not named is in the
+    /// same file.
+    #[must_use]
+    pub fn identity(&self) -> Option<(&str, &str)> {
+        let certificate = self.client_cert.as_deref().filter(|_| self.tls)?;
+        Some((certificate, self.client_key.as_deref().unwrap_or(certificate)))
+    }
+
     /// A target at `address` without any property.
     #[must_use]
     pub const fn to(address: Address) -> Target {
@@ -241,7 +244,9 @@ mod tests {
     fn what_is_not_built_is_said() {
         assert_eq!(reason("zhttp/tcp://127.0.0.1:1"), "`zhttp/` is not built yet");
         assert_eq!(reason("zhttpreq/ipc://x"), "`zhttpreq/` is not built yet");
-        assert_eq!(read("a:1,ipc_file_mode=7").1[0].reason, "`ipc_file_mode` is not built yet");
+        let idle = read("a:1,ipc_file_mode=7").1.remove(0);
+        assert!(idle.reason.starts_with("ipc_file_mode has no effect"));
+        assert_eq!(idle.severity, Severity::Warning);
         assert_eq!(read("a:1,check=up").1[0].reason, "check must begin with '/'");
         let unknown = read("a:1,oneway").1.remove(0);
         assert_eq!(unknown.reason, "unknown target property `oneway`");

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use proptest::prelude::*;
 
+use super::explain::{Difference, Verdict};
 use super::problem::Severity;
 use super::*;
 
@@ -154,8 +155,24 @@ fn condition() -> impl Strategy<Value = String> {
     let ssl = prop_oneof![Just(""), Just(",ssl=yes"), Just(",ssl=no")];
     let path =
         prop_oneof![Just(String::new()), "/[ab/]{0,12}".prop_map(|p| format!(",path_beg={p}"))];
-    (host, proto, ssl, path)
-        .prop_map(|(host, proto, ssl, path)| format!("{host},id=i{proto}{ssl}{path}"))
+    let id = prop_oneof!["[i-l]".prop_map(|id| format!(",id={id}")), Just(",debug".to_owned())];
+    (host, id, proto, ssl, path)
+        .prop_map(|(host, id, proto, ssl, path)| format!("{host}{id}{proto}{ssl}{path}"))
+}
+
+/// The specification's table of lookups by id (routing 2.7), by looking at all routes.
+fn scan_ids(table: &Table, id: &str, query: &Query<'_>, lenient: bool) -> Option<usize> {
+    let has = |number: &usize| ids::Id(table.route(*number).unwrap()).to_string() == id;
+    let all: Vec<usize> = (0..table.routes().len()).filter(has).collect();
+    match all[..] {
+        [only] => {
+            let condition = &table.route(only).unwrap().condition;
+            let front = condition.path_beg.as_deref().unwrap_or_default();
+            query.path.starts_with(front).then_some(only)
+        }
+        [] => None,
+        _ => lenient.then(|| scan(table, query)).flatten(),
+    }
 }
 
 /// A text that a line can hold.
@@ -294,6 +311,59 @@ proptest! {
             let query = Query { host, path, websocket: *websocket, secure: *secure };
             prop_assert_eq!(table.lookup(&query), scan(&table, &query), "{:?}\n{}", query, file);
         }
+    }
+
+    #[test]
+    fn lookup_by_id_agrees_with_the_scan(
+        conditions in prop::collection::vec(condition(), 0..60),
+        queries in prop::collection::vec(
+            ("([i-m]|[a-c*],([*]|ws|http),([*]|ssl|no-ssl),([*]|/[ab/]{0,4}))", "/[ab/]{0,14}"),
+            40,
+        ),
+        lenient in any::<bool>(),
+    ) {
+        let mut file = String::new();
+        conditions.iter().for_each(|condition| writeln!(file, "{condition} t:1").unwrap());
+        let (table, _) = Table::parse(file.as_bytes());
+        let ids = queries.iter().map(|(id, path)| (id.clone(), path));
+        let own = table.routes().map(|route| ids::Id(route).to_string()).zip(queries.iter().map(|q| &q.1));
+        for (id, path) in ids.chain(own) {
+            let query = Query { host: "a", path, websocket: false, secure: true };
+            let found = table.lookup_named(Some(&id), &query, lenient);
+            prop_assert_eq!(found, scan_ids(&table, &id, &query, lenient), "{}\n{}", id, file);
+        }
+    }
+
+    #[test]
+    fn explanations_agree_with_the_lookup(
+        conditions in prop::collection::vec(condition(), 0..40),
+        (host, path) in ("[a-d]", "/[ab/]{0,14}"),
+        (websocket, secure) in any::<(bool, bool)>(),
+        id in prop::option::of("[i-m]"),
+        lenient in any::<bool>(),
+    ) {
+        let mut file = String::new();
+        conditions.iter().for_each(|condition| writeln!(file, "{condition} t:1").unwrap());
+        let (table, _) = Table::parse(file.as_bytes());
+        let query = Query { host: &host, path: &path, websocket, secure };
+        let chosen = table.lookup_named(id.as_deref(), &query, lenient);
+        let verdicts = table.explain(id.as_deref(), &query, lenient);
+        prop_assert_eq!(verdicts.len(), table.routes().len());
+        for (number, verdict) in verdicts.iter().enumerate() {
+            // Without all that beats it, a route that matches is found, and no other.
+            let alone = Table::parse(table.route(number).unwrap().to_string().as_bytes()).0;
+            let matches = match verdict {
+                Verdict::Chosen => chosen == Some(number),
+                Verdict::Beaten(_) => chosen.is_some() && alone.lookup(&query) == Some(0),
+                Verdict::Differs(why) if why.contains(&Difference::Named) => id.is_some(),
+                Verdict::Differs(why) => {
+                    !why.is_empty()
+                        && (alone.lookup(&query).is_none() || why == &[Difference::Shadowed])
+                }
+            };
+            prop_assert!(matches, "{number} {verdict:?}\n{query:?} {id:?}\n{file}");
+        }
+        prop_assert_eq!(verdicts.contains(&Verdict::Chosen), chosen.is_some());
     }
 
     #[test]

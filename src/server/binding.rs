@@ -17,7 +17,7 @@ use crate::listen::local::SocketFile;
 use crate::listen::network::Network;
 use crate::listen::tcp;
 use crate::shard::Opening;
-use crate::tls::certificates::Certificates;
+use crate::tls::Edge;
 
 /// Where clients come in.
 struct Entrance {
@@ -215,7 +215,7 @@ impl Entrances {
     pub fn openings(
         self,
         count: usize,
-        certificates: Option<&Arc<Certificates>>,
+        edge: Option<&Edge>,
         proxies: &Arc<[Network]>,
     ) -> Vec<Vec<Opening>> {
         let mut shards: Vec<Vec<Opening>> = (0..count).map(|_| Vec::new()).collect();
@@ -238,7 +238,7 @@ impl Entrances {
                     listener,
                     shared,
                     port: if let At::Tcp(own) = &at { own.port() } else { 0 },
-                    certificates: certificates.filter(|_| tls).cloned(),
+                    tls: edge.filter(|_| tls).cloned(),
                     proxies: proxied.then(|| proxies.clone()),
                 });
             }

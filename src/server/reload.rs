@@ -38,6 +38,9 @@ pub fn begin(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Beginni
         RoutesFrom::Compiled => {
             let table = routes::compiled();
             tracing::info!("{} routes, compiled in", table.routes().len());
+            for reason in routes::unusable(&table) {
+                tracing::warn!("{reason}");
+            }
             return Some(Beginning { table: Arc::new(table), seen: None });
         }
         RoutesFrom::Lines(lines) => (routes::from_lines(lines.iter().map(String::as_str)), None),

@@ -5,25 +5,33 @@ use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 
-use super::http::Reply;
+use super::cross_origin::CrossOrigin;
+use super::http::{HeldResponse, Reply};
 use super::patch;
 use crate::grip::format::{ResponseBody, ResponseContent};
 use crate::grip::instruction::Response;
 use crate::wire::http1;
+use crate::wire::jsonp::Head;
 
 /// Fields that are the connection's affair, never the publisher's or the backend's.
 const CONNECTION_FIELDS: [&str; 3] = ["Connection", "Content-Length", "Transfer-Encoding"];
 
 /// What the client gets when its hold times out.
 #[must_use]
-pub fn held(response: &Response, reply: Reply) -> Bytes {
+pub fn held(held: &HeldResponse, reply: Reply) -> Bytes {
+    whole(held, reply, held.cross_origin.as_deref())
+}
+
+/// A response as it is, but for what a page of another origin needs.
+#[must_use]
+pub fn whole(response: &Response, reply: Reply, page: Option<&CrossOrigin>) -> Bytes {
     let fields = response.headers.iter().map(|field| (&field.name[..], &field.value[..]));
-    write(reply, response.code, &response.reason, fields, &response.body)
+    write((reply, page), response.code, &response.reason, fields, &response.body)
 }
 
 /// What the client gets when `content` is published to it.
 #[must_use]
-pub fn published(held: &Response, reply: Reply, content: &ResponseContent) -> Bytes {
+pub fn published(held: &HeldResponse, reply: Reply, content: &ResponseContent) -> Bytes {
     let (mut unexposed, mut replaced) = (Vec::new(), Vec::new());
     for (name, value) in &content.headers {
         if name.eq_ignore_ascii_case("Grip-Expose-Headers") {
@@ -45,14 +53,16 @@ pub fn published(held: &Response, reply: Reply, content: &ResponseContent) -> By
         Some(reason) if !reason.is_empty() => reason,
         _ => http1::reason(content.code),
     };
-    write(reply, content.code, reason.as_bytes(), fields, &body(held, &content.body))
+    let page = held.cross_origin.as_deref();
+    write((reply, page), content.code, reason.as_bytes(), fields, &body(held, &content.body))
 }
 
 /// Whether what is published to one of two holds is, but for their connections, what is published
 /// to the other.
 #[must_use]
-pub fn is_same_base(a: &Response, b: &Response, content: &ResponseContent) -> bool {
-    a.headers == b.headers && (matches!(content.body, ResponseBody::Whole(_)) || a.body == b.body)
+pub fn is_same_base(a: &HeldResponse, b: &HeldResponse, content: &ResponseContent) -> bool {
+    let is_same_body = || matches!(content.body, ResponseBody::Whole(_)) || a.body == b.body;
+    a.headers == b.headers && a.cross_origin == b.cross_origin && is_same_body()
 }
 
 /// The body that a published response has for a hold: its own, or the held one, patched.
@@ -66,10 +76,11 @@ pub fn published_body(held: &Response, content: &ResponseContent) -> Bytes {
 
 /// An error in place of a published response (specification, GRIP 2.4).
 #[must_use]
-pub fn failed(reply: Reply, message: &str) -> Bytes {
+pub fn failed(held: &HeldResponse, reply: Reply, message: &str) -> Bytes {
     let body = format!("{message}\n");
     let fields = [(&b"Content-Type"[..], &b"text/plain"[..])];
-    write(reply, 502, b"Bad Gateway", fields.into_iter(), body.as_bytes())
+    let page = held.cross_origin.as_deref();
+    write((reply, page), 502, b"Bad Gateway", fields.into_iter(), body.as_bytes())
 }
 
 fn body<'a>(held: &Response, body: &'a ResponseBody) -> Cow<'a, [u8]> {
@@ -90,7 +101,7 @@ fn is_grip(name: &[u8]) -> bool {
 }
 
 fn write<'a>(
-    reply: Reply,
+    (reply, page): (Reply, Option<&CrossOrigin>),
     code: u16,
     reason: &'a [u8],
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
@@ -98,8 +109,27 @@ fn write<'a>(
 ) -> Bytes {
     let fields = fields.filter(|(name, value)| is_writable(name, value));
     let mut out = BytesMut::with_capacity(512 + body.len());
-    line(reply, code, reason).write(&mut out, fields, body);
+    match page {
+        None => line(reply, code, reason).write(&mut out, fields, body),
+        Some(page) => write_for(page, &mut out, (line(reply, code, reason), fields), body),
+    }
     out.freeze()
+}
+
+/// The same for a page of another origin.
+fn write_for<'a>(
+    page: &CrossOrigin,
+    out: &mut BytesMut,
+    (line, fields): (http1::Answer<'_>, impl Iterator<Item = (&'a [u8], &'a [u8])>),
+    body: &[u8],
+) {
+    let fields: Vec<(&[u8], &[u8])> = fields.collect();
+    let head = Head { code: line.code, reason: line.reason, fields: &fields };
+    let fit = page.held(head, body);
+    let (code, reason) = fit.status.unwrap_or((line.code, line.reason));
+    let fields = fit.fields.iter().map(|(name, value)| (&**name, &**value));
+    let body = fit.body.as_deref().unwrap_or(body);
+    http1::Answer { code, reason, ..line }.write(out, fields, body);
 }
 
 /// The head of a response whose body, of this length, comes by itself; and whether it does.
@@ -149,13 +179,14 @@ mod tests {
         pairs.iter().map(|(n, v)| Field { name: bytes(n), value: bytes(v) }).collect()
     }
 
-    fn hold(headers: &[(&str, &str)], body: &'static str) -> Response {
-        Response {
+    fn hold(headers: &[(&str, &str)], body: &'static str) -> HeldResponse {
+        let response = Response {
             code: 202,
             reason: Bytes::from_static(b"Accepted"),
             headers: fields(headers),
             body: Bytes::from_static(body.as_bytes()),
-        }
+        };
+        response.into()
     }
 
     fn content(code: u16, headers: &[(&str, &str)], body: &'static str) -> ResponseContent {

@@ -1,7 +1,10 @@
 //! HTTP holds: what a long-poll is answered with, what a stream is sent.
 
+use std::rc::Rc;
+
 use bytes::{Bytes, BytesMut};
 
+use super::cross_origin::CrossOrigin;
 use crate::grip::instruction::{Field, KeepAlive, Response};
 use crate::wire::http1::Version;
 
@@ -9,7 +12,7 @@ use crate::wire::http1::Version;
 #[derive(Clone, Debug)]
 pub struct ResponseHold {
     /// What the client gets when the hold times out; headers are the base of a published answer.
-    pub held: std::rc::Rc<Response>,
+    pub held: Rc<HeldResponse>,
     /// The client's HTTP version: the answer is written in it.
     pub version: Version,
     /// Whether the connection goes on after the answer.
@@ -18,6 +21,29 @@ pub struct ResponseHold {
     pub head_only: bool,
     /// After how many seconds it is answered with `held`.
     pub timeout_s: u32,
+}
+
+/// What a long-poll is answered with, or on the base of. Holds that are alike share one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldResponse {
+    /// As its backend gave it.
+    pub response: Response,
+    /// For a page of another origin: how it gets it. Nothing where such pages are not served.
+    pub cross_origin: Option<Rc<CrossOrigin>>,
+}
+
+impl From<Response> for HeldResponse {
+    fn from(response: Response) -> HeldResponse {
+        HeldResponse { response, cross_origin: None }
+    }
+}
+
+impl std::ops::Deref for HeldResponse {
+    type Target = Response;
+
+    fn deref(&self) -> &Response {
+        &self.response
+    }
 }
 
 /// How an answer is written to its client.
@@ -51,7 +77,7 @@ pub struct Next {
     /// After so long without anything published it is followed, in milliseconds.
     pub timeout_ms: u64,
     /// Streams of the same group are polled together: the resolved URI without its query.
-    pub group: std::rc::Rc<str>,
+    pub group: Rc<str>,
 }
 
 /// How a stream's payloads are written.
@@ -87,7 +113,8 @@ pub fn stream_end(framing: StreamFraming) -> Bytes {
 /// The same response in memory of its own: a hold must not keep the buffer alive in which its
 /// backend's response was read.
 #[must_use]
-pub fn compact(response: &Response) -> Response {
+pub fn compact(held: &HeldResponse) -> HeldResponse {
+    let HeldResponse { response, cross_origin } = held;
     let pieces = || {
         let fields = response.headers.iter().flat_map(|field| [&field.name, &field.value]);
         [&response.reason, &response.body].into_iter().chain(fields)
@@ -99,7 +126,8 @@ pub fn compact(response: &Response) -> Response {
     let (reason, body) = (own(&response.reason), own(&response.body));
     let headers = response.headers.iter();
     let headers = headers.map(|f| Field { name: own(&f.name), value: own(&f.value) }).collect();
-    Response { code: response.code, reason, headers, body }
+    let response = Response { code: response.code, reason, headers, body };
+    HeldResponse { response, cross_origin: cross_origin.clone() }
 }
 
 #[cfg(test)]
@@ -118,7 +146,8 @@ mod tests {
             headers: vec![field(b"A", b"1"), field(b"B", b"")],
             body: Bytes::from_static(b"body"),
         };
-        assert_eq!(compact(&response), response);
+        let held = HeldResponse::from(response);
+        assert_eq!(compact(&held), held);
     }
 
     #[test]

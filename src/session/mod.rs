@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod compact;
+pub mod cross_origin;
 pub mod frames;
 pub mod http;
 pub mod keep_alive;
@@ -19,10 +20,9 @@ use bytes::Bytes;
 use fastrand::Rng;
 
 use crate::clock::Tick;
-use crate::grip::instruction::Response;
 use crate::limits::{VARIABLES_BYTES_MAX, VARIABLES_MAX};
 
-use http::{Reply, StreamFraming};
+use http::{HeldResponse, Reply, StreamFraming};
 use keep_alive::{Pacer, Pulse};
 use socket::{Form, SocketHold};
 
@@ -54,7 +54,7 @@ pub enum Hold {
     /// A long-poll.
     Response {
         /// What it gets when it times out.
-        held: Rc<Response>,
+        held: Rc<HeldResponse>,
         /// How its answer is written.
         reply: Reply,
         /// When it times out.

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::client;
+use super::encryption;
 use super::starting::Start;
 use super::state::{Shard, Ticket};
 use crate::clock;
@@ -57,7 +57,7 @@ pub async fn run(shard: Rc<Shard>, guest: Guest, ticket: Ticket) {
     };
     let stream = match tls {
         None => Stream::Plain(socket),
-        Some(config) => match handshake(&shard, socket, config).await {
+        Some(config) => match encryption::begin(&shard, socket, config).await {
             Some(stream) => stream,
             None => return,
         },
@@ -82,21 +82,6 @@ async fn preamble(shard: &Rc<Shard>, socket: Socket) -> Option<Socket> {
     }
 }
 
-async fn handshake(shard: &Rc<Shard>, socket: Socket, config: Arc<ServerConfig>) -> Option<Stream> {
-    // Boxed: every connection's task would have room for it otherwise.
-    let handshake = Box::pin(TlsAcceptor::from(config).accept(socket));
-    tokio::select! {
-        done = handshake => match done {
-            Ok(stream) => Some(Stream::Tls(Box::new(stream))),
-            Err(error) => {
-                tracing::debug!(%error, "TLS handshake failed");
-                None
-            }
-        },
-        () = shard.stopped() => None,
-    }
-}
-
 /// Serves the next requests of a connection that was parked.
 pub async fn serve(shard: Rc<Shard>, stream: Stream, read_ahead: Bytes, ticket: Ticket) {
     let peer = stream.peer();
@@ -112,14 +97,15 @@ async fn converse(
     peer: Option<IpAddr>,
     start: Option<Start>,
 ) {
-    let client = Client { peer, secure: stream.is_tls() };
+    let certificate = encryption::certificate(&shard, &stream);
+    let client = Client { peer, secure: stream.is_tls(), certificate };
     let handoff = Handoff::default();
     let respond = {
         let (proxy, handoff) = (shard.proxy.clone(), handoff.clone());
         let start = Cell::new(start);
         move |request: ::http::Request<Incoming>, spelling| {
             drop(start.take());
-            Rc::clone(&proxy).respond(client, request, spelling, handoff.clone())
+            Rc::clone(&proxy).respond(client.clone(), request, spelling, handoff.clone())
         }
     };
     let ended = {

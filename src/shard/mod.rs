@@ -9,6 +9,7 @@ pub mod accept;
 pub mod capacity;
 pub mod client;
 pub mod connection;
+mod encryption;
 pub mod entrance;
 pub mod idle;
 pub mod mailbox;
@@ -33,8 +34,7 @@ use crate::listen::network::Network;
 use crate::listen::socket::Socket;
 use crate::parking::poll::Poll;
 use crate::route::Table;
-use crate::tls::certificates::Certificates;
-use crate::tls::server::ServerTls;
+use crate::tls::{Edge, ServerTls};
 use accept::{Door, Turns};
 use entrance::Entrance;
 use mailbox::{Command, Inbox};
@@ -65,8 +65,8 @@ pub struct Opening {
     pub shared: bool,
     /// The port, by which certificates may be chosen; 0 for a Unix socket.
     pub port: u16,
-    /// TLS is spoken, with one of these.
-    pub certificates: Option<Arc<Certificates>>,
+    /// TLS is spoken, like this.
+    pub tls: Option<Edge>,
     /// Each connection begins with a header of the PROXY protocol, and is from one of these
     /// networks.
     pub proxies: Option<Arc<[Network]>>,
@@ -90,8 +90,8 @@ fn open(
 ) -> io::Result<(Vec<Rc<Entrance>>, Vec<JoinHandle<()>>)> {
     let (mut entrances, mut accepting) = (Vec::new(), Vec::new());
     for (place, opening) in openings.into_iter().enumerate() {
-        let Opening { listener, shared, port, certificates, proxies } = opening;
-        let tls = certificates.map(|found| ServerTls::new(found, port)).transpose();
+        let Opening { listener, shared, port, tls, proxies } = opening;
+        let tls = tls.map(|edge| ServerTls::new(edge, port)).transpose();
         let tls = tls.map_err(io::Error::other)?;
         let entrance = Rc::new(Entrance::new(shard.clone(), tls, proxies));
         entrances.push(entrance.clone());

@@ -54,6 +54,8 @@ pub struct Settings {
     pub backend: backend::Settings,
     /// TLS towards backends.
     pub client_tls: ClientTls,
+    /// Backends are told which certificate a client has shown.
+    pub client_cert_header: bool,
 }
 
 /// One shard's parts, for its connections.
@@ -95,10 +97,13 @@ impl Shard {
         let (alarm, ring) = (bell.clone(), bell);
         let alarm: Rc<dyn Fn()> = Rc::new(move || alarm.notify_one());
         let hub = Hub::new(settings.hub.clone(), lot.clone(), alarm);
-        let backend = Backend::new(settings.backend.clone(), settings.client_tls.clone());
+        let backend =
+            Backend::new(settings.backend.clone(), settings.client_tls.clone(), stats.clone());
         let shared = Rc::new(Shared {
             hub: hub.clone(),
+            routing: Default::default(),
             backend,
+            turns: Default::default(),
             stats: stats.clone(),
             askers: Rc::new(Askers::new(settings.proxy.filter_requests_per_s)),
             settings: settings.proxy.clone(),

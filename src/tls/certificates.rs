@@ -5,73 +5,17 @@
 //! again when files are newer; knows nothing of handshakes.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use hashbrown::HashMap;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::problem::{Problem, read_certificates, read_key};
 
 /// Longest certificate name, in bytes (the longest domain name).
 const NAME_BYTES_MAX: usize = 253;
-
-/// Something in the folder that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Problem {
-    /// The folder itself.
-    #[error("{}: cannot read the folder: {error}", .folder.display())]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// The system's words.
-        error: io::Error,
-    },
-    /// A file's name cannot be a domain name.
-    #[error("{}: not a usable certificate name (at most 253 bytes, no control characters)", .file.display())]
-    Name {
-        /// The file.
-        file: PathBuf,
-    },
-    /// A certificate without its key.
-    #[error("{}: there is no private key {} beside it", .file.display(), .expected.display())]
-    MissingKey {
-        /// The certificate.
-        file: PathBuf,
-        /// The key that should be there.
-        expected: PathBuf,
-    },
-    /// A key without its certificate.
-    #[error("{}: there is no certificate {} beside it", .file.display(), .expected.display())]
-    MissingCertificate {
-        /// The key.
-        file: PathBuf,
-        /// The certificate that should be there.
-        expected: PathBuf,
-    },
-    /// A file cannot be read, or is not PEM of what it should hold.
-    #[error("{}: expected PEM with {expected}: {detail}", .file.display())]
-    Content {
-        /// The file.
-        file: PathBuf,
-        /// What it should hold.
-        expected: &'static str,
-        /// What is wrong.
-        detail: String,
-    },
-    /// Certificate and key do not belong together, or cannot be used for TLS.
-    #[error("{}: does not work with its key {}: {error}", .file.display(), .key.display())]
-    Pair {
-        /// The certificate.
-        file: PathBuf,
-        /// The key.
-        key: PathBuf,
-        /// rustls's words.
-        error: rustls::Error,
-    },
-}
 
 /// When both files of a pair were last written.
 type Stamp = (Option<SystemTime>, Option<SystemTime>);
@@ -213,23 +157,7 @@ fn pair(crt: &Path, key: &Path) -> Result<CertifiedKey, Problem> {
     if missing(crt) {
         return Err(Problem::MissingCertificate { file: key.to_owned(), expected: crt.to_owned() });
     }
-    let content = |file: &Path, expected, detail: String| Problem::Content {
-        file: file.to_owned(),
-        expected,
-        detail,
-    };
-    let chain = CertificateDer::pem_file_iter(crt)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| content(crt, "a certificate chain", error.to_string()))?;
-    if chain.is_empty() {
-        return Err(content(
-            crt,
-            "a certificate chain",
-            "there is no certificate in it".to_owned(),
-        ));
-    }
-    let secret = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| content(key, "a private key", error.to_string()))?;
+    let (chain, secret) = (read_certificates(crt)?, read_key(key)?);
     CertifiedKey::from_der(chain, secret, &rustls::crypto::ring::default_provider())
         .map_err(|error| Problem::Pair { file: crt.to_owned(), key: key.to_owned(), error })
 }

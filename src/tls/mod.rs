@@ -3,12 +3,18 @@
 //!
 //! The cryptography is given explicitly (ring): no process-wide default is needed or set.
 
+pub mod authorities;
 pub mod certificates;
 pub mod client;
+pub mod handshake;
+pub mod identity;
+pub mod problem;
+pub mod resumption;
 pub mod server;
 #[cfg(test)]
 mod tests;
 
-pub use certificates::{Certificates, Problem};
+pub use certificates::Certificates;
 pub use client::{ClientTls, is_certificate_error};
-pub use server::ServerTls;
+pub use problem::Problem;
+pub use server::{Edge, ServerTls};

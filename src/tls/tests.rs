@@ -155,7 +155,7 @@ fn handshakes() {
     let folder = tempfile::tempdir().unwrap();
     let ours = make(folder.path(), "a.test", "a.test");
     let (certificates, _) = Certificates::load(folder.path());
-    let server = ServerTls::new(Arc::new(certificates), 443).unwrap();
+    let server = ServerTls::new(Edge::new(certificates).unwrap(), 443).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(ours.clone()).unwrap();
     let knows = ClientTls::with_roots(roots).unwrap();
@@ -166,12 +166,13 @@ fn handshakes() {
     assert!(shake(&server, &knows_not.verifying, "a.test").is_err(), "unknown root");
     assert_eq!(shake(&server, &knows_not.insecure, "a.test").unwrap().0, ours);
     let theirs = make(folder.path(), "b.test", "b.test");
-    let server = ServerTls::new(Arc::new(Certificates::load(folder.path()).0), 443).unwrap();
+    let server =
+        ServerTls::new(Edge::new(Certificates::load(folder.path()).0).unwrap(), 443).unwrap();
     assert_eq!(shake(&server, &knows.insecure, "b.test").unwrap().0, theirs);
 }
 
 #[test]
 fn the_systems_roots_may_be_missing() {
     // Whatever this machine has: it is not an error.
-    assert!(ClientTls::from_system().is_ok());
+    assert!(ClientTls::from_system(Vec::new()).is_ok());
 }

@@ -15,6 +15,19 @@ impl Spelling {
         Spelling(names.into())
     }
 
+    /// The spelling of a head that has fields of these names, each ended with a colon, before those
+    /// of another one, but for its `Host` and `Accept`, which are written as usual.
+    #[must_use]
+    pub fn after(given: &[u8], rest: Option<Spelling>) -> Option<Spelling> {
+        let usual =
+            |name: &[u8]| [&b"host"[..], b"accept"].iter().any(|n| name.eq_ignore_ascii_case(n));
+        let rest = rest.map(|rest| rest.0).unwrap_or_default();
+        let names = given.split(|byte| *byte == b':').chain(rest.split(|byte| *byte == b':'));
+        let names = names.filter(|name| !name.is_empty() && !usual(name));
+        let all: Vec<u8> = names.flat_map(|name| [name, b":"]).flatten().copied().collect();
+        (!all.is_empty()).then(|| Spelling(all.into()))
+    }
+
     /// The spelling of the field of this (lower-case) name that has `before` others of its name
     /// before it.
     #[must_use]
@@ -129,5 +142,12 @@ mod tests {
         assert_eq!(spelling.of("x-odd", 1), Some(&b"x-odd"[..]));
         assert_eq!(spelling.of("x-odd", 2), None);
         assert_eq!(spelling.of("x", 0), None);
+        let after = Spelling::after(b"x-Odd:ACCEPT:", Some(spelling)).unwrap();
+        assert_eq!(
+            (after.of("x-odd", 0), after.of("x-odd", 2)),
+            (Some(&b"x-Odd"[..]), Some(&b"x-odd"[..]))
+        );
+        assert_eq!((after.of("host", 0), after.of("accept", 0)), (None, None));
+        assert_eq!(Spelling::after(b"", None), None);
     }
 }

@@ -1,1 +1,354 @@
-//! Being written.
+//! Backends that fail: what is made once more, what is tried elsewhere, what is told to whom; and
+//! that closing idle connections costs nobody an answer.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+use crate::harness::backend::refusing;
+use crate::harness::{Act, Answer, Backend, Client, Mortal, Server, within};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn ok(_: &crate::harness::Request) -> Act {
+    Act::Answer(Answer::ok("ok"))
+}
+
+/// Sends one request; its status.
+async fn ask(client: &mut Client, method: &str, target: &str, id: &str, body: &str) -> String {
+    let length = body.len();
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: a.example\r\nX-Id: {id}\r\n");
+    client.send(format!("{head}Content-Length: {length}\r\n\r\n{body}")).await;
+    let (head, _) = client.response().await;
+    head.status.split(' ').nth(1).expect("a status").to_owned()
+}
+
+/// Bursts of requests over connections that have been idle for about as long as their backend keeps
+/// them; how many were answered otherwise than 200.
+#[allow(clippy::disallowed_methods)] // connections have to grow old
+async fn bursts(address: SocketAddr, path: &str, waits: &[u64]) -> (usize, Vec<String>) {
+    const CLIENTS: usize = 90;
+    let (mut sent, mut wrong) = (0, Vec::new());
+    let large = "x".repeat(30_000);
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(Client::connect(address).await);
+    }
+    for (round, wait) in waits.iter().enumerate() {
+        let asking = clients.drain(..).enumerate().map(|(n, mut client)| {
+            let large = &large;
+            async move {
+                let (method, body) = match n % 3 {
+                    0 => ("GET", ""),
+                    1 => ("POST", "once"),
+                    _ => ("PUT", &**large),
+                };
+                let id = format!("{method}-{round}-{n}");
+                let status = ask(&mut client, method, path, &id, body).await;
+                (client, id, status)
+            }
+        });
+        for (client, id, status) in join_all(asking).await {
+            clients.push(client);
+            sent += 1;
+            if status != "200" {
+                wrong.push(format!("{id} after {wait} ms: {status}"));
+            }
+        }
+        // This is what is tested: connections that have been idle for just so long.
+        tokio::time::sleep(Duration::from_millis(*wait)).await;
+    }
+    (sent, wrong)
+}
+
+fn made_twice(seen: &HashMap<String, u32>, method: &str) -> Vec<String> {
+    let of = |id: &&String| id.starts_with(method);
+    let twice = seen.iter().filter(|(id, count)| of(id) && **count != 1);
+    twice.map(|(id, count)| format!("{id}: {count}")).collect()
+}
+
+#[tokio::test]
+async fn idle_connections_that_backends_close_cost_nobody_an_answer() {
+    // As Node does, scaled down: the time is said, or it is not.
+    let says = Mortal::new(Duration::from_millis(1000), |_| {
+        Act::Answer(Answer::ok("ok").header("Keep-Alive", "timeout=1"))
+    });
+    let silent = Mortal::new(Duration::from_millis(1500), ok);
+    // As simple servers do: closed after an answer that does not say so.
+    let hasty = Mortal::new(LONG, |_| Act::AnswerAndClose(Answer::ok("ok")));
+    let routes = [(&says, "/says/"), (&silent, "/silent/"), (&hasty, "/hasty/")]
+        .map(|(backend, path)| format!("*,path_beg={path} {}", backend.address));
+    let mut server = Server::start(&routes);
+    let mut first = Client::connect(server.http).await;
+    for n in 0..20 {
+        assert_eq!(ask(&mut first, "GET", "/hasty/", &format!("first-{n}"), "").await, "200");
+    }
+    let around = |ms: u64| (0..7).map(|n| ms - 30 + 10 * n).collect::<Vec<_>>();
+    let (said, silence, quick) = (around(1000), around(1500), vec![0; 40]);
+    let (a, b, c) = tokio::join!(
+        bursts(server.http, "/says/", &said),
+        bursts(server.http, "/silent/", &silence),
+        bursts(server.http, "/hasty/", &quick),
+    );
+    assert_eq!(a.0 + b.0 + c.0, 90 * (7 + 7 + 40));
+    for (_, wrong) in [a, b, c] {
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+    for backend in [&says, &silent, &hasty] {
+        let seen = backend.seen();
+        assert!(made_twice(&seen, "POST").is_empty(), "{:?}", made_twice(&seen, "POST"));
+        assert!(seen.values().all(|count| *count <= 2));
+    }
+    assert!(server.counted("backend_connections") > 0);
+    assert!(server.counted("backend_idle_closed") > 0, "backends closed idle connections");
+}
+
+#[tokio::test]
+async fn a_request_is_made_once_more_only_if_that_does_no_harm() {
+    // Breaks off in the middle once for each request that asks for it.
+    let once = |broken: RefCell<Vec<String>>| {
+        move |request: &crate::harness::Request| {
+            let id = request.header("x-id").unwrap_or_default().to_owned();
+            let mut broken = broken.borrow_mut();
+            if request.target.ends_with("break") && !broken.contains(&id) {
+                broken.push(id);
+                return Act::Close;
+            }
+            Act::Answer(Answer::ok("ok"))
+        }
+    };
+    let backend = Mortal::new(LONG, once(Default::default()));
+    let arguments = ["--workers", "1", "--backend-fails", "0"];
+    let mut server = Server::start_with(&[format!("* {}", backend.address)], &arguments);
+    let mut client = Client::connect(server.http).await;
+    let large = "x".repeat(50_000);
+    let too_large = "x".repeat(150_000);
+    for (method, body, key, status) in [
+        ("GET", "", "", "200"),
+        ("HEAD", "", "", "200"),
+        ("OPTIONS", "", "", "200"),
+        ("PUT", "body", "", "200"),
+        ("DELETE", "", "", "200"),
+        ("PUT", &*large, "", "200"),
+        // It cannot be had once more.
+        ("PUT", &*too_large, "", "502"),
+        ("POST", "body", "", "502"),
+        ("PATCH", "body", "", "502"),
+        ("POST", "body", "Idempotency-Key: 7\r\n", "200"),
+    ] {
+        for reused in [true, false] {
+            let id = format!("{method}-{}-{key:.1}-{reused}", body.len());
+            if reused {
+                assert_eq!(ask(&mut client, "GET", "/", "before", "").await, "200");
+            } else {
+                backend.die().await;
+                backend.live().await;
+            }
+            let head =
+                format!("{method} /break HTTP/1.1\r\nHost: a.example\r\nX-Id: {id}\r\n{key}");
+            client.send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())).await;
+            let answer = match method {
+                "HEAD" => client.head().await,
+                _ => client.response().await.0,
+            };
+            assert_eq!(answer.status.split(' ').nth(1), Some(status), "{id}");
+            let times = backend.seen().get(&id).copied();
+            assert_eq!(times, Some(if status == "200" { 2 } else { 1 }), "{id}");
+        }
+    }
+    let line = server.wait_for_line("reused=true");
+    assert!(line.contains("reset before head") && line.contains("retried"), "{line}");
+    assert!(server.counted("backend_repeats") >= 14);
+}
+
+#[tokio::test]
+async fn what_breaks_off_goes_to_another_target_once() {
+    let (a, b, c) = (
+        Mortal::new(LONG, |_| Act::Close),
+        Mortal::new(LONG, |_| Act::Close),
+        Mortal::new(LONG, ok),
+    );
+    let route = |second: &Mortal| format!("* {} {} {}", a.address, second.address, c.address);
+    let server = Server::start_with(&[route(&c)], &["--backend-fails", "0"]);
+    let mut client = Client::connect(server.http).await;
+    assert_eq!(ask(&mut client, "GET", "/", "get", "").await, "200");
+    assert_eq!(ask(&mut client, "POST", "/", "post", "x").await, "502");
+    assert_eq!((a.seen()["get"], a.seen()["post"]), (1, 1));
+    assert_eq!(c.seen().get("post"), None);
+    // What makes one backend after the other break off does not go through all of them.
+    let server = Server::start_with(&[route(&b)], &["--backend-fails", "0"]);
+    let mut client = Client::connect(server.http).await;
+    assert_eq!(ask(&mut client, "GET", "/", "poison", "").await, "502");
+    assert_eq!((a.seen()["poison"], b.seen()["poison"]), (1, 1));
+    assert_eq!(c.seen().get("poison"), None);
+}
+
+#[tokio::test]
+async fn each_failure_is_told_and_counted_by_its_reason() {
+    let raw =
+        |bytes: String| Mortal::new(LONG, move |_| Act::AnswerAndClose(Answer::raw(&bytes, true)));
+    let head = "HTTP/1.1 200 OK\r\n";
+    let backends = [
+        ("reset before head", Mortal::new(LONG, |_| Act::Close)),
+        ("head cut short", raw(head.to_owned())),
+        ("head malformed", raw("SSH-2.0-x\r\n\r\n".to_owned())),
+        ("head too large", raw(format!("{head}X: {}\r\n\r\n", "x".repeat(70_000)))),
+        ("body cut short", raw(format!("{head}Content-Length: 10\r\n\r\nabc"))),
+        ("body malformed", raw(format!("{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n"))),
+        ("timeout in head", Mortal::new(LONG, |_| Act::Answer(Answer::raw("", false)))),
+    ];
+    let mut routes = Vec::new();
+    for (n, (_, backend)) in backends.iter().enumerate() {
+        routes.push(format!("*,path_beg=/{n}/,id=r{n} {}", backend.address));
+    }
+    routes.push(format!("*,path_beg=/refused/,id=r {}", refusing()));
+    routes.push("*,path_beg=/dns/,id=d does-not-exist.invalid:80".to_owned());
+    let mut server = Server::start_with(&routes, &["--backend-head-timeout", "300"]);
+    let wanted: Vec<_> = backends.iter().enumerate().map(|(n, (reason, _))| (n, *reason)).collect();
+    for (n, reason) in wanted {
+        let mut client = Client::connect(server.http).await;
+        client.send(format!("POST /{n}/x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")).await;
+        let body = reason.contains("body");
+        if body {
+            client.rest().await;
+        } else {
+            let head = client.head().await;
+            assert!(head.status.contains(" 502 "), "{reason}: {head:?}");
+        }
+        let line = server.wait_for_line(&format!("reason=\"{reason}\""));
+        let done = if body { "done=broken off" } else { "done=answered 502" };
+        assert!(line.contains("WARN") && line.contains(done), "{line}");
+        if !body {
+            let request = format!("route=\"r{n}\" method=POST path=\"/{n}/x\"");
+            assert!(line.contains(&request) && line.contains("attempt=1"), "{line}");
+        }
+    }
+    for (path, reason) in [("/refused/", "connect refused"), ("/dns/", "dns")] {
+        let mut client = Client::get(server.http, path).await;
+        assert!(client.head().await.status.contains(" 502 "));
+        server.wait_for_line(&format!("reason=\"{reason}\""));
+    }
+    for (counter, count) in [
+        ("backend_resets_before_head", 1),
+        ("backend_heads_cut_short", 1),
+        ("backend_heads_malformed", 1),
+        ("backend_heads_too_large", 1),
+        ("backend_bodies_cut_short", 1),
+        ("backend_bodies_malformed", 1),
+        ("backend_head_timeouts", 1),
+        ("backend_connects_refused", 1),
+        ("backend_dns_failures", 1),
+        ("backend_failures", 7),
+    ] {
+        assert_eq!(server.counted(counter), count, "{counter}");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_backend_does_not_flood_the_log() {
+    let routes = [format!("* {}", refusing())];
+    let mut server = Server::start_with(&routes, &["--workers", "1"]);
+    let mut client = Client::connect(server.http).await;
+    for n in 0..200 {
+        assert_eq!(ask(&mut client, "GET", "/", &n.to_string(), "").await, "502");
+    }
+    assert_eq!(server.counted("backend_connects_refused"), 200);
+    let told = server.printed().iter().filter(|line| line.contains("a backend failed")).count();
+    assert!((1..=40).contains(&told), "{told} lines");
+}
+
+/// An address where connections are neither accepted nor refused, as long as the sockets live.
+fn swallowing() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    rustix::net::listen(&listener, 0).expect("a shorter backlog");
+    let address = listener.local_addr().expect("a bound socket");
+    let mut full = Vec::new();
+    // Until the queue is full: then nothing is answered any more.
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        full.push(stream);
+        assert!(full.len() < 64, "the queue is never full");
+    }
+    (address, listener, full)
+}
+
+#[tokio::test]
+#[allow(clippy::disallowed_methods)] // time is what is shared
+async fn targets_that_swallow_packets_share_the_time() {
+    let (first, second) = (swallowing(), swallowing());
+    let backend = Mortal::new(LONG, ok);
+    let route = |last: SocketAddr| format!("* {} {} {last}", first.0, second.0);
+    let limit = ["--backend-connect-timeout", "1500", "--backend-fails", "0"];
+    let server = Server::start_with(&[route(backend.address)], &limit);
+    let began = Instant::now();
+    let mut client = Client::connect(server.http).await;
+    assert_eq!(ask(&mut client, "POST", "/", "1", "x").await, "200");
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(900), "each had its share: {took:?}");
+    assert_eq!(backend.seen()["1"], 1);
+    let mut server = Server::start_with(&[route(refusing())], &limit);
+    let mut client = Client::connect(server.http).await;
+    assert_eq!(ask(&mut client, "GET", "/", "2", "").await, "502");
+    assert_eq!(server.counted("backend_connect_timeouts"), 2);
+}
+
+#[tokio::test]
+async fn attempts_can_be_bounded() {
+    let backend = Mortal::new(LONG, ok);
+    let routes = [format!("* {} {} {}", refusing(), refusing(), backend.address)];
+    for (tries, status) in [("2", "502"), ("3", "200"), ("0", "200")] {
+        let server = Server::start_with(&routes, &["--backend-tries", tries]);
+        let mut client = Client::connect(server.http).await;
+        assert_eq!(ask(&mut client, "GET", "/", "1", "").await, status, "{tries}");
+    }
+}
+
+#[tokio::test]
+async fn requests_past_the_bound_wait_for_room() {
+    let mut backend = Backend::manual();
+    let routes = [backend.route("*", "")];
+    let arguments = ["--workers", "1", "--max-open-requests", "2"];
+    let server = Server::start_with(&routes, &arguments);
+    let mut clients = Vec::new();
+    for n in 0..3 {
+        clients.push(Client::get(server.http, &format!("/{n}")).await);
+    }
+    let (first, second) = (backend.next().await, backend.next().await);
+    assert!(backend.next_soon().await.is_none(), "the third one waits");
+    first.answer(Answer::ok("1")).await;
+    let third = backend.next().await;
+    third.answer(Answer::ok("3")).await;
+    second.answer(Answer::ok("2")).await;
+    for mut client in clients {
+        assert!(client.response().await.0.status.contains(" 200 "));
+    }
+    drop(server);
+    let arguments = [&arguments[..], &["--max-open-requests-wait", "200"]].concat();
+    let mut server = Server::start_with(&routes, &arguments);
+    let _open = [Client::get(server.http, "/1").await, Client::get(server.http, "/2").await];
+    let _under_way = (backend.next().await, backend.next().await);
+    let mut refused = Client::get(server.http, "/3").await;
+    let (head, body) = refused.response().await;
+    assert!(head.status.contains(" 503 "), "{head:?}");
+    assert_eq!(body, "Too many requests are being proxied.\n");
+    assert_eq!(server.counted("backend_waits_refused"), 1);
+}
+
+#[tokio::test]
+async fn a_websocket_handshake_is_made_elsewhere_too() {
+    let broken = Mortal::new(LONG, |_| Act::Close);
+    let mut backend = Backend::manual();
+    let routes = [format!("* {} {} {}", refusing(), broken.address, backend.address)];
+    let server = Server::start(&routes);
+    let connecting = crate::harness::WebSocket::connect(&server, "/ws");
+    let accepting = async {
+        let exchange = backend.next().await;
+        crate::harness::WebSocket::accept(exchange, "").await
+    };
+    let (mut client, mut accepted) =
+        within("a WebSocket", async { tokio::join!(connecting, accepting) }).await;
+    client.text("hello").await;
+    accepted.expect_text("hello").await;
+}

@@ -1,1 +1,164 @@
-//! Being written.
+//! A corpus of malformed and borderline HTTP/1.1 messages (RFC 9110, RFC 9112): what reaches a
+//! backend has one reading or does not reach it, and so with what reaches a client.
+//!
+//! The cases are data: `http1_corpus/requests.txt` and `http1_corpus/responses.txt`, in the form
+//! that `http1_corpus/case.rs` describes. After the bytes of each case the client sends a further
+//! request on the same connection. It is served as what it is, or, after a message in doubt, never.
+//! A backend and a client that read strictly (`http1_corpus/strict.rs`) judge all that comes.
+
+mod case;
+mod recorder;
+mod strict;
+
+use case::{Case, Expected};
+use recorder::{FENCE, Record, Recorder, Script};
+use strict::Message;
+use tokio::io::AsyncWriteExt;
+
+use super::harness::{Client, Server, within};
+
+const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: probe.example\r\nConnection: close\r\n\r\n";
+const PLAIN: &[u8] = b"GET /case HTTP/1.1\r\nHost: a.example\r\n\r\n";
+
+/// Plays a case; what came at both ends.
+async fn play(server: &Server, backend: &Recorder, case: &Case) -> (Vec<u8>, Record) {
+    if let Some(answer) = &case.answer {
+        let (answer, then) = (answer.clone(), case.then.clone());
+        backend.script(Script { answer, then, close: case.answer_end });
+    }
+    let mut client = Client::connect(server.http).await;
+    let sent = if case.send.is_empty() { PLAIN } else { &case.send };
+    let probe = if case.end { &[] } else { PROBE };
+    let bytes = [sent, probe].concat();
+    let written = client.stream.write_all(&bytes);
+    // The server may have closed before it has read all of it.
+    let _ = within("the server to read", written).await;
+    if case.end {
+        let _ = client.stream.shutdown().await;
+    }
+    let mut got = Vec::new();
+    if case.then.is_some() {
+        got = client.exactly(1).await;
+        backend.more();
+    }
+    got.extend(client.rest().await);
+    let mut last = Client::get(server.http, FENCE).await;
+    last.response().await;
+    (got, backend.record())
+}
+
+/// What is not as the case says.
+fn judge(case: &Case, got: &[u8], record: &Record) -> Vec<String> {
+    if !case.cut {
+        return judge_one(case, got, record);
+    }
+    let told = Expected { start: "502".into(), ..Expected::default() };
+    let told = Case { gets: vec![told], ..case.clone() };
+    let broken = Case { broken: true, ..case.clone() };
+    let both = [told, broken].map(|case| judge_one(&case, got, record));
+    if both.iter().any(Vec::is_empty) { Vec::new() } else { both.concat() }
+}
+
+fn judge_one(case: &Case, got: &[u8], record: &Record) -> Vec<String> {
+    let mut faults = record.faults.clone();
+    let mut sees: Vec<Expected> = case.sees.clone();
+    let mut gets: Vec<Expected> = case.gets.clone();
+    if !case.closed && !case.broken && !case.end {
+        sees.push(Expected { start: "GET /probe".into(), ..Expected::default() });
+        gets.push(Expected { start: "200".into(), ..Expected::default() });
+    }
+    let seen: Vec<(String, &Message)> = record
+        .requests
+        .iter()
+        .map(|(_, request)| (request.start[..2].join(" "), request))
+        .collect();
+    compare("the backend", &sees, &seen, &mut faults);
+    if !record.partial.is_empty() && !case.partial {
+        let partial: Vec<_> = record.partial.iter().map(|p| p.escape_ascii().to_string()).collect();
+        faults.push(format!("the backend got beginnings of requests: {partial:?}"));
+    }
+    let mut responses = Vec::new();
+    let mut rest = got;
+    while !rest.is_empty() {
+        let bodyless = gets.get(responses.len()).is_some_and(|expected| expected.bodyless);
+        match strict::response(rest, bodyless, true) {
+            Ok(Some(response)) => {
+                rest = &rest[response.length..];
+                responses.push(response);
+            }
+            Ok(None) => break,
+            Err(why) => {
+                faults.push(format!("the client got {why}"));
+                break;
+            }
+        }
+    }
+    let responses: Vec<(String, &Message)> = responses
+        .iter()
+        .map(|response| (response.start[1].clone(), response))
+        .filter(|(status, _)| status != "100")
+        .collect();
+    compare("the client", &gets, &responses, &mut faults);
+    if rest.is_empty() == case.broken {
+        faults.push(format!("the client got at last: {:?}", rest.escape_ascii().to_string()));
+    }
+    if let (Some(kept), Some((first, _))) = (case.kept, record.requests.first()) {
+        let later = record.requests.iter().skip(1).map(|(connection, _)| *connection);
+        if later.chain([record.fence]).any(|connection| connection == *first) != kept {
+            faults.push(format!("the connection to the backend: expected kept = {kept}"));
+        }
+    }
+    faults
+}
+
+fn compare(who: &str, expected: &[Expected], got: &[(String, &Message)], faults: &mut Vec<String>) {
+    let starts: Vec<&str> = got.iter().map(|(start, _)| start.as_str()).collect();
+    let wanted: Vec<&str> = expected.iter().map(|expected| expected.start.as_str()).collect();
+    if starts != wanted {
+        faults.push(format!("{who} got {starts:?}, expected {wanted:?}"));
+    }
+    for (expected, (start, message)) in expected.iter().zip(got) {
+        for (name, value) in &expected.fields {
+            if message.all(name) != [value.as_bytes()] {
+                faults.push(format!("{who}, {start}: {name} is {:?}", message.fields));
+            }
+        }
+        let present = expected.lacks.iter().filter(|name| !message.all(name).is_empty());
+        faults.extend(present.map(|name| format!("{who}, {start}: has {name}")));
+        if let Some(body) = expected.body.as_ref().filter(|body| **body != message.body) {
+            let (got, body) = (message.body.escape_ascii(), body.escape_ascii());
+            faults.push(format!("{who}, {start}: the body is {got}, expected {body}"));
+        }
+    }
+}
+
+async fn run(text: &str, at_least: usize) {
+    let cases = case::read(text);
+    assert!(cases.len() >= at_least, "{} cases", cases.len());
+    let backend = Recorder::start();
+    let route = format!("* {}", backend.address);
+    let server = Server::start_with(&[route], &["--workers", "1"]);
+    let only = std::env::var("CASE").unwrap_or_default();
+    let mut report = Vec::new();
+    for case in cases.iter().filter(|case| case.name.contains(&only)) {
+        let (got, record) = play(&server, &backend, case).await;
+        let faults = judge(case, &got, &record);
+        if !faults.is_empty() {
+            let got = got[..got.len().min(600)].escape_ascii();
+            let faults: Vec<_> = faults.iter().map(|fault| format!("\n  {fault:.600}")).collect();
+            let faults = faults.concat();
+            report.push(format!("{}{faults}\n  client: {got}", case.name));
+        }
+    }
+    assert!(report.is_empty(), "{} of {} cases:\n{}", report.len(), cases.len(), report.join("\n"));
+}
+
+#[tokio::test]
+async fn requests_have_one_reading_or_reach_no_backend() {
+    run(include_str!("http1_corpus/requests.txt"), 80).await;
+}
+
+#[tokio::test]
+async fn responses_have_one_reading_or_reach_no_client() {
+    run(include_str!("http1_corpus/responses.txt"), 40).await;
+}

@@ -29,7 +29,7 @@ fn fails(arguments: &[&str]) -> (Option<i32>, String) {
 #[tokio::test]
 async fn every_address_serves() {
     let server = serve(&["--http-port", "127.0.0.2:0,[::1]:0"]);
-    let lines = server.printed("listening on http://");
+    let lines = server.banner("listening on http://");
     assert_eq!(lines.len(), 3, "{lines:?}");
     for (line, host) in lines.iter().zip(["127.0.0.1:", "127.0.0.2:", "[::1]:"]) {
         let address = line.strip_prefix("listening on http://").expect("an address");
@@ -42,7 +42,7 @@ async fn every_address_serves() {
 #[tokio::test]
 async fn the_wildcard_of_ipv6_is_for_ipv6_only() {
     let server = serve(&["--http-port", "[::]:0"]);
-    let lines = server.printed("listening on http://[::]:");
+    let lines = server.banner("listening on http://[::]:");
     let port: u16 = lines[0].rsplit(':').next().unwrap().parse().expect("a port");
     let mut client = Client::get(format!("[::1]:{port}").parse().unwrap(), "/").await;
     assert_eq!(client.response().await.1, HELLO);
@@ -180,7 +180,7 @@ async fn sockets_are_taken_over_and_the_manager_is_told() {
     let mut command = launcher(LAUNCHER, folder.path());
     command.env("NOTIFY_SOCKET", &manager);
     command.args(["--workers", "2", "--route", "* test"]);
-    let mut server = Server::run(command, tempfile::tempdir().expect("a folder"), false);
+    let mut server = Server::configured(command);
     let hear = || {
         let mut text = [0; 64];
         let length = told.recv(&mut text).expect("a word");
@@ -188,7 +188,7 @@ async fn sockets_are_taken_over_and_the_manager_is_told() {
     };
     assert_eq!(hear(), "READY=1\n");
     // The default port is not opened beside them.
-    let http = server.printed("listening on http://");
+    let http = server.banner("listening on http://");
     assert_eq!(http.len(), 2, "{http:?}");
     let mut streams = Vec::new();
     for line in &http {

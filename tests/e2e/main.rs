@@ -30,6 +30,7 @@ mod jsonp;
 mod limits;
 mod links;
 mod listening;
+mod logs;
 mod malformed;
 mod merging;
 mod ordering;

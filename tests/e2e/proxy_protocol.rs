@@ -122,7 +122,7 @@ async fn it_comes_before_tls_and_over_unix_sockets() {
     let local = path.display().to_string();
     let options = ["--https-port", "0", "--certs", &certs, "--local-ports", &local];
     let server = start(&backend, &options);
-    assert_eq!(server.printed(" (PROXY protocol)").len(), 3);
+    assert_eq!(server.banner(" (PROXY protocol)").len(), 3);
 
     let mut roots = rustls::RootCertStore::empty();
     roots.add(made.cert.der().clone()).expect("a root");

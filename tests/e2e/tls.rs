@@ -176,10 +176,13 @@ async fn silent_clients_do_not_keep_handshakes_out() {
 async fn at_capacity_a_tls_client_is_closed() {
     let limits = ["--workers", "1", "--client-maxconn", "2", "--at-capacity", "503"];
     let mut secure = start_with("* test", Backend::manual(), &limits);
-    let mut client = Client::over(secure.connect("one.example").await.expect("a handshake"));
-    client.send("GET /stream HTTP/1.1\r\nHost: one.example\r\n\r\n").await;
-    client.head().await;
-    let _second = secure.connect("one.example").await.expect("a handshake");
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::over(secure.connect("one.example").await.expect("a handshake"));
+        client.send("GET /stream HTTP/1.1\r\nHost: one.example\r\n\r\n").await;
+        client.head().await;
+        held.push(client);
+    }
     assert!(secure.connect("one.example").await.is_err());
     assert_eq!(secure.server.counted("clients_refused"), 1);
 }

@@ -41,8 +41,10 @@ fn a_head_and_what_follows_it() {
 fn where_bodies_end() {
     assert_eq!(framing("Content-Length: 5\r\n"), (Length::Exact(5), true));
     assert_eq!(framing("Content-Length: 5\r\nContent-Length: 5, 5\r\n"), (Length::Exact(5), true));
-    assert_eq!(framing("Transfer-Encoding: gzip, Chunked\r\n"), (Length::Chunked, true));
-    assert_eq!(framing("Transfer-Encoding: gzip\r\n"), (Length::UntilClose, false));
+    assert_eq!(framing("Transfer-Encoding: Chunked\r\n"), (Length::Chunked, true));
+    let old = "Transfer-Encoding: identity\r\nContent-Length: 5\r\n";
+    assert_eq!(framing(old), (Length::Exact(5), false));
+    assert_eq!(framing("Transfer-Encoding: identity\r\n"), (Length::UntilClose, false));
     assert_eq!(framing(""), (Length::UntilClose, false));
     let both = read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n");
     assert_eq!((both.length, both.persistent), (Length::Chunked, false));
@@ -54,6 +56,16 @@ fn where_bodies_end() {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let head = read_as(&Method::HEAD, head).unwrap().unwrap();
     assert_eq!((head.length, head.persistent), (Length::Exact(0), true));
+}
+
+#[test]
+fn one_length_is_said_once_and_the_version_is_ours() {
+    for fields in ["Content-Length: 5\r\nContent-Length: 5", "Content-Length: 5, 5"] {
+        let head = read(&format!("HTTP/1.0 200 OK\r\n{fields}\r\n\r\n"));
+        let lengths: Vec<_> = head.response.headers().get_all(CONTENT_LENGTH).iter().collect();
+        assert_eq!(lengths, ["5"], "{fields}");
+        assert_eq!(head.response.version(), http::Version::HTTP_11);
+    }
 }
 
 #[test]
@@ -79,6 +91,14 @@ fn what_is_in_doubt_is_refused() {
         "Content-Length:\r\n",
         "Content-Length: 0x1\r\n",
         "Content-Length: 99999999999999999999\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked, gzip\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+        "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding:\r\n",
     ] {
         let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
         assert_eq!(read_as(&Method::GET, &head).err(), Some(HeadError::Framing), "{fields}");

@@ -113,7 +113,12 @@ fn malformed_and_oversized_heads() {
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(101));
         let lengths =
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx".to_owned();
-        for head in [long, many, lengths, "SSH-2.0-x\r\n\r\n".to_owned()] {
+        for (kind, head) in [
+            (Kind::TooLarge, long),
+            (Kind::Malformed, many),
+            (Kind::Malformed, lengths),
+            (Kind::Malformed, "SSH-2.0-x\r\n\r\n".to_owned()),
+        ] {
             let backend = backend();
             let server = async {
                 let (mut stream, _) = listener.accept().await.unwrap();
@@ -123,7 +128,7 @@ fn malformed_and_oversized_heads() {
             };
             let (response, ()) = tokio::join!(backend.send(&to, get("/")), server);
             let error = response.err().unwrap();
-            assert_eq!((error.stage, error.kind), (Stage::Head, Kind::Malformed), "{error}");
+            assert_eq!((error.stage, error.kind), (Stage::Head, kind), "{error}");
         }
     });
 }
@@ -182,7 +187,7 @@ fn names_keep_their_spelling() {
         }
         head.field(&"grip-feature".parse().unwrap(), b"", None);
         head.frame(&RequestBody::empty(), None, None);
-        let ready = backend.fresh(to.as_to()).await.unwrap();
+        let ready = backend.reach(to.as_to(), None, 5_000).await.unwrap();
         let (response, seen) = tokio::join!(ready.send(head, RequestBody::empty()), async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let seen = read_until(&mut stream, "\r\n\r\n").await;

@@ -30,7 +30,8 @@ fn shard<F: Future<Output = ()>>(test: F) {
 }
 
 fn backend_with(settings: Settings) -> Backend {
-    Backend::new(settings, ClientTls::with_roots(rustls::RootCertStore::empty()).unwrap())
+    let tls = ClientTls::with_roots(rustls::RootCertStore::empty()).unwrap();
+    Backend::new(settings, tls, Rc::default())
 }
 
 fn backend() -> Backend {

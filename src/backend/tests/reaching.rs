@@ -51,9 +51,11 @@ fn upgrades_switch_or_are_answered() {
             request
         };
         let switched = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nearly";
-        let (opened, mut stream) =
-            tokio::join!(backend.upgrade(&to, handshake()), answer(&listener, switched));
-        let Ok(Opened::Switched { response, mut io, read_ahead }) = opened else { panic!() };
+        let (opened, mut stream) = tokio::join!(
+            backend.upgrade(&to, handshake(), None, 5_000),
+            answer(&listener, switched)
+        );
+        let Ok(Opened::Switched { response, mut io, read_ahead, .. }) = opened else { panic!() };
         assert_eq!(response.status(), 101);
         assert_eq!(&read_ahead[..], b"early");
         io.write_all(b"there").await.unwrap();
@@ -66,8 +68,10 @@ fn upgrades_switch_or_are_answered() {
         closed(&mut stream).await;
 
         let refusal = "HTTP/1.1 401 No\r\nContent-Length: 4\r\n\r\nwho?";
-        let (opened, stream) =
-            tokio::join!(backend.upgrade(&to, handshake()), answer(&listener, refusal));
+        let (opened, stream) = tokio::join!(
+            backend.upgrade(&to, handshake(), None, 5_000),
+            answer(&listener, refusal)
+        );
         let Ok(Opened::Answered(response)) = opened else { panic!() };
         assert_eq!(response.status(), 401);
         assert_eq!(text(response).await, "who?");
@@ -76,7 +80,7 @@ fn upgrades_switch_or_are_answered() {
             let (mut stream, _) = listener.accept().await.unwrap();
             read_until(&mut stream, "\r\n\r\n").await;
         };
-        let (opened, ()) = tokio::join!(backend.upgrade(&to, handshake()), server);
+        let (opened, ()) = tokio::join!(backend.upgrade(&to, handshake(), None, 5_000), server);
         assert_eq!(opened.err().unwrap().kind, Kind::Closed);
     });
 }
@@ -90,14 +94,16 @@ fn tls_towards_backends() {
         std::fs::write(folder.path().join("default.key"), made.signing_key.serialize_pem())
             .unwrap();
         let (certificates, _) = crate::tls::Certificates::load(folder.path());
-        let server = crate::tls::ServerTls::new(std::sync::Arc::new(certificates), 443).unwrap();
+        let server =
+            crate::tls::ServerTls::new(crate::tls::Edge::new(certificates).unwrap(), 443).unwrap();
         let acceptor = tokio_rustls::TlsAcceptor::from(server.config(0));
         let mut roots = rustls::RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
-        let backend = Backend::new(Settings::default(), ClientTls::with_roots(roots).unwrap());
+        let backend =
+            Backend::new(Settings::default(), ClientTls::with_roots(roots).unwrap(), Rc::default());
         let (listener, to) = listener().await;
         let named = |name: &str, insecure| Destination {
-            tls: Some(ServerTls { name: name.to_owned(), insecure }),
+            tls: Some(ServerTls { name: name.to_owned(), insecure, identity: None }),
             ..to.clone()
         };
         let serve = async || {

@@ -174,12 +174,13 @@ fn an_end_between_messages_ends() {
 #[test]
 fn a_long_poll_takes_the_first_of_its_channels() {
     let (mut registry, mut out) = (registry(1), Recorder::default());
-    let held = Rc::new(Response {
+    let held = Response {
         code: 200,
         reason: Bytes::from_static(b"OK"),
         headers: Vec::new(),
         body: Bytes::new(),
-    });
+    };
+    let held = Rc::new(held.into());
     let hold = ResponseHold {
         held,
         version: Version::Http11,

@@ -8,6 +8,7 @@ use super::*;
 use crate::grip::format::{
     Action, CloseReason, MessageContent, ResponseBody, ResponseContent, StreamContent,
 };
+use crate::grip::instruction::Response;
 use crate::grip::instruction::{KeepAlive, KeepAliveMode};
 use crate::grip::item::Item;
 use crate::grip::message::MessageKind;
@@ -45,7 +46,7 @@ fn response_hold() -> ResponseHold {
         body: Bytes::from_static(b"late"),
     };
     ResponseHold {
-        held: Rc::new(held),
+        held: Rc::new(held.into()),
         version: Version::Http11,
         persistent: true,
         head_only: false,

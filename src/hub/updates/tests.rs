@@ -98,7 +98,7 @@ fn response_hold() -> ResponseHold {
     let (reason, body) = (Bytes::from_static(b"OK"), Bytes::from_static(b"late"));
     let held = Response { code: 200, reason, headers: Vec::new(), body };
     ResponseHold {
-        held: Rc::new(held),
+        held: Rc::new(held.into()),
         version: Version::Http11,
         persistent: true,
         head_only: false,

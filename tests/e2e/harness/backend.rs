@@ -114,7 +114,7 @@ impl Answer {
         self
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         if let Some(raw) = &self.raw {
             return raw.clone();
         }
@@ -294,7 +294,7 @@ async fn serve(mut stream: TcpStream, connection: usize, script: &Script) {
     }
 }
 
-async fn read_request(
+pub async fn read_request(
     stream: &mut TcpStream,
     kept: &mut Vec<u8>,
     connection: usize,

@@ -178,6 +178,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             .await
     }
 
+    /// The next bytes, whatever they are; nothing when the other side has closed.
+    pub async fn some(&mut self) -> Vec<u8> {
+        if self.kept.is_empty() {
+            within("the server to answer or close", self.more()).await;
+        }
+        std::mem::take(&mut self.kept)
+    }
+
     /// All bytes until the other side closes.
     pub async fn rest(&mut self) -> Vec<u8> {
         within("the server to close", async { while self.more().await {} }).await;

@@ -1,8 +1,10 @@
 //! What every story stands on: the server, a backend, clients, a publisher, and bounded waits.
 
+pub mod authority;
 pub mod backend;
 pub mod client;
 pub mod frames;
+pub mod mortal;
 pub mod publisher;
 pub mod server;
 pub mod wait;
@@ -10,6 +12,7 @@ pub mod websocket;
 
 pub use backend::{Answer, Backend, Request};
 pub use client::{Client, chunk};
+pub use mortal::{Act, Mortal};
 pub use publisher::Publisher;
 pub use server::Server;
 pub use wait::within;

@@ -56,7 +56,17 @@ impl Server {
 
     /// Serves `routes` with further arguments.
     pub fn start_with(routes: &[String], arguments: &[&str]) -> Server {
+        Server::start_in(routes, arguments, |_| {})
+    }
+
+    /// The same, in a directory that is prepared first.
+    pub fn start_in(
+        routes: &[String],
+        arguments: &[&str],
+        prepare: impl FnOnce(&std::path::Path),
+    ) -> Server {
         let directory = tempfile::tempdir().expect("a directory to run in");
+        prepare(directory.path());
         let mut command = command();
         command.args(["--port", "0", "--bind", "127.0.0.1", "--control", "127.0.0.1:0"]);
         command.args(arguments).current_dir(directory.path());
@@ -70,18 +80,32 @@ impl Server {
         for route in routes {
             command.args(["--route", route]);
         }
-        Server::run(command, directory, arguments.contains(&"--https-port"))
+        let mut server = Server::run(command, directory);
+        server.http = server.printed_address("listening on http://");
+        if arguments.contains(&"--https-port") {
+            server.https = Some(server.printed_address("listening on https://"));
+        }
+        server.control = server.printed_address("control API on http://");
+        server
     }
 
-    /// Waits until what was started says where it listens.
-    pub fn run(mut command: Command, directory: tempfile::TempDir, https: bool) -> Server {
+    /// Serves plain HTTP and the control API, wherever the command's own configuration says.
+    pub fn configured(command: Command) -> Server {
+        let mut server = Server::run(command, tempfile::tempdir().expect("a directory"));
+        server.http = server.printed_address("listening on http://");
+        server.control = server.printed_address("control API on http://");
+        server
+    }
+
+    /// The command as a process, and nothing more.
+    pub fn run(mut command: Command, directory: tempfile::TempDir) -> Server {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let (sender, lines) = channel();
         copy_lines(child.stdout.take().expect("piped"), sender.clone());
         copy_lines(child.stderr.take().expect("piped"), sender);
         let unset = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Server {
+        Server {
             http: unset,
             https: None,
             control: unset,
@@ -89,13 +113,7 @@ impl Server {
             lines,
             printed: Vec::new(),
             _directory: directory,
-        };
-        server.http = server.printed_address("listening on http://");
-        if https {
-            server.https = Some(server.printed_address("listening on https://"));
         }
-        server.control = server.printed_address("control API on http://");
-        server
     }
 
     /// Waits for a line of the log that contains `mark`, and gives it.
@@ -118,14 +136,25 @@ impl Server {
         }
     }
 
+    /// Whether a line that contains `mark` has been printed by now.
+    pub fn prints(&mut self, mark: &str) -> bool {
+        self.printed.extend(self.lines.try_iter());
+        self.has_printed(mark)
+    }
+
     /// Whether a line that contains `mark` is among those that were waited for, or came before one.
     pub fn has_printed(&self, mark: &str) -> bool {
         self.printed.iter().any(|line| line.contains(mark))
     }
 
     /// All lines of the banner that contain `mark`.
-    pub fn printed(&self, mark: &str) -> Vec<String> {
+    pub fn banner(&self, mark: &str) -> Vec<String> {
         self.printed.iter().filter(|line| line.contains(mark)).cloned().collect()
+    }
+
+    /// What was printed and looked at so far.
+    pub fn printed(&self) -> &[String] {
+        &self.printed
     }
 
     fn printed_address(&mut self, mark: &str) -> SocketAddr {
@@ -177,6 +206,12 @@ impl Server {
         let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok());
         let pages: usize = pages.expect("a number");
         pages * rustix::param::page_size()
+    }
+
+    /// How many descriptors the process has open.
+    pub fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(path).expect("the child is there").count()
     }
 
     /// Stops the process; how often it counted what has this name.

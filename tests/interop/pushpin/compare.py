@@ -1,13 +1,19 @@
 """Compares the transcripts of a case, and holds what is left against the reviewed differences.
 
-A difference of both sides is written as lines that begin with `-` (Pushpin) and `+` (linchpin);
-these must be exactly what differs, no line more and none less.
+These stand in `differences.txt`: an entry is a subject (`##`), what Pushpin does, what linchpin
+does, and why, and then, for the cases named after `@`, the very lines that differ: `-` are
+Pushpin's, `+` are linchpin's. No line more may differ, and none less. Lines under `@ anywhere` are
+regular expressions of lines of Pushpin's that may have no counterpart in any case.
 """
 
 import difflib
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from engine import Case
+LIST = Path(__file__).with_name("differences.txt")
+ANYWHERE = "anywhere"
+WORDS = ("pushpin", "linchpin", "why")
 
 
 @dataclass
@@ -15,65 +21,63 @@ class Difference:
     """A deliberate difference: one row of the table in docs/pushpin-compared.md."""
 
     subject: str
-    pushpin: str
-    linchpin: str
-    why: str
-    # Case id to the exact lines that differ.
-    cases: dict[str, str] = field(default_factory=dict)
+    pushpin: str = ""
+    linchpin: str = ""
+    why: str = ""
+    # Case id to the lines that differ.
+    cases: dict[str, list[str]] = field(default_factory=dict)
+    # Lines of Pushpin's that may differ in any case.
+    anywhere: list[re.Pattern] = field(default_factory=list)
 
 
-@dataclass
-class Everywhere:
-    """A deliberate difference that may be in any case: how it looks in Pushpin's transcript, line
-    by line, and what stands in its place in linchpin's (None: nothing)."""
+def differences() -> list[Difference]:
+    """The reviewed list."""
+    found: list[Difference] = []
+    names: list[str] = []
+    for number, line in enumerate(LIST.read_text().splitlines(), 1):
+        if line.startswith("## "):
+            found.append(Difference(line[3:]))
+            names = []
+        elif line.startswith("@ "):
+            names = line[2:].split()
+            found[-1].cases |= {name: [] for name in names if name != ANYWHERE}
+        elif names and line[:2] in ("- ", "+ "):
+            for name in names:
+                if name == ANYWHERE:
+                    found[-1].anywhere.append(re.compile(re.escape(line[:2]) + line[2:]))
+                else:
+                    found[-1].cases[name].append(line)
+        elif found and not names and line.split(":")[0] in WORDS:
+            word, _, text = line.partition(":")
+            setattr(found[-1], word, text.strip())
+        elif line and not line.startswith("#"):
+            raise ValueError(f"{LIST.name}:{number}: not understood: {line}")
+    return found
 
-    subject: str
-    pushpin: str
-    linchpin: str
-    why: str
-    # Given a line of Pushpin's transcript: linchpin's, or None for none, or the same line.
-    rewrite: object
-    used: bool = False
 
-
-def left_over(pushpin: list[str], linchpin: list[str], everywhere) -> list[str]:
-    """The lines that differ, `-` and `+` before them, without the differences that are everywhere.
-    """
+def left_over(pushpin: list[str], linchpin: list[str], reviewed) -> list[str]:
+    """The lines that differ, `-` and `+` before them, but for those that may differ anywhere."""
     lines = [line for line in difflib.ndiff(pushpin, linchpin) if line[0] in "-+"]
-    for rule in everywhere:
-        for line in [line for line in lines if line[0] == "-"]:
-            counterpart = rule.rewrite(line[2:])
-            if counterpart is None:
-                lines.remove(line)
-            elif counterpart != line[2:] and "+ " + counterpart in lines:
-                lines.remove(line)
-                lines.remove("+ " + counterpart)
-            else:
-                continue
-            rule.used = True
-    return lines
+    patterns = [pattern for one in reviewed for pattern in one.anywhere]
+    return [line for line in lines if not any(pattern.fullmatch(line) for pattern in patterns)]
 
 
-def expected(case: Case, differences) -> tuple[list[str], list[Difference]]:
-    """The lines in which a case is to differ, and why."""
-    reasons = [one for one in differences if case.id in one.cases]
-    lines = []
-    for one in reasons:
-        lines += [line for line in one.cases[case.id].splitlines() if line.strip()]
-    return lines, reasons
+def expected(case: str, reviewed) -> list[str]:
+    """The lines in which a case is to differ."""
+    return [line for one in reviewed for line in one.cases.get(case, [])]
 
 
 def normal(lines: list[str]) -> list[str]:
     """Lines in an order in which two lists of differences can be compared."""
-    return sorted(" ".join(line.split()) for line in lines)
+    return sorted(line.rstrip() for line in lines)
 
 
-def explained(case, pushpin, linchpin, found, wanted) -> str:
+def explained(case: str, pushpin, linchpin, found, wanted) -> str:
     """What to show of a case that fails."""
     whole = difflib.unified_diff(pushpin, linchpin, "pushpin", "linchpin", n=50, lineterm="")
-    parts = [f"{case.id}: what differs is not what differences.py says",
+    parts = [f"{case}: what differs is not what {LIST.name} says",
              "---- all, side by side", *whole,
-             "---- differs, after what differs everywhere", *(found or ["(nothing)"])]
+             "---- differs, without what differs everywhere", *(found or ["(nothing)"])]
     if wanted:
         parts += ["---- should differ", *wanted]
     return "\n".join(parts)

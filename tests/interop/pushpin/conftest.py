@@ -17,10 +17,17 @@ def pairs():
     """Starts the fronts of a configuration when they are first asked for."""
     folder = certificates()
     running: dict[str, Pair] = {}
+    failed: dict[str, str] = {}
 
     def pair(name: str) -> Pair:
+        if name in failed:
+            pytest.fail(f"the fronts of {name} did not start: {failed[name]}", pytrace=False)
         if name not in running:
-            running[name] = Pair(CONFIGS[name], folder)
+            try:
+                running[name] = Pair(CONFIGS[name], folder)
+            except BaseException as failure:
+                failed[name] = str(failure)
+                raise
         return running[name]
 
     yield pair

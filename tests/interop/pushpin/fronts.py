@@ -191,30 +191,8 @@ class LinchpinFront(Front):
         if not binary:
             raise AssertionError("set SERVER_UNDER_TEST to linchpin's path")
         binary = str(Path(binary).resolve())
-        if os.environ.get("BY_FLAGS"):
-            self.spawn([binary, *self.flags()])
-            return
-        self.spawn([binary, f"--config={self.directory}/pushpin.conf", "-m"])
-
-    def flags(self):
-        import configparser
-        conf = configparser.RawConfigParser()
-        conf.read(self.directory / "pushpin.conf")
-        flags = ["--bind", "127.0.0.1", "--port", str(self.port), "--https-port",
-                 f"127.0.0.1:{self.https_port}",
-                 "--certs", str(self.directory / "runner/certs"), "--routes",
-                 str(self.directory / "routes"), "--control", f"127.0.0.1:{self.control_port}",
-                 "--sig-iss", conf["proxy"]["sig_iss"], "--workers", "2"]
-        if conf["proxy"]["sig_key"]:
-            flags += ["--sig-key", conf["proxy"]["sig_key"]]
-        if conf["proxy"]["debug"] == "true":
-            flags += ["--debug"]
-        if conf["proxy"].get("upstream_key"):
-            flags += ["--upstream-key", conf["proxy"]["upstream_key"]]
-        flags += ["--client-buffer-size", conf["runner"]["client_buffer_size"]]
-        for key in ("message_wait", "id_cache_ttl", "connection_subscription_max"):
-            flags += ["--" + key.replace("_", "-"), conf["handler"][key]]
-        return flags
+        self.spawn([binary, f"--config={self.directory}/pushpin.conf"]
+                   + ([] if os.environ.get("NO_M") else ["-m"]))
 
 
 class Pair:
@@ -222,7 +200,7 @@ class Pair:
 
     def __init__(self, config, certificates: Path):
         kinds = [PushpinFront, LinchpinFront]
-        if os.environ.get("ONLY") == "pushpin":
+        if os.environ.get("SERVER") == "pushpin":
             kinds = [PushpinFront, PushpinFront]
         self.fronts = []
         try:

@@ -313,6 +313,14 @@ class Asked:
 
 
 @dataclass
+class Done:
+    """Waits until the backends are through with their answers."""
+
+    def play(self, play: Play):
+        play.scene.wait_done(SECONDS)
+
+
+@dataclass
 class Subscribed:
     """Waits until clients have been subscribed to a channel, so many times in all."""
 

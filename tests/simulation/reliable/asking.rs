@@ -375,7 +375,8 @@ impl World {
 fn response_hold(timeout_s: u32) -> ResponseHold {
     let body = Bytes::from_static(b"late");
     let reason = Bytes::from_static(b"OK");
-    let held = Rc::new(Response { code: 200, reason, headers: Vec::new(), body });
+    let held = Response { code: 200, reason, headers: Vec::new(), body };
+    let held = Rc::new(held.into());
     let version = Version::Http11;
     ResponseHold { held, version, persistent: true, head_only: false, timeout_s }
 }

@@ -3,7 +3,7 @@
 from answers import Await, Close, Early, UntilClosed
 from cases.words import answer, asked, get, ok, post, request
 from engine import Case
-from steps import Asked, End, Ended, Got, Leave, Open, Opened, Rest, Seen, ShutWrite, Until
+from steps import Asked, Done, End, Ended, Got, Leave, Open, Opened, Rest, Seen, ShutWrite, Until
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -62,7 +62,7 @@ CASES = [
          [request("POST /", "Content-Length: 50000") + b"x" * 20000, Got("POST"), Ended(2)],
          [[Early, answer("403 Forbidden", body=b"no"), Close()]]),
     Case("framing-body-cut-by-client",
-         [request("POST /", "Content-Length: 20000") + b"x" * 12000, Asked(1), Leave],
+         [request("POST /", "Content-Length: 20000") + b"x" * 12000, Asked(1), Leave, Done],
          [[Early, UntilClosed()]]),
     # 100-continue.
     Case("framing-continue",
@@ -125,8 +125,8 @@ CASES = [
     Case("framing-backend-closes-after",
          [get("/1"), Got, get("/2"), Got, End],
          [[ok(b"1", "Connection: close"), Close()], ok(b"2")]),
-    Case("framing-client-leaves", [get(), Seen(1), Leave], [[UntilClosed()]]),
-    Case("framing-client-shuts-writing", [get(), Seen(1), ShutWrite, Ended], [[UntilClosed()]]),
+    Case("framing-client-leaves", [get(), Seen(1), Leave, Done], [[UntilClosed()]]),
+    Case("framing-client-shuts-writing", [get(), Seen(1), ShutWrite, Ended, Done], [[UntilClosed()]]),
     # Requests that are none, and bounds: 3.1.
     malformed("bad-version", b"GET / HTTP/2.0\r\nHost: a.test\r\n\r\n"),
     malformed("bad-line", b"GET /\r\n\r\n"),

@@ -5,6 +5,7 @@ from cases.words import answer, asked, get, grip, instruct, item, ok, post, requ
 from engine import Case
 from steps import (
     Asked,
+    Done,
     End,
     Got,
     Leave,
@@ -334,5 +335,5 @@ CASES = [
          [grip("stream", "l-poll", "Grip-Link: </n>; rel=next; timeout=1", body=b"one "),
           ok(b"two")]),
     # Gone: the request of a client that leaves is over.
-    Case("holds-client-leaves-before", [get(), Asked(1), Leave], [[UntilClosed()]]),
+    Case("holds-client-leaves-before", [get(), Asked(1), Leave, Done], [[UntilClosed()]]),
 ]

@@ -65,8 +65,10 @@ CASES = [
     control("publish-head", "HEAD /publish/", method="HEAD"),
     control("recover", "POST /recover/"),
     control("recover-get", "GET /recover/", method="GET"),
-    control("body-too-large", "POST /publish/", body=b" " * 1001, config="bare"),
-    control("head-too-large", "POST /publish/", "X-A: " + "x" * 500, body=ITEM, config="bare"),
+    control("body-too-large", "POST /publish/", body=b" " * 30_000, config="bare"),
+    control("body-largest", "POST /publish/", body=ITEM + b" " * (1000 - len(ITEM)),
+            config="bare"),
+    control("head-too-large", "POST /publish/", "X-A: " + "x" * 12_000, body=ITEM),
     # Items that are accepted, and not.
     published("item", one(formats={"http-stream": {"content": "x"}})),
     published("empty-list", {"items": []}),

@@ -6,6 +6,7 @@ from answers import Accept, Await, Close, Echo, Hear, Tell, UntilClosed
 from cases.words import answer, item, request
 from engine import Case
 from steps import (
+    Done,
     End,
     Ended,
     Got,
@@ -73,7 +74,7 @@ CASES = [
                      b"X-B: 2\r\n"), Echo()),
     handshake("nogrip", upgrade(host="ws-nogrip.test"), Accept(), Echo()),
     Case("websocket-upper-case",
-         [upgrade("/", "Upgrade: WebSocket", leave_out="Upgrade"), Got, Leave],
+         [upgrade("/", "Upgrade: WebSocket", leave_out="Upgrade"), Got, Leave, Done],
          [[Accept(), UntilClosed()]]),
     handshake("no-connection", upgrade(leave_out="Connection"), Accept(), Echo()),
     handshake("no-key", upgrade(leave_out="Sec-WebSocket-Key"), Accept(), Echo()),
@@ -94,7 +95,7 @@ CASES = [
                                             body=b"go away")),
     handshake("redirected", upgrade(), answer("302 Found", "Location: /elsewhere")),
     handshake("200", upgrade(), answer("200 OK", body=b"no socket here")),
-    Case("websocket-wrong-accept", [upgrade(), Got, Leave],
+    Case("websocket-wrong-accept", [upgrade(), Got, Leave, Done],
          [[b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
            b"Sec-WebSocket-Accept: nonsense\r\n\r\n", UntilClosed()]]),
     handshake("grip-header-on-101", upgrade(), Accept(b"Grip-X: 1\r\n"), Echo()),

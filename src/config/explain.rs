@@ -1,0 +1,175 @@
+//! What would become of a request, for `linchpin explain`: as text and as JSON. Called by `cli`.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::problem::Problem;
+use super::routes::Loaded;
+use super::settings::Settings;
+pub use crate::proxy::preview::Asked;
+use crate::proxy::preview::{Preview, Sent, preview};
+use crate::route::Route;
+use crate::route::explain::{Difference, Verdict};
+use crate::route::ids::Id;
+use crate::tls::client::ClientTls;
+
+/// What is known of a request.
+#[derive(Debug)]
+pub struct Explanation {
+    loaded: Loaded,
+    preview: Preview,
+}
+
+/// Finds out what would become of a request.
+///
+/// # Errors
+/// When the request is none, or there is no cryptography.
+pub fn explain(
+    settings: &Settings,
+    mut loaded: Loaded,
+    asked: Asked,
+) -> Result<Explanation, Problem> {
+    let (tls, _) = ClientTls::from_system(Vec::new())
+        .map_err(|error| Problem::of("TLS towards backends", error.to_string()))?;
+    let settings = settings.for_shards(tls).proxy;
+    let table = Arc::new(std::mem::take(&mut loaded.table));
+    let preview = preview(&settings, &table, asked)
+        .map_err(|error| Problem::of("the request", error.to_string()))?;
+    loaded.table = Arc::unwrap_or_clone(table);
+    Ok(Explanation { loaded, preview })
+}
+
+impl Explanation {
+    /// Whether the request has a route.
+    #[must_use]
+    pub fn is_found(&self) -> bool {
+        self.preview.route.is_some()
+    }
+
+    fn route(&self) -> Option<&Route> {
+        self.loaded.table.route(self.preview.route?)
+    }
+
+    /// `file:line`.
+    fn place(&self, route: &Route) -> String {
+        format!("{}:{}", self.loaded.file, route.line)
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!("{}\n", self.preview.url);
+        match self.route() {
+            Some(route) => self.describe(route, &mut text),
+            None => text.push_str("\nno route: the answer is 502, `Route not found`\n"),
+        }
+        self.describe_others(&mut text);
+        text
+    }
+
+    fn describe(&self, route: &Route, text: &mut String) {
+        let _ = writeln!(text, "\nroute {}: {route}", self.place(route));
+        let _ = writeln!(text, "  id {}", Id(route));
+        for (number, (target, sent)) in (1..).zip(route.targets.iter().zip(&self.preview.sent)) {
+            let order = if number == 1 { "first" } else { "if those before it cannot be reached" };
+            let _ = match sent {
+                Sent::Head(head) => {
+                    let lines = |line: &str| format!("    {}\n", shown(line));
+                    let head: String = head.trim_end().lines().map(lines).collect();
+                    writeln!(text, "\ntarget {target}, {order}, is sent\n{head}").map(|()| {
+                        text.truncate(text.trim_end().len());
+                        text.push('\n');
+                    })
+                }
+                Sent::BuiltIn => writeln!(text, "\ntarget test, {order}: a part of the program"),
+                Sent::Impossible(why) => {
+                    writeln!(text, "\ntarget {target}, {order}: nothing can be sent, {why}")
+                }
+            };
+        }
+    }
+
+    /// The other routes. Those of other hosts are only counted: there may be a hundred thousand.
+    fn describe_others(&self, text: &mut String) {
+        let (mut elsewhere, mut first) = (0, true);
+        for (route, verdict) in self.loaded.table.routes().zip(&self.preview.verdicts) {
+            let why = match verdict {
+                Verdict::Chosen => continue,
+                Verdict::Differs(why) if why.contains(&Difference::Host) => {
+                    elsewhere += 1;
+                    continue;
+                }
+                Verdict::Differs(why) => join(why),
+                Verdict::Beaten(better) => {
+                    let by = self.route().map_or(0, |route| route.line);
+                    format!("it matches too, but line {by} is better, {better}")
+                }
+            };
+            text.push_str(if first { "\nnot taken:\n" } else { "" });
+            first = false;
+            let _ = writeln!(text, "  {}: {route}\n    {why}", self.place(route));
+        }
+        if elsewhere > 0 {
+            let routes = if elsewhere == 1 { "route is" } else { "routes are" };
+            let _ = writeln!(text, "\n{elsewhere} more {routes} for other hosts");
+        }
+    }
+
+    /// For programs.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let verdict = |(route, verdict): (&Route, &Verdict)| {
+            let (verdict, reasons) = match verdict {
+                Verdict::Chosen => ("chosen", Vec::new()),
+                Verdict::Differs(why) => {
+                    ("differs", why.iter().map(|why| why.to_string()).collect())
+                }
+                Verdict::Beaten(better) => ("beaten", vec![better.to_string()]),
+            };
+            json!({ "line": route.line, "verdict": verdict, "reasons": reasons })
+        };
+        let routes = self.loaded.table.routes().zip(&self.preview.verdicts);
+        json!({
+            "url": self.preview.url,
+            "file": self.loaded.file,
+            "route": self.route().map(|route| json!({
+                "line": route.line,
+                "id": Id(route).to_string(),
+                "text": route.to_string(),
+            })),
+            "targets": self.route().map_or_else(Vec::new, |route| self.targets(route)),
+            "routes": routes.map(verdict).collect::<Vec<_>>(),
+        })
+    }
+
+    fn targets(&self, route: &Route) -> Vec<Value> {
+        let target = |(target, sent): (&crate::route::target::Target, &Sent)| {
+            let name = target.to_string();
+            match sent {
+                Sent::Head(head) => {
+                    let head: Vec<String> = head.trim_end().lines().map(shown).collect();
+                    json!({ "target": name, "head": head })
+                }
+                Sent::BuiltIn => json!({ "target": name, "head": null }),
+                Sent::Impossible(why) => json!({ "target": name, "head": null, "error": why }),
+            }
+        };
+        route.targets.iter().zip(&self.preview.sent).map(target).collect()
+    }
+}
+
+fn join(why: &[Difference]) -> String {
+    why.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// A line of a head as it may be shown around: a token without its signature, which would make it
+/// good for an hour.
+fn shown(line: &str) -> String {
+    let signed = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("grip-sig"));
+    match signed.and_then(|_| line.rsplit_once('.')) {
+        Some((front, _)) => format!("{front}.(signature)"),
+        None => line.to_owned(),
+    }
+}
