@@ -54,7 +54,7 @@ use self::sockjs::SockJsArgs;
 use self::start::{Refusal, Told};
 use self::tls::TlsArgs;
 use self::websocket::WebSocketArgs;
-use crate::config::logging::{self, Logs};
+use crate::config::logging;
 use crate::config::problem::{Places, Problem};
 use crate::config::settings::Settings;
 use crate::config::websocket::WebSockets;
@@ -67,8 +67,6 @@ use crate::server;
 const EXIT_CANNOT_START: u8 = 2;
 /// The same where the program is called as Pushpin (specification, routing 7.1).
 const EXIT_AS_PUSHPIN: u8 = 1;
-/// What `--verbose` makes of the log's level.
-const VERBOSE: &str = "debug";
 
 /// A realtime reverse proxy: holds client connections open and writes what is published to them.
 ///

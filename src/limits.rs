@@ -7,11 +7,11 @@
 mod backends;
 
 pub use self::backends::*;
-/// Bytes of a backend's answer that are waited for, for [`JSONP_WHOLE_MS`], before a script gets it: with
-/// its length and for as long as its backend lets it be kept. More is wrapped as it comes.
+/// Bytes of a backend's answer that are waited for, for [`JSONP_WHOLE_MS`], before a script gets
+/// it: with its length and for as long as its backend lets it be kept. More is wrapped as it comes.
 pub const JSONP_WHOLE_BYTES_MAX: usize = 64 * 1024;
-/// How long that is waited for, in milliseconds: as long as a head and a body that were sent together may
-/// take to arrive.
+/// How long that is waited for, in milliseconds: as long as a head and a body that were sent
+/// together may take to arrive.
 pub const JSONP_WHOLE_MS: u64 = 10;
 
 /// Largest request body that a GRIP instruction may answer (specification, GRIP 1.1).
@@ -62,6 +62,9 @@ pub const ACCEPT_BACK_OFF_MS: (u64, u64) = (5, 1000);
 /// Connections that one shard serves at once, neither held nor idle, before it is a storm: after it
 /// memory is given back.
 pub const STORM_CONNECTIONS: usize = 128;
+/// A tunnel of another protocol reads at most so many bytes at once in each direction, and no more
+/// before they are written.
+pub const TUNNEL_BUFFER_BYTES: usize = 16 * 1024;
 /// A client that is refused is read from for so long, so that its answer is not lost.
 pub const REFUSAL_LINGER_MS: u64 = 1_000;
 /// And no more than so many bytes.

@@ -69,6 +69,10 @@ counters! {
     connections_accepted,
     /// Requests received from clients, WebSockets included.
     requests_received,
+    /// Connections that have changed to another protocol.
+    tunnels,
+    /// Of these, the ones that were closed because nothing came for too long.
+    tunnels_idle,
     /// Requests refused before routing: malformed, or too large a head.
     requests_malformed,
     /// Requests refused because of their body's size.

@@ -4,7 +4,7 @@
 use clap::{ArgAction, Args};
 use http::{HeaderName, HeaderValue};
 
-use crate::config::forwarding::{ForRule, Forwarding, SetProtocol};
+use crate::config::forwarding::{ForRule, Forwarding, Protocols, SetProtocol};
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
@@ -74,6 +74,19 @@ pub struct ForwardingArgs {
     #[arg(long, env = "LINCHPIN_ACCEPT_PUSHPIN_ROUTE")]
     pub accept_pushpin_route: bool,
 
+    /// Protocols that clients may change to with `Upgrade`, if their backend agrees: bytes are then
+    /// carried both ways, unseen. Names, or `any`; never HTTP in another form (h2c), TLS, or
+    /// WebSockets, which have their own way. Without it `Upgrade` is passed on as any other field,
+    /// and nothing comes of it, as with Pushpin.
+    #[arg(
+        long,
+        env = "LINCHPIN_UPGRADE_PROTOCOLS",
+        value_delimiter = ',',
+        value_name = "NAMES",
+        action = ArgAction::Append
+    )]
+    pub upgrade_protocols: Vec<String>,
+
     /// Say in access lines where clients are: `from=`.
     #[arg(long, env = "LINCHPIN_LOG_FROM")]
     pub log_from: bool,
@@ -100,6 +113,7 @@ impl ForwardingArgs {
                 .collect(),
             cdn_loop: self.cdn_loop.as_deref().and_then(token),
             accept_route: self.accept_pushpin_route,
+            protocols: protocols(&self.upgrade_protocols),
             log_from: self.log_from,
             log_user_agent: self.log_user_agent,
         }
@@ -112,6 +126,14 @@ fn rule(option: &str, words: &[String]) -> ForRule {
         tracing::warn!("{option}: `{word}` is neither `truncate:N` nor `append`");
     }
     rule
+}
+
+fn protocols(words: &[String]) -> Protocols {
+    let (protocols, barred) = Protocols::parse(words.iter().map(String::as_str));
+    for word in barred {
+        tracing::warn!("upgrade_protocols: nobody may change to `{word}`");
+    }
+    protocols
 }
 
 fn token(text: &str) -> Option<HeaderValue> {

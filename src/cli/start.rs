@@ -115,7 +115,9 @@ pub fn is_pushpin(arguments: &[OsString]) -> bool {
 pub fn command<C: CommandFactory>() -> Command {
     let version = Arg::new("version").long("version").short('v').short_alias('V');
     let version = version.action(ArgAction::Version).help("Print version");
-    let command = C::command().disable_version_flag(true).arg(version);
+    let command = C::command().disable_version_flag(true);
+    // Not under the heading of the last group of options.
+    let command = command.next_help_heading(None::<&str>).arg(version);
     from_file::with_values(command).mut_subcommands(from_file::with_values)
 }
 

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::carried::CarriedBody;
-use super::cross_origin_answer::Wrapped;
 use crate::backend::body::AnswerBody;
 use crate::backend::error::Error;
 use crate::http::BodyError;
@@ -18,8 +17,8 @@ pub enum Answer {
     Backend(AnswerBody),
     /// From a backend, as another worker or a request for several passes it on.
     Carried(CarriedBody),
-    /// From either, for a page of another origin that asked for a script.
-    Wrapped(Box<Wrapped>),
+    /// From either, as a script for a page of another origin.
+    Wrapped(Pin<Box<dyn Body<Data = Bytes, Error = BodyError>>>),
     /// All of it is here.
     Whole(Option<Bytes>),
 }
@@ -56,7 +55,7 @@ impl Body for Answer {
         match self.get_mut() {
             Answer::Backend(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Answer::Carried(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Answer::Wrapped(body) => Pin::new(&mut **body).poll_frame(cx),
+            Answer::Wrapped(body) => body.as_mut().poll_frame(cx),
             Answer::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
         }
     }

@@ -1,8 +1,8 @@
-//! Requests of pages of other origins, on routes that serve such pages: what is remembered of them for
-//! their answers, and the request that a JSON-P script means (specification, routing 5).
+//! Requests of pages of other origins, on routes that serve such pages: what is remembered of them
+//! for their answers, and the request that a JSON-P script means (specification, routing 5).
 //!
-//! Called by the roof between route and access line; whatever follows sees the rewritten request. What
-//! becomes of answers is `cross_origin_answer`'s affair.
+//! Called by the roof between route and access line; whatever follows sees the rewritten request.
+//! What becomes of answers is `cross_origin_answer`'s affair.
 
 use bytes::Bytes;
 use http::header::{
@@ -144,8 +144,9 @@ mod tests {
 
     #[test]
     fn the_request_that_is_meant() {
-        let headers = "%7B%22X-b%22:%221%22,%22Host%22:%22q%22,%22accept%22:%22z%22,%22A%22:%222%22,\
-            %22connection%22:%22close%22,%22Content-Length%22:%2299%22,%22Content-Type%22:%22t%22%7D";
+        let headers = "%7B%22X-b%22:%221%22,%22Host%22:%22q%22,%22accept%22:%22z%22,\
+            %22A%22:%222%22,%22connection%22:%22close%22,%22Content-Length%22:%2299%22,\
+            %22Content-Type%22:%22t%22%7D";
         let query = format!("x=1&callback=cb&y&_method=PUT&_headers={headers}&_body=a+b");
         let client = [("x-z", "1"), ("accept", "foo"), ("host", "h"), ("x-b", "2")];
         let (page, context, body) = read("*,aco 127.0.0.1:1", &query, &client);

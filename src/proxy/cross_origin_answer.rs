@@ -96,7 +96,7 @@ pub async fn relayed(
         }
         Some(rest) => {
             let body = Wrapped::new(wrapping, head, &first, rest);
-            script(&parts, false).map(|()| Answer::Wrapped(Box::new(body)))
+            script(&parts, false).map(|()| Answer::Wrapped(Box::pin(body)))
         }
     })
 }

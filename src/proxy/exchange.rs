@@ -23,6 +23,8 @@ use super::inquiry::{Inquiry, body_failure};
 use super::onward::Onward;
 use super::outgoing::Last;
 use super::shared::Shared;
+use super::tunnel::{self, Tunnel};
+use super::upgrade;
 use super::upload::{Rest, Upload};
 use crate::backend::error;
 use crate::grip::headers;
@@ -98,7 +100,14 @@ impl Exchange {
         access: &mut Option<Access>,
     ) -> Result<Option<Response<Body>>, Failure> {
         self.forbid_events()?;
-        let (target, mut answer) = self.ask(upload, &[], access).await?;
+        let (target, mut answer) = match self.offered(upload) {
+            None => self.ask(upload, &[], access).await?,
+            // Boxed: what is rarer makes the future of every request no larger.
+            Some(offered) => match Box::pin(self.change(&offered, upload, access)).await? {
+                Some(declined) => declined,
+                None => return Ok(None),
+            },
+        };
         if self.is_instruction(&answer) {
             // Boxed: what is rarer makes the future of every request no larger.
             return Box::pin(self.instructed(target, answer, upload, access)).await;
@@ -116,6 +125,41 @@ impl Exchange {
         match error.kind {
             error::Kind::Upload => Failure::ClientBody,
             _ => Failure::Backend,
+        }
+    }
+
+    /// The protocols that a client wants to change to, as they are offered to its backend.
+    fn offered(&self, upload: &Upload<Incoming>) -> Option<HeaderValue> {
+        let protocols = &self.shared.settings.forwarding.protocols;
+        let may = !protocols.is_empty() && self.context.version == Version::Http11;
+        let bodyless = matches!(upload, Upload::Whole(bytes) if bytes.is_empty());
+        if may && bodyless { protocols.offered(&self.context.headers) } else { None }
+    }
+
+    /// Asks for another protocol; the ordinary answer of a target that does not want it, or `None`
+    /// if the connection goes on as a tunnel.
+    async fn change(
+        &self,
+        offered: &HeaderValue,
+        upload: &Upload<Incoming>,
+        access: &mut Option<Access>,
+    ) -> Result<Option<(usize, Response<Answer>)>, Failure> {
+        let trying = |target: &Target| {
+            if let Some(access) = access {
+                access.set_target(target.to_string());
+            }
+        };
+        let Exchange { shared, context, route, .. } = self;
+        match tunnel::open(shared, context, route, offered, trying).await? {
+            Tunnel::BuiltIn => self.ask(upload, &[], access).await.map(Some),
+            Tunnel::Declined(target, answer) => Ok(Some((target, *answer))),
+            Tunnel::Open(response, onward) => {
+                if let Some(access) = access.take() {
+                    access.answered(response.status().as_u16(), 0);
+                }
+                self.handoff.upgrade(onward, upgrade::head(&response, context.version));
+                Ok(None)
+            }
         }
     }
 

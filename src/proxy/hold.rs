@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, header};
 
 use super::access::Access;
 use super::answer::Answer;
@@ -18,6 +18,7 @@ use super::held::{Held, Link};
 use super::onward::Onward;
 use super::outgoing::Last;
 use super::shared::Shared;
+use super::shown;
 use super::terms;
 use crate::clock;
 use crate::grip::headers::InstructError;
@@ -155,7 +156,7 @@ impl Origin {
     }
 
     fn head(&self, shown: &Shown) -> Result<Response<()>, Failure> {
-        head(shown).map_err(|error| self.refuse(&error))
+        shown::head(shown).map_err(|error| self.refuse(&error))
     }
 
     /// The head of a stream: who asked for a script gets it as it is.
@@ -173,7 +174,7 @@ impl Origin {
         if let Some(page) = &self.page {
             response = cross_origin_answer::whole(page, response);
         }
-        Ok(whole(response, shown.code, access))
+        Ok(shown::whole(response, shown.code, access))
     }
 
     /// A stream that is over at once.
@@ -182,7 +183,7 @@ impl Origin {
         shown: Shown,
         access: &mut Option<Access>,
     ) -> Result<Response<Body>, Failure> {
-        Ok(whole(self.stream_head(&shown)?.map(|()| shown.body), shown.code, access))
+        Ok(shown::whole(self.stream_head(&shown)?.map(|()| shown.body), shown.code, access))
     }
 
     fn is_head(&self) -> bool {
@@ -386,34 +387,4 @@ impl Origin {
 fn leave(handoff: &Handoff<Onward>, lease: Lease, when: When) {
     let (hub, id) = (lease.hub().clone(), lease.id());
     handoff.wish(Onward::Park(lease), when, move |cx| hub.poll_closed(id, cx));
-}
-
-fn whole(response: Response<Bytes>, code: u16, access: &mut Option<Access>) -> Response<Body> {
-    let access = access.take();
-    if let Some(access) = &access {
-        access.set_status(code);
-    }
-    response.map(|bytes| Body::whole(bytes, access))
-}
-
-/// The head of what an instruction shows the client.
-fn head(held: &Shown) -> Result<Response<()>, InstructError> {
-    let status = StatusCode::from_u16(held.code).map_err(|_| InstructError {
-        message: format!("status code {} can only answer a held long-poll", held.code),
-        field: "Grip-Status",
-    })?;
-    let mut response = Response::new(());
-    *response.status_mut() = status;
-    crate::http::set_reason(&mut response, &held.reason);
-    for field in &held.headers {
-        let name = HeaderName::from_bytes(&field.name);
-        let value = HeaderValue::from_bytes(&field.value);
-        let (Ok(name), Ok(value)) = (name, value) else {
-            let shown = String::from_utf8_lossy(&field.name);
-            let message = format!("header '{shown}' cannot be sent");
-            return Err(InstructError { message, field: "headers" });
-        };
-        response.headers_mut().append(name, value);
-    }
-    Ok(response)
 }

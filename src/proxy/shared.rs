@@ -8,6 +8,7 @@ use super::askers::Askers;
 use super::connections::Connections;
 use super::forwarded::{ForRule, SetProtocol};
 use super::order::Peers;
+use super::protocols::Protocols;
 use super::recovery::Ears;
 use super::routing::Routing;
 use super::signing::Keys;
@@ -149,6 +150,8 @@ pub struct Forwarding {
     pub cdn_loop: Option<HeaderValue>,
     /// A client may name its route (`Pushpin-Route`).
     pub accept_route: bool,
+    /// Other protocols that clients may change to.
+    pub protocols: Protocols,
     /// Access lines have the client's address.
     pub log_from: bool,
     /// Access lines have the client's `User-Agent`.

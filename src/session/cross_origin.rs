@@ -1,8 +1,8 @@
 //! How the answers to one request are made fit for a page of another origin: by CORS fields, or
 //! wrapped as a script (specification, routing 5).
 //!
-//! Made by `proxy` when a request comes in, for routes that serve such pages only; kept with a hold,
-//! and asked by [`super::answer`] and by `proxy` when an answer is written. Pure.
+//! Made by `proxy` when a request comes in, for routes that serve such pages only; kept with a
+//! hold, and asked by [`super::answer`] and by `proxy` when an answer is written. Pure.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,6 @@
-//! The header fields by which a browser lets a page of another origin read an answer (specification,
-//! routing 5.1; Fetch standard, 3.2). Pure: what a request says, and the fields that an answer lacks.
+//! The header fields by which a browser lets a page of another origin read an answer
+//! (specification, routing 5.1; Fetch standard, 3.2). Pure: what a request says, and the fields
+//! that an answer lacks.
 //!
 //! Kept with a held request; asked by `session` and `proxy` when an answer is written.
 
@@ -172,12 +173,14 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_lacking_twice(
-            names in prop::collection::vec("[a-c]|X-[a-c]|Access-Control-(Max-Age|Allow-Origin)", 0..6),
+            names in prop::collection::vec(
+                "[a-c]|X-[a-c]|Access-Control-(Max-Age|Allow-Origin)", 0..6),
         ) {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let cors = Cors::default();
             let added = cors.lacking(names.iter().map(|name| name.as_bytes()));
-            let all: Vec<&str> = names.iter().copied().chain(added.iter().map(|(n, _)| *n)).collect();
+            let added = added.iter().map(|(name, _)| *name);
+            let all: Vec<&str> = names.iter().copied().chain(added).collect();
             let again = cors.lacking(all.iter().map(|name| name.as_bytes()));
             prop_assert!(again.iter().all(|(name, _)| *name == "Access-Control-Expose-Headers"));
         }

@@ -75,7 +75,7 @@ async fn websockets_when_they_are_accepted() {
     let routes = ["a.example test".to_owned(), backend.route("*", ",over_http")];
     let mut server = Server::start(&routes);
     let _socket = WebSocket::connect(&server, "/ws").await;
-    assert_eq!(line(&mut server, "/ws"), "GET ws://a.example/ws -> test code=101 0");
+    assert_eq!(line(&mut server, "/ws -> "), "GET ws://a.example/ws -> test code=101 0");
     let mut client = Client::connect(server.http).await;
     client
         .send(

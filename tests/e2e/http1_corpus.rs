@@ -132,12 +132,17 @@ fn compare(who: &str, expected: &[Expected], got: &[(String, &Message)], faults:
     }
 }
 
-async fn run(text: &str, at_least: usize) {
-    let cases = case::read(text);
-    assert!(cases.len() >= at_least, "{} cases", cases.len());
+fn start() -> (Recorder, Server) {
     let backend = Recorder::start();
     let route = format!("* {}", backend.address);
     let server = Server::start_with(&[route], &["--workers", "1"]);
+    (backend, server)
+}
+
+async fn run(text: &str, at_least: usize) {
+    let cases = case::read(text);
+    assert!(cases.len() >= at_least, "{} cases", cases.len());
+    let (backend, server) = start();
     let only = std::env::var("CASE").unwrap_or_default();
     let mut report = Vec::new();
     for case in cases.iter().filter(|case| case.name.contains(&only)) {
@@ -161,4 +166,71 @@ async fn requests_have_one_reading_or_reach_no_backend() {
 #[tokio::test]
 async fn responses_have_one_reading_or_reach_no_client() {
     run(include_str!("http1_corpus/responses.txt"), 40).await;
+}
+
+/// What a byte of a request becomes: those that framing is made of.
+const CHANGES: &[&[u8]] = &[
+    b"",
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"\0",
+    b" ",
+    b"\t",
+    b":",
+    b",",
+    b";",
+    b"0",
+    b"1",
+    b"\x0b",
+    b"\xff",
+    b"chunked",
+    b"Content-Length: 3\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+];
+
+/// Whatever becomes of a request on its way: what a backend gets of it has one reading, and the
+/// next request is answered as itself, or never.
+#[tokio::test]
+async fn changed_at_random_they_still_have_one_reading() {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or(9112);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let cases = case::read(include_str!("http1_corpus/requests.txt"));
+    let usable = |case: &&Case| !case.end && case.send.len() < 4096 && !case.name.contains("HEAD");
+    let cases: Vec<&Case> = cases.iter().filter(usable).collect();
+    let (backend, server) = start();
+    for round in 0..1500 {
+        let mut case = (*random.choice(&cases).expect("there are cases")).clone();
+        for _ in 0..random.usize(1..4) {
+            let at = random.usize(0..case.send.len());
+            let change = random.choice(CHANGES).expect("there are changes");
+            let replaced = usize::from(random.bool());
+            case.send.splice(at..at + replaced, change.iter().copied());
+        }
+        let (got, record) = play(&server, &backend, &case).await;
+        let shown = case.send.escape_ascii();
+        let context =
+            format!("SEED={seed}, round {round}: {shown}\nclient: {}", got.escape_ascii());
+        assert!(record.faults.is_empty(), "{:?}\n{context}", record.faults);
+        let is_probe = |(_, request): &(usize, Message)| request.start[1] == "/probe";
+        let probe = record.requests.iter().position(is_probe);
+        assert!(probe.is_none_or(|at| at + 1 == record.requests.len()), "{context}");
+        let mut rest = &got[..];
+        let mut statuses = Vec::new();
+        while !rest.is_empty() {
+            let response = strict::response(rest, false, true);
+            let response = response.unwrap_or_else(|why| panic!("{why}\n{context}"));
+            let response = response.unwrap_or_else(|| panic!("not whole\n{context}"));
+            rest = &rest[response.length..];
+            statuses.push(response.start[1].clone());
+        }
+        statuses.retain(|status| status != "100");
+        let served = statuses.iter().filter(|status| *status == "200").count();
+        assert_eq!(served, record.requests.len(), "{statuses:?}\n{context}");
+        // What is refused is the last of its connection.
+        let refused = statuses.iter().position(|status| status != "200" && status != "502");
+        assert!(refused.is_none_or(|at| at + 1 == statuses.len()), "{statuses:?}\n{context}");
+        assert!(refused.is_none() || probe.is_none(), "{context}");
+    }
 }

@@ -1,5 +1,5 @@
-//! JSON-P: what a script's URL means, and answers as calls of the page's function. The texts were seen
-//! on Pushpin 1.36.
+//! JSON-P: what a script's URL means, and answers as calls of the page's function. The texts were
+//! seen on Pushpin 1.36.
 
 use serde_json::{Value, json};
 
@@ -257,8 +257,9 @@ async fn errors_of_ours_are_wrapped() {
     assert!(is_script(&head), "{head:?}");
     assert_eq!(
         body,
-        "/**/f({\"code\": 502, \"reason\": \"Bad Gateway\", \"headers\": {\"Content-Length\":\"32\",\
-         \"Content-Type\":\"text/plain\"}, \"body\": \"Error while proxying to origin.\\n\"});\n"
+        "/**/f({\"code\": 502, \"reason\": \"Bad Gateway\", \"headers\": {\
+         \"Content-Length\":\"32\",\"Content-Type\":\"text/plain\"}, \
+         \"body\": \"Error while proxying to origin.\\n\"});\n"
     );
     client.send("GET /y?callback=f HTTP/1.1\r\nHost: unknown\r\n\r\n").await;
     assert_eq!(object(&client.response().await.1)["body"], "Route not found\n");

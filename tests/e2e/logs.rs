@@ -86,6 +86,8 @@ async fn each_part_has_its_file_and_files_are_rotated() {
     let line = new.lines().next().expect("a line");
     assert!(line.starts_with("[INFO] ") && !line.contains("[proxy]"), "{line}");
     assert!(logs.join("connmgr.log").exists() && logs.join("pushpin-handler.log").exists());
+    server.terminate();
+    server.exit_code(std::time::Duration::from_secs(20));
     assert!(!server.has_printed("/new."));
 }
 

@@ -155,6 +155,30 @@ async fn a_broken_or_deleted_certificate_leaves_the_one_before() {
     assert_eq!(secure.ask(&config).await.expect("served").0, first);
 }
 
+/// A client that names an address sends no name at all.
+#[tokio::test]
+async fn the_default_of_the_port_is_for_all_other_names_and_for_none() {
+    let secure = Secure::start(test_route(), &[]);
+    let config = fresh(secure.config(None));
+    assert!(secure.ask_as(&config, "127.0.0.1").await.is_none());
+    let port = secure.server.https.expect("it serves TLS").port();
+    let names = ["127.0.0.1", "other.example", "x.b.example", "b.example"];
+    let default = secure.authority.sign(&names);
+    secure.authority.sign(&["x.y.example"]).write(secure.folder.path(), "_.y.example");
+    default.write(secure.folder.path(), &format!("default_{port}"));
+    within("the default", async { while secure.ask_as(&config, "127.0.0.1").await.is_none() {} })
+        .await;
+    for name in names {
+        let seen = secure.ask_as(&config, name).await.map(|(seen, _)| seen);
+        assert_eq!(seen.as_ref(), Some(&default.der), "{name}");
+    }
+    // A name with a certificate of its own, and one with its branch's, keep them.
+    for (name, common) in [(NAME, true), ("x.y.example", true), ("x.x.y.example", false)] {
+        let seen = secure.ask_as(&config, name).await.map(|(seen, _)| seen);
+        assert_eq!(seen.is_some_and(|seen| seen != default.der), common, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn who_asks_for_a_name_without_certificate_gets_an_alert() {
     let mut secure = Secure::start(test_route(), &[]);
@@ -291,7 +315,7 @@ async fn other_authorities_end_what_was_begun_under_the_ones_before() {
     replace(&secure.folder.path().join("clients.pem"), "nothing");
     let mut secure = secure;
     within("the warning", async {
-        while !secure.server.prints("authorities of clients not taken over") {
+        while !secure.server.has_printed("authorities of clients not taken over") {
             assert!(secure.ask(&newcomer).await.is_some());
         }
     })

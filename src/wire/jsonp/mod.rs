@@ -1,5 +1,5 @@
-//! JSON-P (specification, routing 5.2): requests that a script's URL describes, and answers as a call
-//! of the page's function. Pure.
+//! JSON-P (specification, routing 5.2): requests that a script's URL describes, and answers as a
+//! call of the page's function. Pure.
 //!
 //! `query` reads what the page asks for, `text` writes JSON strings piece by piece, and this is the
 //! wrapping: of answers that are relayed, whole or as they come, and of those that were held.

@@ -1,5 +1,5 @@
-//! What the query of a script's URL asks for by JSON-P (specification, routing 5.2): the function to
-//! call, and perhaps a method, header fields and a body. Called by `proxy` once a request.
+//! What the query of a script's URL asks for by JSON-P (specification, routing 5.2): the function
+//! to call, and perhaps a method, header fields and a body. Called by `proxy` once a request.
 //!
 //! A `+` is a plus, and a percent sign that begins no escape is itself.
 
@@ -247,7 +247,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_never_panics(query in "((callback|data|cb|_(method|headers|body)|a|%[0-9a-z]{0,2})[=&]{0,2}){0,8}") {
+        fn it_never_panics(
+            query in "((callback|data|cb|_(method|headers|body)|a|%[0-9a-z]{0,2})[=&]{0,2}){0,8}",
+        ) {
             for names in [USUAL, JSON] {
                 if let Some(Ok(asked)) = read(&query, names) {
                     prop_assert!(!asked.callback.is_empty());

@@ -84,7 +84,7 @@ pub fn write(bytes: &[u8], out: &mut Vec<u8>) {
     text.end(out);
 }
 
-/// How each byte is escaped: not at all (0), as `\uXXXX` (`u`), or by this letter.
+/// How each byte is escaped: not at all (0), as `\u` and four digits (`u`), or by this letter.
 const ESCAPES: [u8; 256] = {
     let mut escapes = [0; 256];
     let mut byte = 0;

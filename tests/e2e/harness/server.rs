@@ -137,24 +137,19 @@ impl Server {
     }
 
     /// Whether a line that contains `mark` has been printed by now.
-    pub fn prints(&mut self, mark: &str) -> bool {
+    pub fn has_printed(&mut self, mark: &str) -> bool {
         self.printed.extend(self.lines.try_iter());
-        self.has_printed(mark)
-    }
-
-    /// Whether a line that contains `mark` is among those that were waited for, or came before one.
-    pub fn has_printed(&self, mark: &str) -> bool {
         self.printed.iter().any(|line| line.contains(mark))
-    }
-
-    /// All lines of the banner that contain `mark`.
-    pub fn banner(&self, mark: &str) -> Vec<String> {
-        self.printed.iter().filter(|line| line.contains(mark)).cloned().collect()
     }
 
     /// What was printed and looked at so far.
     pub fn printed(&self) -> &[String] {
         &self.printed
+    }
+
+    /// All lines of the banner that contain `mark`.
+    pub fn banner(&self, mark: &str) -> Vec<String> {
+        self.printed.iter().filter(|line| line.contains(mark)).cloned().collect()
     }
 
     fn printed_address(&mut self, mark: &str) -> SocketAddr {

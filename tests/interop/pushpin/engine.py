@@ -42,6 +42,7 @@ class Case:
     client: list
     backend: list = field(default_factory=list)
     second: list = field(default_factory=list)
+    brief: list = field(default_factory=list)
     secure: list = field(default_factory=list)
     config: str = "base"
     # Whether `Grip-Feature` is to be compared, and not only known.
@@ -123,8 +124,9 @@ def request_lines(label: str, exchange, features: str | None) -> list[str]:
 
 def play(case: Case, front) -> list[str]:
     """The transcript of a case on one front."""
-    scene = Scene(backend=case.backend, second=case.second, secure=case.secure)
-    backends = {"backend": front.backend, "second": front.second, "secure": front.secure}
+    names = ("backend", "second", "brief", "secure")
+    scene = Scene(**{name: getattr(case, name) for name in names})
+    backends = {name: getattr(front, name) for name in names}
     for name, backend in backends.items():
         backend.script = scene.scripts[name]
     acted = Play(front, scene)

@@ -52,6 +52,8 @@ SETTINGS = {
         "sig_iss": "pushpin",
         "sig_key": "changeme",
         "updates_check": "off",
+        # linchpin's own: no target is passed over for what it did in an earlier case.
+        "backend_fails": "0",
         "zurl_out_specs": "ipc://{directory}/zurl-in",
         "zurl_out_stream_specs": "ipc://{directory}/zurl-in-stream",
         "zurl_in_specs": "ipc://{directory}/zurl-out",
@@ -93,6 +95,8 @@ class Front(Server):
         self.port, self.https_port, self.control_port = free_port(), free_port(), free_port()
         self.backend = Backend()
         self.second = Backend()
+        # For cases that close its connections: to it no connection is ever kept.
+        self.brief = Backend()
         self.secure = Backend(certificates)
         self.refusing = Refusing()
         self.write(config)
@@ -105,6 +109,7 @@ class Front(Server):
         return {
             "backend": self.backend.port,
             "second": self.second.port,
+            "brief": self.brief.port,
             "secure": self.secure.port,
             "refusing": self.refusing.port,
             "front": self.port,
@@ -158,7 +163,7 @@ class Front(Server):
 
     def stop(self):
         super().stop()
-        for backend in (self.backend, self.second, self.secure):
+        for backend in (self.backend, self.second, self.brief, self.secure):
             backend.stop()
 
 

@@ -80,6 +80,7 @@ down.test 127.0.0.1:{refusing}
 down-debug.test,debug 127.0.0.1:{refusing} 127.0.0.1:{refusing}
 fail.test 127.0.0.1:{refusing} 127.0.0.1:{second}
 both.test 127.0.0.1:{backend} 127.0.0.1:{second}
+brief.test 127.0.0.1:{brief} 127.0.0.1:{second}
 cert.test 127.0.0.1:{secure},ssl 127.0.0.1:{second}
 insecure.test 127.0.0.1:{secure},ssl,insecure
 insecure-host.test 127.0.0.1:{secure},ssl,insecure,host=inside.test
@@ -100,6 +101,7 @@ jsonp.test,aco 127.0.0.1:{backend}
 jsonp-basic.test,aco,jsonp_mode=basic 127.0.0.1:{backend}
 jsonp-basic-get.test,aco,jsonp_mode=basic,jsonp_defmethod=GET 127.0.0.1:{backend}
 jsonp-names.test,aco,jsonp_cb=cb,jsonp_body=data,jsonp_defcb=dcb 127.0.0.1:{backend}
+jsonp-brief.test,aco 127.0.0.1:{brief}
 jsonp-down.test,aco 127.0.0.1:{refusing}
 jsonp-mode.test,aco,jsonp_mode=strange 127.0.0.1:{backend}
 

@@ -1,11 +1,8 @@
 """Holds by header and by JSON (grip-holds-and-publishing, 1 to 3)."""
 
-from answers import UntilClosed
 from cases.words import answer, asked, get, grip, instruct, item, ok, post, request
 from engine import Case
 from steps import (
-    Asked,
-    Done,
     End,
     Got,
     Leave,
@@ -334,6 +331,4 @@ CASES = [
          [get(), Opened, Until(b"one "), Until(b"two"), Rest, End],
          [grip("stream", "l-poll", "Grip-Link: </n>; rel=next; timeout=1", body=b"one "),
           ok(b"two")]),
-    # Gone: the request of a client that leaves is over.
-    Case("holds-client-leaves-before", [get(), Asked(1), Leave, Done], [[UntilClosed()]]),
 ]
