@@ -8,6 +8,7 @@ mod compression;
 mod control;
 mod documented;
 mod explain;
+mod failing;
 mod forwarding;
 mod from_file;
 mod global;
@@ -39,6 +40,7 @@ use self::compression::CompressionArgs;
 use self::control::ControlArgs;
 use self::documented::OptionsArgs;
 use self::explain::ExplainArgs;
+use self::failing::{cannot_start, exit_code};
 use self::forwarding::ForwardingArgs;
 use self::global::GlobalArgs;
 use self::invocation::InvocationArgs;
@@ -62,11 +64,6 @@ use crate::limits;
 use crate::publish::command::{self, PublishArgs};
 use crate::route::condition::Slow;
 use crate::server;
-
-/// What could not start, or a routes file with mistakes.
-const EXIT_CANNOT_START: u8 = 2;
-/// The same where the program is called as Pushpin (specification, routing 7.1).
-const EXIT_AS_PUSHPIN: u8 = 1;
 
 /// A realtime reverse proxy: holds client connections open and writes what is published to them.
 ///
@@ -204,7 +201,13 @@ pub fn main() -> ExitCode {
             print!("{}", asked.told.effective);
             ExitCode::SUCCESS
         }
-        Some(Command::Check { file, run, .. }) => check::check(file.as_deref(), &run, &asked.told),
+        Some(Command::Check { file: Some(file), .. }) => check::routes_file(&file),
+        Some(Command::Check { run, .. }) => {
+            check::tell(&asked.told);
+            let log = logging::check(&run.logs.logs(&run.invocation)).err();
+            let judged = asked.told.judge(settings(&run), run.global.strict);
+            check::all(judged, log, &run.routes.routes(), &asked.told)
+        }
         Some(Command::Options(args)) => {
             print!("{}", documented::options(&args, &start::command::<Cli>()));
             ExitCode::SUCCESS
@@ -229,7 +232,7 @@ fn refused(refusal: Refusal, pushpin: bool) -> ExitCode {
         }
         Refusal::CommandLine(error) => {
             let _ = error.print();
-            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_CANNOT_START))
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(failing::CANNOT_START))
         }
         Refusal::File(problem) => cannot_start(&[problem], pushpin),
         Refusal::NotFound(text) => {
@@ -256,22 +259,7 @@ fn serve(args: &RunArgs, told: &Told, pushpin: bool) -> ExitCode {
         Err(problems) => cannot_start(&problems, pushpin),
     };
     logging::flush();
-    ended
-}
-
-fn cannot_start(problems: &[Problem], pushpin: bool) -> ExitCode {
-    for problem in problems {
-        match problem.place() {
-            // Pushpin does not say which option it means.
-            place if pushpin && place.starts_with("--") => eprintln!("error: {}", problem.text()),
-            _ => eprintln!("error: {problem}"),
-        }
-    }
-    exit_code(pushpin)
-}
-
-fn exit_code(pushpin: bool) -> ExitCode {
-    ExitCode::from(if pushpin { EXIT_AS_PUSHPIN } else { EXIT_CANNOT_START })
+    if ended == ExitCode::from(failing::CANNOT_START) { exit_code(pushpin) } else { ended }
 }
 
 /// What was typed, as it is meant; all that is wrong at once.

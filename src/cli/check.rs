@@ -4,21 +4,27 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::failing::{self, cannot_start};
 use super::start::Told;
-use super::{EXIT_CANNOT_START, RunArgs, cannot_start, settings};
-use crate::config::logging;
 use crate::config::problem::Problem;
 use crate::config::routes::{self, Loaded};
-use crate::config::settings::RoutesFrom;
+use crate::config::settings::{RoutesFrom, Settings};
 
-/// Looks at a routes file, or at all.
-pub fn check(routes_file: Option<&Path>, args: &RunArgs, told: &Told) -> ExitCode {
-    match routes_file {
-        Some(file) => match load(file) {
-            Ok(loaded) => shown(&loaded),
-            Err(problem) => cannot_start(&[problem], false),
-        },
-        None => all(args, told),
+/// Looks at a routes file only.
+pub fn routes_file(file: &Path) -> ExitCode {
+    match load(file) {
+        Ok(loaded) => shown(&loaded),
+        Err(problem) => cannot_start(&[problem], false),
+    }
+}
+
+/// Says what is doubtful, and what is good to know.
+pub fn tell(told: &Told) {
+    for text in told.doubts() {
+        eprintln!("warning: {text}");
+    }
+    for text in told.notes() {
+        eprintln!("note: {text}");
     }
 }
 
@@ -34,25 +40,23 @@ fn shown(loaded: &Loaded) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     eprintln!("{}", loaded.report());
-    ExitCode::from(EXIT_CANNOT_START)
+    ExitCode::from(failing::CANNOT_START)
 }
 
-fn all(args: &RunArgs, told: &Told) -> ExitCode {
-    let log = logging::check(&args.logs.logs(&args.invocation)).err();
-    for text in told.doubts() {
-        eprintln!("warning: {text}");
-    }
-    for text in told.notes() {
-        eprintln!("note: {text}");
-    }
-    let mut problems = match told.judge(settings(args), args.global.strict) {
+/// Looks at the settings, as they were judged, at what is wrong with the log, and at the routes.
+pub fn all(
+    judged: Result<Settings, Vec<Problem>>,
+    log: Option<Problem>,
+    routes: &RoutesFrom,
+    told: &Told,
+) -> ExitCode {
+    let mut problems = match judged {
         Ok(settings) => settings.check(),
         Err(problems) => problems,
     };
     problems.extend(log);
     let mut problems: Vec<_> = problems.into_iter().map(|each| told.places.located(each)).collect();
-    let routes = args.routes.routes();
-    let loaded = match &routes {
+    let loaded = match routes {
         RoutesFrom::Compiled => None,
         RoutesFrom::Lines(lines) => Some(routes::from_lines(lines.iter().map(String::as_str))),
         RoutesFrom::File(file) => match load(file) {

@@ -9,7 +9,8 @@ use std::fmt::Write;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command};
 
-use super::{from_file, known};
+use super::from_file;
+use super::known;
 use crate::config::ini;
 use crate::config::problem::Places;
 
