@@ -72,20 +72,29 @@ fn all_that_cannot_be_bound_is_said_at_once() {
 #[test]
 fn there_must_be_an_address_and_no_name() {
     let (code, text) = fails(&["--http-port", ""]);
-    assert_eq!(
-        (code, text.as_str()),
-        (Some(2), "error: --http-port: no server ports configured\n")
-    );
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.ends_with("error: --http-port: no server ports configured\n"), "{text}");
     let (code, text) = fails(&["--http-port", "localhost:80"]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("'localhost:80': host names are not allowed here"), "{text}");
+}
+
+/// The first that hears anything.
+async fn heard(waiting: &mut Vec<Client>) -> Client {
+    loop {
+        for place in 0..waiting.len() {
+            if waiting[place].hears().await {
+                return waiting.remove(place);
+            }
+        }
+    }
 }
 
 #[tokio::test]
 async fn the_last_place_is_the_last_of_all_threads() {
     let server = serve(&["--client-maxconn", "4", "--workers", "3"]);
     // Whichever threads the kernel chooses.
-    for _ in 0..5 {
+    for _ in 0..3 {
         let mut served = Vec::new();
         for _ in 0..4 {
             let mut client = Client::get(server.http, "/").await;
@@ -100,10 +109,17 @@ async fn the_last_place_is_the_last_of_all_threads() {
         for client in &mut waiting {
             assert!(!client.hears().await, "there was no room for it");
         }
-        for mut client in waiting {
+        while !waiting.is_empty() {
             drop(served.remove(0));
-            assert_eq!(client.response().await.1, HELLO);
-            served.push(client);
+            // Whoever it is: each thread has a queue of its own.
+            let mut next = within("somebody to be let in", heard(&mut waiting)).await;
+            assert_eq!(next.response().await.1, HELLO);
+            served.push(next);
+            let mut others = 0;
+            for client in &mut waiting {
+                others += usize::from(client.hears().await);
+            }
+            assert_eq!(others, 0, "one place is one place");
         }
     }
 }
@@ -111,7 +127,6 @@ async fn the_last_place_is_the_last_of_all_threads() {
 #[tokio::test]
 async fn who_is_held_has_a_place_too() {
     let server = serve(&["--client-maxconn", "4", "--workers", "2"]);
-    let publisher = Publisher::new(&server);
     let mut held = Vec::new();
     for place in 0..4 {
         let mut client = Client::get(server.http, &format!("/stream?channel={place}")).await;
@@ -121,7 +136,7 @@ async fn who_is_held_has_a_place_too() {
     }
     let mut waiting = Client::get(server.http, "/").await;
     assert!(!waiting.hears().await, "there was no room for it");
-    publisher.close_stream("2").await;
+    drop(held.remove(2));
     assert_eq!(waiting.response().await.1, HELLO);
     let (code, text) = fails(&["--http-port", "0", "--client-maxconn", "1"]);
     assert_eq!(code, Some(2), "{text}");
