@@ -48,7 +48,7 @@ pub fn request(bytes: &[u8]) -> Found {
     if host.is_empty() || host.iter().any(|byte| b" \t/?#@,".contains(byte) || !byte.is_ascii()) {
         return Err(format!("not a Host: {:?}", host.escape_ascii().to_string()));
     }
-    for name in ["keep-alive", "expect", "http2-settings"] {
+    for name in ["keep-alive", "expect"] {
         if !message.all(name).is_empty() {
             return Err(format!("{name} is left over"));
         }
