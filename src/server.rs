@@ -9,6 +9,7 @@ mod notify;
 mod pid_file;
 mod presence;
 mod reload;
+mod signals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ use notify::Supervisor;
 use pid_file::PidFile;
 use presence::Presence;
 use reload::{Beginning, Reload};
+use signals::Signals;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
@@ -38,6 +40,8 @@ use crate::tls::Edge;
 const EXIT_CANNOT_START: u8 = 2;
 /// Stopping: how long after the drain bound a thread may take to end.
 const JOIN_GRACE_MS: u64 = 2_000;
+/// How often it is looked whether all threads are there, in milliseconds.
+const LOOK_MS: u64 = 500;
 /// How long one shard may take to take a command while stopping.
 const COMMAND_MS: u64 = 1_000;
 
@@ -222,16 +226,14 @@ async fn control_thread(
         let heard = hang_up_heard.clone();
         tokio::task::spawn_local(reload.run(heard)).abort_handle()
     });
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::new()?;
     let mut hang_up = signal(SignalKind::hangup())?;
     // Only now: whoever reads it may send a signal at once.
     announce(&banner);
     presence.ready();
     let outcome = loop {
         tokio::select! {
-            _ = terminate.recv() => break Ok(()),
-            _ = interrupt.recv() => break Ok(()),
+            () = signals.next() => break Ok(()),
             _ = hang_up.recv() => {
                 tracing::info!("reloading");
                 logging::reopen();
@@ -241,11 +243,12 @@ async fn control_thread(
                     tracing::warn!("there is no routes file: the routes stay");
                 }
             }
-            () = clock::sleep_ms(500) => if threads.iter().any(JoinHandle::is_finished) {
-                break Err(io::Error::other("a shard ended unexpectedly"));
+            () = clock::sleep_ms(LOOK_MS) => if let Some(name) = ended(threads) {
+                break Err(io::Error::other(format!("{name}: Exited unexpectedly")));
             },
         }
     };
+    signals.end_at_once();
     tracing::info!("stopping...");
     presence.stopping();
     if let Some(reload) = reload {
@@ -259,12 +262,15 @@ async fn control_thread(
             tracing::debug!(%error, "a shard does not hear");
         }
     }
-    tokio::select! {
-        _ = serving => {}
-        _ = terminate.recv() => std::process::exit(1),
-        _ = interrupt.recv() => std::process::exit(1),
-    }
+    // A publisher's connection that failed has been logged.
+    let _ = serving.await;
     outcome
+}
+
+/// The name of a thread that is no more.
+fn ended<T>(threads: &[JoinHandle<T>]) -> Option<&str> {
+    let ended = threads.iter().find(|thread| thread.is_finished())?;
+    Some(ended.thread().name().unwrap_or("shard"))
 }
 
 /// Says once, at the end, what has been counted.
@@ -288,17 +294,11 @@ async fn log_counters(mailboxes: &[Mailbox], control: &Stats) {
     tracing::info!("counters: {}", counted.join(" "));
 }
 
-/// Waits for the shards, within the bound; a second signal ends the process at once.
+/// Waits for the shards, within the bound.
 async fn join(threads: Vec<JoinHandle<io::Result<()>>>, drain_ms: u64) {
     let deadline = clock::now().plus_ms(drain_ms.saturating_add(JOIN_GRACE_MS));
-    let mut terminate = signal(SignalKind::terminate()).ok();
-    let mut interrupt = signal(SignalKind::interrupt()).ok();
     while threads.iter().any(|thread| !thread.is_finished()) && clock::now() < deadline {
-        tokio::select! {
-            () = clock::sleep_ms(5) => {}
-            Some(_) = next(&mut terminate) => std::process::exit(1),
-            Some(_) = next(&mut interrupt) => std::process::exit(1),
-        }
+        clock::sleep_ms(5).await;
     }
     for thread in threads {
         if !thread.is_finished() {
@@ -313,9 +313,24 @@ async fn join(threads: Vec<JoinHandle<io::Result<()>>>, drain_ms: u64) {
     }
 }
 
-async fn next(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
-    match signal {
-        Some(signal) => signal.recv().await,
-        None => std::future::pending().await,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_is_no_more_is_named() {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let one = named("shard-0").spawn(move || stopped.recv().ok()).unwrap();
+        let two =
+            named("shard-1").spawn(|| -> Option<()> { panic!("as a mistake would") }).unwrap();
+        let mut threads = vec![one];
+        assert_eq!(ended(&threads), None);
+        threads.push(two);
+        while ended(&threads).is_none() {
+            std::thread::yield_now();
+        }
+        assert_eq!(ended(&threads), Some("shard-1"));
+        drop(stop);
     }
 }

@@ -128,7 +128,8 @@ j.com b:1,weight=3
     ),
     (
         "routes_looks",
-        b"\tb.com\t,ssl=x b:1\n\xc3\xa9\xc3\xa9.com,proto=\xe4\xb8\xad b:1\n\
+        b"h.com,header=\"X-Y: \x01\" b:1\n\
+          \tb.com\t,ssl=x b:1\n\xc3\xa9\xc3\xa9.com,proto=\xe4\xb8\xad b:1\n\
           long.example.com,id=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,\
           ssl=perhaps,prefix=bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
           bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb b:1\n",
