@@ -210,7 +210,8 @@ async fn each_failure_is_told_and_counted_by_its_reason() {
     let wanted: Vec<_> = backends.iter().enumerate().map(|(n, (reason, _))| (n, *reason)).collect();
     for (n, reason) in wanted {
         let mut client = Client::connect(server.http).await;
-        client.send(format!("POST /{n}/x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")).await;
+        let fields = "Host: a\r\nConnection: close\r\nContent-Length: 0";
+        client.send(format!("POST /{n}/x HTTP/1.1\r\n{fields}\r\n\r\n")).await;
         let body = reason.contains("body");
         if body {
             client.rest().await;
