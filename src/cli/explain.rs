@@ -1,5 +1,5 @@
-//! `linchpin explain`: which route a request takes, why no other, and what would be sent. Dispatched
-//! to by the roof.
+//! `linchpin explain`: which route a request takes, why no other, and what would be sent.
+//! Dispatched to by the roof.
 
 use std::net::IpAddr;
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! The TLS handshake of one connection, what became of it, and what it says of the client. Called by
-//! `connection`.
+//! The TLS handshake of one connection, what became of it, and what it says of the client. Called
+//! by `connection`.
 
 use std::rc::Rc;
 use std::sync::Arc;

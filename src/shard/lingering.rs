@@ -1,5 +1,5 @@
-//! The end of a connection whose client may still be sending: closing it at once would take back what
-//! it was told last. Called where a client is refused, or closed for what it sent.
+//! The end of a connection whose client may still be sending: closing it at once would take back
+//! what it was told last. Called where a client is refused, or closed for what it sent.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

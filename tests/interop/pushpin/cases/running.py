@@ -40,7 +40,7 @@ CASES = [
           Publish(item("reload-held", http_response={"body": "still here"})), Got, End],
          [grip("response", "reload-held")], config="reloaded"),
     Case("reload-counts",
-         [Reload("# only a comment\n\na.test 127.0.0.1:80\na.test 127.0.0.1:81\n"
+         [Reload("# only a comment\n\na.test 127.0.0.1:80\n"
                  "b.test,id=b 127.0.0.1:80\n"),
           Logged("routes loaded with .*$")], config="reloaded"),
     # The log, 8.3.
