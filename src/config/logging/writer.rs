@@ -55,7 +55,7 @@ impl Log {
     pub fn start(places: Places) -> io::Result<Log> {
         let mut sinks = Vec::new();
         for path in places {
-            let file = path.as_ref().map(|path| open(path)).transpose()?;
+            let file = path.as_ref().map(open).transpose()?;
             sinks.push(Sink { path, file, lines: Vec::new() });
         }
         let (told, heard) = channel();
