@@ -230,7 +230,8 @@ async fn each_failure_is_told_and_counted_by_its_reason() {
     for (path, reason) in [("/refused/", "connect refused"), ("/dns/", "dns")] {
         let mut client = Client::get(server.http, path).await;
         assert!(client.head().await.status.contains(" 502 "));
-        server.wait_for_line(&format!("reason=\"{reason}\""));
+        let line = server.wait_for_line(&format!("path={path} "));
+        assert!(line.contains(reason) && line.contains("done=answered 502"), "{line}");
     }
     for (counter, count) in [
         ("backend_resets_before_head", 1),
