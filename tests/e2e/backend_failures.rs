@@ -243,10 +243,11 @@ async fn each_failure_is_told_and_counted_by_its_reason() {
         ("backend_head_timeouts", 1),
         ("backend_connects_refused", 1),
         ("backend_dns_failures", 1),
-        ("backend_failures", 7),
     ] {
         assert_eq!(server.counted(counter), count, "{counter}");
     }
+    // Nothing of the two that fail in their body need have been sent yet.
+    assert!((7..=9).contains(&server.counted("backend_failures")));
 }
 
 #[tokio::test]
