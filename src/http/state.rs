@@ -63,9 +63,13 @@ impl EdgeState {
         self.requests.get() == 0 && self.flushed.get()
     }
 
-    /// Whether an answer to the request in flight has begun: then there is nothing to say any more.
+    /// Whether an answer to the request in flight has begun, or the request whose body is in doubt
+    /// has had its answer: then there is nothing to say any more.
     pub(super) fn is_answered(&self) -> bool {
-        self.requests.get() > 0 && self.written.get()
+        if self.requests.get() > 0 {
+            return self.written.get();
+        }
+        self.doubt.borrow().as_ref().is_some_and(|doubt| doubt.in_body)
     }
 
     /// What came is not to be served: answer so.

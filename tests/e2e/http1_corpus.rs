@@ -212,7 +212,9 @@ async fn changed_at_random_they_still_have_one_reading() {
     let seed = seed.unwrap_or(9112);
     let mut random = fastrand::Rng::with_seed(seed);
     let cases = case::read(include_str!("http1_corpus/requests.txt"));
-    let usable = |case: &&Case| !case.end && case.send.len() < 4096 && !case.name.contains("HEAD");
+    // What a HEAD and a handshake are answered is read otherwise.
+    let other = |name: &str| name.contains("HEAD") || name.contains("WebSocket");
+    let usable = |case: &&Case| !case.end && case.send.len() < 4096 && !other(&case.name);
     let cases: Vec<&Case> = cases.iter().filter(usable).collect();
     let (backend, server) = start();
     let mut judged = 0;
