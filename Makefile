@@ -14,7 +14,7 @@ INTEROP := $(BUILT)/interop
 APT_TOOLS := gcc:gcc g++:g++ curl:curl openssl:openssl $(PYTHON):python3 node:nodejs npm:npm valgrind:valgrind \
     pushpin:pushpin condure:condure zurl:zurl
 
-.PHONY: help run check test e2e interop interop-pushpin conformance conformance-short counted bench docs plots fuzz deps bench-deps
+.PHONY: help run check test e2e interop interop-pushpin interop-pushpin-table conformance conformance-short counted bench docs plots fuzz deps bench-deps
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

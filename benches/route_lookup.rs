@@ -14,6 +14,7 @@ use std::fmt::Write;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use linchpin::route::ids::Named;
 use linchpin::route::{Query, Table};
 
 /// The host and the `path_beg` of a route.
@@ -111,5 +112,43 @@ fn lookup(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, lookup);
+/// Lookups by id, explicit and implicit: as `lookup`, `any` and `none`.
+fn named(c: &mut Criterion) {
+    for (kind, explicit) in [("explicit", true), ("implicit", false)] {
+        for found in [true, false] {
+            let share = if found { "any" } else { "none" };
+            let mut group = c.benchmark_group(format!("route_named/{kind}/{share}"));
+            for routes in [10, 100, 1_000, 100_000] {
+                let mut file = String::new();
+                for number in 0..routes {
+                    let id = if explicit { format!(",id=tenant-{number}") } else { String::new() };
+                    writeln!(file, "tenant-{number}.example.com{id} 10.0.0.1:8080")
+                        .expect("a String takes all");
+                }
+                let (table, problems) = Table::parse(file.as_bytes());
+                assert!(problems.is_empty());
+                let mut ids: Vec<String> = (0..routes)
+                    .map(|number| number + if found { 0 } else { routes })
+                    .map(|number| match explicit {
+                        true => format!("tenant-{number}"),
+                        false => format!("tenant-{number}.example.com,*,*,*"),
+                    })
+                    .collect();
+                fastrand::Rng::with_seed(7).shuffle(&mut ids);
+                let mut next = ids.iter().cycle();
+                group.bench_function(BenchmarkId::from_parameter(routes), |b| {
+                    b.iter(|| {
+                        let id = next.next().map(String::as_str).unwrap_or_default();
+                        let named = table.named(black_box(id));
+                        assert_eq!(matches!(named, Named::One(_)), found);
+                        named
+                    });
+                });
+            }
+            group.finish();
+        }
+    }
+}
+
+criterion_group!(benches, lookup, named);
 criterion_main!(benches);

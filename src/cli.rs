@@ -100,7 +100,12 @@ enum Command {
     Options(OptionsArgs),
     /// Say which route a request takes, why no other, and what its targets would be sent; exit code
     /// 1 if it has no route.
-    Explain(Box<ExplainArgs>),
+    Explain {
+        #[command(flatten)]
+        request: ExplainArgs,
+        #[command(flatten)]
+        run: Box<RunArgs>,
+    },
     /// Publish to a channel, as pushpin-publish does.
     Publish(Box<PublishArgs>),
 }
@@ -204,7 +209,13 @@ pub fn main() -> ExitCode {
             print!("{}", documented::options(&args, &start::command::<Cli>()));
             ExitCode::SUCCESS
         }
-        Some(Command::Explain(args)) => explain::run(&args, &asked.told),
+        Some(Command::Explain { request, run }) => {
+            let made = asked.told.judge(settings(&run), run.global.strict);
+            let explained = made.and_then(|settings| {
+                explain::run(&request, &settings).map_err(|problem| vec![problem])
+            });
+            explained.unwrap_or_else(|problems| cannot_start(&problems, false))
+        }
         Some(Command::Publish(args)) => command::run(&args, &mut io::stdout(), &mut io::stderr()),
     }
 }
@@ -250,7 +261,11 @@ fn serve(args: &RunArgs, told: &Told, pushpin: bool) -> ExitCode {
 
 fn cannot_start(problems: &[Problem], pushpin: bool) -> ExitCode {
     for problem in problems {
-        eprintln!("error: {problem}");
+        match problem.place() {
+            // Pushpin does not say which option it means.
+            place if pushpin && place.starts_with("--") => eprintln!("error: {}", problem.text()),
+            _ => eprintln!("error: {problem}"),
+        }
     }
     exit_code(pushpin)
 }

@@ -62,6 +62,9 @@ pub const ACCEPT_BACK_OFF_MS: (u64, u64) = (5, 1000);
 /// Connections that one shard serves at once, neither held nor idle, before it is a storm: after it
 /// memory is given back.
 pub const STORM_CONNECTIONS: usize = 128;
+/// Default of how long nothing of a client's upload may come (specification, routing 3.14; option
+/// `--upload-timeout`).
+pub const UPLOAD_SILENCE_S: u64 = 1800;
 /// A tunnel of another protocol reads at most so many bytes at once in each direction, and no more
 /// before they are written.
 pub const TUNNEL_BUFFER_BYTES: usize = 16 * 1024;

@@ -55,13 +55,12 @@ a.com,organic,=gala b:1
 a.com,type="gala b:1
 a.com,type="ga\la" b:1
 a.com,type="gala\
-b.com	b:1
 "#,
     ),
     (
         "routes_lines",
         b"# nothing but mistakes\n\nc.com\n  * test\n\n* b:1 # again\na.com,id=x b:1\na.com,id=y b:1\n\
-          \xff.com b:1\nd.com b:1,sub=\xc3\x28\ne.com b:1\x1b[31m\n",
+          \xff.com b:1\nd.com b:1,sub=\xc3\x28\ne.com b:1\x1b[31m\nb.com\tb:1\n",
     ),
     (
         "routes_conditions",
@@ -74,7 +73,6 @@ a.com,balance=random b:1
 a.com,header=x b:1
 a.com,header=:x b:1
 a.com,header="X Y: z" b:1
-a.com,header="X-Y: 	" b:1
 a.com,jsonp_mode=simple b:1
 a.com,proto=tcp,ssl=1,path_beg b:1
 "#,
@@ -128,7 +126,8 @@ j.com b:1,weight=3
     ),
     (
         "routes_looks",
-        b"\tb.com\t,ssl=x b:1\n\xc3\xa9\xc3\xa9.com,proto=\xe4\xb8\xad b:1\n\
+        b"h.com,header=\"X-Y: \x01\" b:1\n\
+          \tb.com\t,ssl=x b:1\n\xc3\xa9\xc3\xa9.com,proto=\xe4\xb8\xad b:1\n\
           long.example.com,id=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,\
           ssl=perhaps,prefix=bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
           bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb b:1\n",

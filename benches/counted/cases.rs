@@ -10,6 +10,7 @@ use fastrand::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use linchpin::grip::headers::{instruction, is_instruction};
 use linchpin::grip::item::parse_items;
+use linchpin::route::ids::Named;
 use linchpin::route::{Query, Table};
 use linchpin::wire::jsonp::{Head, Wrapping};
 use linchpin::wire::{deflate, sockjs};
@@ -72,6 +73,10 @@ fn cases() -> Vec<Case> {
     }
     for (name, routes, line) in tables() {
         let prepare = Box::new(move || looking_up(routes, line));
+        cases.push(Case { name, operations: LOOKUPS as u64, prepare });
+    }
+    for (name, routes, id) in ids() {
+        let prepare = Box::new(move || naming(routes, id));
         cases.push(Case { name, operations: LOOKUPS as u64, prepare });
     }
     cases
@@ -259,6 +264,36 @@ fn looking_up(routes: usize, line: Line) -> Box<dyn FnMut()> {
         for (host, path) in &requests {
             let query = Query { host, path, websocket: false, secure: true };
             assert!(black_box(table.lookup(black_box(&query))).is_some());
+        }
+    })
+}
+
+/// The option and the id of one of many routes, each on a host of its own.
+type Id = fn(usize) -> (String, String);
+
+fn ids() -> [(&'static str, usize, Id); 3] {
+    let explicit: Id = |n| (format!(",id=tenant-{n}"), format!("tenant-{n}"));
+    let implicit: Id = |n| (String::new(), format!("tenant-{n}.example.com,*,*,*"));
+    [
+        ("route by id, of 100", 100, explicit),
+        ("route by id, of 100,000", 100_000, explicit),
+        ("route by implicit id, of 100,000", 100_000, implicit),
+    ]
+}
+
+/// Lookups by id that find one of these routes, at random over all of them.
+fn naming(routes: usize, id: Id) -> Box<dyn FnMut()> {
+    let mut file = String::new();
+    for number in 0..routes {
+        let _ = writeln!(file, "tenant-{number}.example.com{} 10.0.0.1:8080", id(number).0);
+    }
+    let (table, problems) = Table::parse(file.as_bytes());
+    assert!(problems.is_empty(), "{problems:?}");
+    let mut rng = Rng::with_seed(7);
+    let asked: Vec<String> = (0..LOOKUPS).map(|_| id(rng.usize(..routes)).1).collect();
+    Box::new(move || {
+        for id in &asked {
+            assert!(matches!(black_box(table.named(black_box(id))), Named::One(_)));
         }
     })
 }

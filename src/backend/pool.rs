@@ -20,8 +20,8 @@ use super::journal::Journal;
 use crate::clock::{self, Tick};
 use crate::limits::{BACKEND_IDLE_SHARE, BACKEND_LEARNT_IDLE_MS_MIN, BACKEND_LEARNT_MS};
 
-/// While there are connections they are looked after so often: one that a backend has closed holds
-/// its descriptor no longer than this.
+/// While there are connections they are looked after so often: one that a backend has closed, or
+/// that has been idle too long, holds its descriptor no longer than this.
 const LOOK_MS: u64 = 250;
 
 /// What the pool is held to. Times in milliseconds.
@@ -208,8 +208,10 @@ impl Pool {
                 said_ms => share(said_ms),
             };
             let until = since.plus_ms(self.bounds.idle_ms.min(said_ms).min(shelf.idle_ms()));
-            shelf.list.push(Idle { connection, since, until });
-            self.count.set(self.count.get().saturating_add(1));
+            if since < until {
+                shelf.list.push(Idle { connection, since, until });
+                self.count.set(self.count.get().saturating_add(1));
+            }
         }
     }
 
@@ -224,8 +226,8 @@ impl Pool {
     /// Gives up what has been silent or idle for too long, or was closed. When to look again;
     /// `None` when there is nothing to look after.
     fn look(&self, now: Tick) -> Option<Tick> {
-        let Bounds { idle_ms, progress_ms, head_ms, .. } = self.bounds;
-        let mut next = now.plus_ms(idle_ms.min(progress_ms).min(head_ms).min(LOOK_MS));
+        let Bounds { progress_ms, head_ms, .. } = self.bounds;
+        let mut next = now.plus_ms(progress_ms.min(head_ms).min(LOOK_MS));
         self.idle.borrow_mut().retain(|_, shelf| {
             let mut list = std::mem::take(&mut shelf.list);
             list.retain_mut(|idle| {

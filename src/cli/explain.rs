@@ -1,5 +1,5 @@
-//! `linchpin explain`: which route a request takes, why no other, and what would be sent. Dispatched
-//! to by the roof.
+//! `linchpin explain`: which route a request takes, why no other, and what would be sent.
+//! Dispatched to by the roof.
 
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -7,8 +7,6 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
-use super::start::Told;
-use super::{RunArgs, cannot_start, settings};
 use crate::config::explain::{Asked, explain};
 use crate::config::problem::Problem;
 use crate::config::routes::{self, Loaded};
@@ -42,9 +40,6 @@ pub struct ExplainArgs {
     /// Print JSON, with a verdict on each route.
     #[arg(long)]
     json: bool,
-
-    #[command(flatten)]
-    run: Box<RunArgs>,
 }
 
 /// What a request is.
@@ -93,23 +88,18 @@ impl ExplainArgs {
 }
 
 /// Explains a request.
-pub fn run(args: &ExplainArgs, told: &Told) -> ExitCode {
-    let settings = match told.judge(settings(&args.run), args.run.global.strict) {
-        Ok(settings) => settings,
-        Err(problems) => return cannot_start(&problems, false),
-    };
-    let explained = args.asked().and_then(|asked| explain(&settings, loaded(&settings)?, asked));
-    match explained {
-        Ok(explanation) => {
-            if args.json {
-                println!("{:#}", explanation.json());
-            } else {
-                print!("{}", explanation.text());
-            }
-            if explanation.is_found() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NO_ROUTE) }
-        }
-        Err(problem) => cannot_start(&[problem], false),
+///
+/// # Errors
+/// When it is none, or the routes cannot be read.
+pub fn run(args: &ExplainArgs, settings: &Settings) -> Result<ExitCode, Problem> {
+    let explanation = explain(settings, loaded(settings)?, args.asked()?)?;
+    if args.json {
+        println!("{:#}", explanation.json());
+    } else {
+        print!("{}", explanation.text());
     }
+    let code = if explanation.is_found() { 0 } else { EXIT_NO_ROUTE };
+    Ok(ExitCode::from(code))
 }
 
 /// The routes that would serve. Mistakes in them are shown, as they are at the start.

@@ -5,6 +5,7 @@ use clap::{ArgAction, Args};
 use http::{HeaderName, HeaderValue};
 
 use crate::config::forwarding::{ForRule, Forwarding, Protocols, SetProtocol};
+use crate::limits;
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
@@ -16,8 +17,8 @@ pub struct ForwardingArgs {
 
     /// Take a client's connection for a secure one if its `X-Forwarded-Proto` (or, without that,
     /// `X-Forwarded-Protocol`) is `https` or `wss`: for the choice of the route, in the log, and in
-    /// what backends are told. For linchpin behind a proxy that ends TLS and sets this field: anybody
-    /// else can set it too.
+    /// what backends are told. For linchpin behind a proxy that ends TLS and sets this field:
+    /// anybody else can set it too.
     #[arg(long, env = "LINCHPIN_ACCEPT_X_FORWARDED_PROTOCOL")]
     pub accept_x_forwarded_protocol: bool,
 
@@ -87,6 +88,16 @@ pub struct ForwardingArgs {
     )]
     pub upgrade_protocols: Vec<String>,
 
+    /// A client of whose request's body nothing has come for so many seconds has left; 0 is no
+    /// bound.
+    #[arg(
+        long,
+        env = "LINCHPIN_UPLOAD_TIMEOUT",
+        default_value_t = limits::UPLOAD_SILENCE_S,
+        value_name = "SECONDS"
+    )]
+    pub upload_timeout: u64,
+
     /// Say in access lines where clients are: `from=`.
     #[arg(long, env = "LINCHPIN_LOG_FROM")]
     pub log_from: bool,
@@ -114,6 +125,7 @@ impl ForwardingArgs {
             cdn_loop: self.cdn_loop.as_deref().and_then(token),
             accept_route: self.accept_pushpin_route,
             protocols: protocols(&self.upgrade_protocols),
+            upload_ms: self.upload_timeout.saturating_mul(1000),
             log_from: self.log_from,
             log_user_agent: self.log_user_agent,
         }

@@ -28,12 +28,14 @@ pub struct LogArgs {
     /// it.
     #[arg(
         long,
+        visible_alias = "loglevel",
         env = "LINCHPIN_LOG_LEVEL",
         default_value = "info",
+        value_delimiter = ',',
         value_name = "LEVEL",
         allow_hyphen_values = true
     )]
-    pub log_level: String,
+    pub log_level: Vec<String>,
 
     /// Folder with the log of each part in a file of its own: connmgr.log, pushpin-proxy.log,
     /// pushpin-handler.log (with --id they begin with `pN-`); it is made if it is not there. What
@@ -53,7 +55,7 @@ impl LogArgs {
     pub fn logs(&self, invocation: &InvocationArgs) -> Logs {
         let folder = self.logdir.clone().filter(|folder| !folder.as_os_str().is_empty());
         Logs {
-            level: if invocation.verbose { VERBOSE.to_owned() } else { self.log_level.clone() },
+            level: if invocation.verbose { VERBOSE.to_owned() } else { self.log_level.join(",") },
             json: self.log_format == LogFormat::Json,
             file: invocation.logfile.clone(),
             folder: folder.filter(|_| !invocation.merge_output),

@@ -254,7 +254,7 @@ fn prepare(file: &mut File, command: &Command, matches: &ArgMatches) -> Variable
     // The included file may say what they are.
     variables = self::variables(file, command, matches);
     file.expand(&variables);
-    if is_given(matches, "http_port") {
+    if is_given(matches, "port") {
         for key in LISTENERS {
             file.forget("runner", key);
         }

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::tls::{ClientCertificates, Tls};
-use crate::tls::server::MinVersion;
+use crate::config::tls::{ClientCertificates, MinVersion, Tls};
 
 /// See the module.
 #[derive(Args, Clone, Debug)]

@@ -24,6 +24,12 @@ impl Problem {
         &self.place
     }
 
+    /// What is wrong with it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The same problem, told of another place.
     #[must_use]
     pub fn at(self, place: impl Into<String>) -> Problem {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::problem::Problem;
 use crate::tls::authorities::Authorities;
 use crate::tls::client::{self, ClientTls};
-use crate::tls::server::MinVersion;
+pub use crate::tls::server::MinVersion;
 use crate::tls::{Certificates, Edge};
 
 /// All of it.

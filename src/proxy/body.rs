@@ -166,8 +166,11 @@ impl HttpBody for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        // A body without bytes is never polled: it is complete all the same.
-        if let (Source::Whole(None), Some(access)) = (&self.source, &self.access) {
+        // A body without bytes (none of its own, HEAD, 204, 304) is never polled: it is complete
+        // all the same.
+        if let Some(access) = &self.access
+            && self.is_end_stream()
+        {
             access.complete();
         }
     }

@@ -165,10 +165,13 @@ impl Choice {
             // Once: what makes every backend break off is not to go through all of them.
             Remedy::Elsewhere if more && !self.repeated => {
                 self.repeated = true;
-                if self.tried.len() + 1 < count {
+                if count == 1 {
+                    self.afresh = Some(index);
+                } else if self.tried.len() + 1 < count {
                     self.tried.push(index);
                 } else {
-                    self.afresh = Some(index);
+                    // Those that could not be reached before may be back by now.
+                    self.tried = SmallVec::from_slice(&[index]);
                 }
                 Step::GoOn
             }

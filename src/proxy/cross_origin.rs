@@ -85,7 +85,7 @@ fn headers(context: &Context, asked: &Asked) -> (HeaderMap, Vec<u8>) {
         let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) else {
             continue;
         };
-        if !is_not_for_scripts(&name) && !(asked.json && name == CONTENT_TYPE) {
+        if !(is_not_for_scripts(&name) || asked.json && name == CONTENT_TYPE) {
             headers.append(name, value);
             given.extend([written.as_bytes(), b":"].concat());
         }

@@ -90,7 +90,8 @@ impl Exchange {
         self.forbid_events()?;
         let limit = self.shared.settings.request_body_bytes_max;
         // Boxed: a future holds room for all that it may ever wait for.
-        let gathered = Box::pin(Upload::gather(body, limit)).await;
+        let silence_ms = self.shared.settings.forwarding.upload_ms;
+        let gathered = Box::pin(Upload::gather(body, limit, silence_ms)).await;
         gathered.map_err(|error| body_failure(&self.shared, &error))
     }
 

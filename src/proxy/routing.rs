@@ -183,4 +183,17 @@ mod tests {
         assert_eq!(line(routing.behind(&route(1))), Some(2));
         assert_eq!(line(routing.behind(&route(3))), None);
     }
+
+    #[test]
+    fn who_keeps_a_route_does_not_keep_its_table() {
+        let routing = Routing::default();
+        let before = table(&["* a:1", "b a:1"]);
+        let known = Arc::downgrade(&before);
+        routing.set(before);
+        let kept = routing.of(&asking("/", false, None), false).unwrap();
+        assert_eq!(known.strong_count(), 1);
+        routing.set(table(&["* a:2"]));
+        assert_eq!(known.strong_count(), 0);
+        assert_eq!(kept.to_string(), "* a:1");
+    }
 }

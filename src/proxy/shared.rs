@@ -152,6 +152,8 @@ pub struct Forwarding {
     pub accept_route: bool,
     /// Other protocols that clients may change to.
     pub protocols: Protocols,
+    /// A client of whose upload nothing has come for so long has left. Milliseconds; 0 is no bound.
+    pub upload_ms: u64,
     /// Access lines have the client's address.
     pub log_from: bool,
     /// Access lines have the client's `User-Agent`.

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::backend::body::RequestBody;
+use crate::clock;
 use crate::http::BodyError;
 use crate::limits::{ACCEPT_REQUEST_BODY_BYTES_MAX, BODY_PREFETCH_BYTES_MAX};
 
@@ -31,6 +32,8 @@ pub struct Partial<B> {
     length: Option<u64>,
     seen: usize,
     limit: u64,
+    /// Who sends nothing for so long has left; 0 is no bound.
+    silence_ms: u64,
     taken: bool,
     ended: bool,
     too_large: bool,
@@ -65,8 +68,13 @@ where
     /// complete (specification, routing 3.8).
     ///
     /// # Errors
-    /// When the client breaks off, or the body is larger than `limit` bytes.
-    pub async fn gather(mut body: B, limit: u64) -> Result<Upload<B>, UploadError> {
+    /// When the client breaks off, or is silent for `silence_ms` (0 is no bound), or the body is
+    /// larger than `limit` bytes.
+    pub async fn gather(
+        mut body: B,
+        limit: u64,
+        silence_ms: u64,
+    ) -> Result<Upload<B>, UploadError> {
         if body.is_end_stream() {
             return Ok(Upload::Whole(Bytes::new()));
         }
@@ -77,7 +85,7 @@ where
         let mut first = Bytes::new();
         let mut more = BytesMut::new();
         while first.len() + more.len() < BODY_PREFETCH_BYTES_MAX {
-            let Some(frame) = body.frame().await else {
+            let Some(frame) = within(silence_ms, body.frame()).await? else {
                 return Ok(Upload::Whole(joined(first, more)));
             };
             let frame = frame.map_err(|error| UploadError::Broken(error.into()))?;
@@ -104,6 +112,7 @@ where
             length,
             seen,
             limit,
+            silence_ms,
             taken: false,
             ended: false,
             too_large: false,
@@ -179,11 +188,25 @@ where
                     return Ok(Rest::WithinLimit);
                 }
             }
-            let frame = std::future::poll_fn(|cx| partial.borrow_mut().poll_rest(cx)).await;
+            let silence_ms = partial.borrow().silence_ms;
+            let rest = std::future::poll_fn(|cx| partial.borrow_mut().poll_rest(cx));
+            let frame = within(silence_ms, rest).await?;
             if let Some(Err(error)) = frame {
                 return Err(UploadError::Broken(error));
             }
         }
+    }
+}
+
+/// What comes, unless that takes too long; 0 ms is no bound.
+async fn within<T>(ms: u64, coming: impl Future<Output = T>) -> Result<T, UploadError> {
+    if ms == 0 {
+        return Ok(coming.await);
+    }
+    tokio::select! {
+        biased;
+        come = coming => Ok(come),
+        () = clock::sleep_ms(ms) => Err(UploadError::Broken("nothing came for too long".into())),
     }
 }
 
@@ -293,7 +316,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_small_body_is_whole_and_can_be_sent_again() {
-        let upload = Upload::gather(Full::new(Bytes::from_static(b"abc")), 3).await.unwrap();
+        let upload = Upload::gather(Full::new(Bytes::from_static(b"abc")), 3, 0).await.unwrap();
         for _ in 0..2 {
             let body = upload.request_body().unwrap().collect().await.unwrap();
             assert_eq!(body.to_bytes(), "abc");
@@ -302,7 +325,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_body_streams_once() {
-        let upload = Upload::gather(pieces(&[9_000, 9_000, 9_000]), u64::MAX).await.unwrap();
+        let upload = Upload::gather(pieces(&[9_000, 9_000, 9_000]), u64::MAX, 0).await.unwrap();
         assert!(matches!(upload, Upload::Partial(_)));
         assert!(upload.request_body().is_some());
         let body = upload.request_body().unwrap().collect().await.unwrap();
@@ -312,7 +335,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_read_can_be_sent_again_as_long_as_it_is_kept() {
-        let upload = Upload::gather(pieces(&[9_000, 9_000, 9_000]), u64::MAX).await.unwrap();
+        let upload = Upload::gather(pieces(&[9_000, 9_000, 9_000]), u64::MAX, 0).await.unwrap();
         // The first backend reads a part and breaks off.
         let mut first = upload.request_body().unwrap();
         assert_eq!(first.frame().await.unwrap().unwrap().into_data().unwrap().len(), 18_000);
@@ -321,7 +344,7 @@ mod tests {
             let again = upload.request_body().unwrap();
             assert_eq!(again.collect().await.unwrap().to_bytes().len(), 27_000);
         }
-        let large = Upload::gather(pieces(&[50_000, 50_000, 1, 9]), u64::MAX).await.unwrap();
+        let large = Upload::gather(pieces(&[50_000, 50_000, 1, 9]), u64::MAX, 0).await.unwrap();
         let body = large.request_body().unwrap();
         assert_eq!(body.collect().await.unwrap().to_bytes().len(), 100_010);
         assert!(large.request_body().is_none());
@@ -329,23 +352,32 @@ mod tests {
 
     #[tokio::test]
     async fn what_no_backend_read_is_drained_up_to_the_limit() {
-        let within = Upload::gather(pieces(&[50_000, 50_000]), u64::MAX).await.unwrap();
+        let within = Upload::gather(pieces(&[50_000, 50_000]), u64::MAX, 0).await.unwrap();
         assert!(within.collected().is_none());
         assert_eq!(within.drain().await.unwrap(), Rest::WithinLimit);
         assert_eq!(within.collected().unwrap().len(), 100_000);
-        let over = Upload::gather(pieces(&[50_000, 50_001, 50_000]), u64::MAX).await.unwrap();
+        let over = Upload::gather(pieces(&[50_000, 50_001, 50_000]), u64::MAX, 0).await.unwrap();
         assert_eq!(over.drain().await.unwrap(), Rest::OverLimit);
         assert!(over.collected().is_none());
     }
 
     #[tokio::test]
     async fn a_body_over_its_limit_is_refused_as_soon_as_that_is_known() {
-        let announced = Upload::gather(Full::new(Bytes::from_static(b"abcd")), 3).await;
+        let announced = Upload::gather(Full::new(Bytes::from_static(b"abcd")), 3, 0).await;
         assert!(matches!(announced, Err(UploadError::TooLarge(3))));
-        let collected = Upload::gather(pieces(&[2, 2]), 3).await;
+        let collected = Upload::gather(pieces(&[2, 2]), 3, 0).await;
         assert!(matches!(collected, Err(UploadError::TooLarge(3))));
-        let streamed = Upload::gather(pieces(&[9_000, 9_000, 9_000]), 20_000).await.unwrap();
+        let streamed = Upload::gather(pieces(&[9_000, 9_000, 9_000]), 20_000, 0).await.unwrap();
         assert!(streamed.request_body().unwrap().collect().await.is_err());
         assert!(streamed.is_too_large());
+    }
+
+    #[tokio::test]
+    async fn who_is_silent_has_left() {
+        let silent = StreamBody::new(futures_util::stream::pending::<
+            Result<Frame<Bytes>, std::io::Error>,
+        >());
+        let gathered = Upload::gather(silent, u64::MAX, 20).await;
+        assert!(matches!(gathered, Err(UploadError::Broken(_))));
     }
 }

@@ -59,8 +59,8 @@ type Members<'a> = Vec<(u32, &'a Route)>;
 type Rules<'a> = Vec<(&'a str, Vec<u32>)>;
 
 impl Index {
-    /// The index of `routes`, of which there must be at most [`ROUTES_MAX`] and no two alike; without
-    /// ids yet.
+    /// The index of `routes`, of which there must be at most [`ROUTES_MAX`] and no two alike;
+    /// without ids yet.
     #[must_use]
     pub fn new(routes: &[Route]) -> Index {
         let mut records = Vec::new();

@@ -147,4 +147,22 @@ mod tests {
             assert!(text.starts_with("a condition has `proto`, `ssl`, "), "{name}: {text}");
         }
     }
+
+    #[test]
+    fn the_documentation_has_all_of_them() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/routes.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for name in CONDITION.iter().chain(TARGET) {
+            let named = [format!("`{name}`"), format!("`{name}=")];
+            assert!(named.iter().any(|named| text.contains(named)), "{name} in docs/routes.md");
+        }
+        let blocks = text.split("```routes\n").skip(1);
+        let blocks: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+        assert!(blocks.len() > 3);
+        for block in blocks {
+            let (table, problems) = super::super::Table::parse(block.as_bytes());
+            let shown: Vec<_> = problems.iter().map(|p| p.report("f").to_string()).collect();
+            assert!(shown.is_empty() && table.routes().len() > 3, "{shown:?}\n{block}");
+        }
+    }
 }

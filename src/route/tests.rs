@@ -326,7 +326,8 @@ proptest! {
         conditions.iter().for_each(|condition| writeln!(file, "{condition} t:1").unwrap());
         let (table, _) = Table::parse(file.as_bytes());
         let ids = queries.iter().map(|(id, path)| (id.clone(), path));
-        let own = table.routes().map(|route| ids::Id(route).to_string()).zip(queries.iter().map(|q| &q.1));
+        let own = table.routes().map(|route| ids::Id(route).to_string());
+        let own = own.zip(queries.iter().map(|query| &query.1));
         for (id, path) in ids.chain(own) {
             let query = Query { host: "a", path, websocket: false, secure: true };
             let found = table.lookup_named(Some(&id), &query, lenient);

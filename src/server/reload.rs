@@ -194,3 +194,47 @@ fn free(tables: Vec<Arc<Table>>) {
         drop(tokio::task::spawn_blocking(move || drop(tables)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Weak;
+
+    use super::*;
+    use crate::shard::mailbox::mailbox;
+
+    #[test]
+    fn ten_thousand_tables_come_and_go() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mailboxes, mut inboxes): (Vec<_>, Vec<_>) = (0..2).map(|_| mailbox()).unzip();
+            let file = PathBuf::from("/nonexistent/routes");
+            let mut reload = Reload {
+                watch: Watch::new(file.clone(), Seen::read(&file).0),
+                delay_ms: 1,
+                strict: false,
+                mailboxes,
+                stats: Rc::default(),
+                table: Arc::default(),
+                former: Vec::new(),
+            };
+            let mut shards = vec![Arc::default(); inboxes.len()];
+            let mut known: Vec<Weak<Table>> = Vec::new();
+            for number in 0..10_000 {
+                let table = Arc::new(Table::parse(format!("h{number} a:1").as_bytes()).0);
+                known.push(Arc::downgrade(&table));
+                reload.swap(table).await;
+                for (inbox, shard) in inboxes.iter_mut().zip(&mut shards) {
+                    let Some(Command::Routes(table)) = inbox.try_recv() else { panic!("none") };
+                    *shard = table;
+                }
+                assert!(reload.former.len() <= 1);
+            }
+            assert_eq!(shards[0].routes().next().unwrap().to_string(), "h9999 a:1");
+            // Freed on another thread, which may not have come to it yet.
+            while known.iter().filter(|table| table.strong_count() > 0).count() > 2 {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+}

@@ -9,14 +9,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::rustls::ServerConfig;
 
 use super::client;
 use super::encryption;
 use super::starting::Start;
 use super::state::{Shard, Ticket};
-use crate::clock;
 use crate::http::park::Handoff;
 use crate::http::{self, Ended, Incoming};
 use crate::hub::slab::SessionId;
@@ -134,20 +132,6 @@ async fn converse(
         }
     }
     drop(ticket);
-}
-
-/// Says that nothing more comes, and reads what the client still sends, for so long at most.
-pub async fn linger(mut stream: Stream, limit_ms: u64) {
-    let discard = async {
-        // The client may be gone: then there is nothing to read either.
-        let _ = stream.shutdown().await;
-        let mut scratch = [0; 4096];
-        while matches!(stream.read(&mut scratch).await, Ok(1..)) {}
-    };
-    tokio::select! {
-        () = Box::pin(discard) => {}
-        () = clock::sleep_ms(limit_ms) => {}
-    }
 }
 
 /// Counts a WebSocket client that had to wait with what it sent before it was answered.

@@ -1,5 +1,5 @@
-//! The TLS handshake of one connection, what became of it, and what it says of the client. Called by
-//! `connection`.
+//! The TLS handshake of one connection, what became of it, and what it says of the client. Called
+//! by `connection`.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{HandshakeKind, ServerConfig};
 
+use super::lingering::linger;
 use super::state::Shard;
 use crate::limits::REFUSAL_LINGER_MS;
 use crate::listen::socket::Socket;
@@ -36,7 +37,7 @@ async fn shake(shard: &Rc<Shard>, socket: Socket, config: Arc<ServerConfig>) -> 
         stats.tls_failed_not_tls.inc();
         tracing::debug!("plain HTTP on a TLS port");
         if socket.write_all(NOT_TLS).await.is_ok() {
-            super::connection::linger(Stream::Plain(socket), REFUSAL_LINGER_MS).await;
+            linger(Stream::Plain(socket), REFUSAL_LINGER_MS).await;
         }
         return None;
     }

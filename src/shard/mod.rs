@@ -12,6 +12,7 @@ pub mod connection;
 mod encryption;
 pub mod entrance;
 pub mod idle;
+mod lingering;
 pub mod mailbox;
 pub mod newcomer;
 pub mod parked;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::client::{end, received};
 use super::connection;
+use super::lingering::linger;
 use super::state::Shard;
 use crate::hub::fanout::Then;
 use crate::hub::slab::SessionId;
@@ -95,7 +96,7 @@ fn close(shard: &Rc<Shard>, id: SessionId, scratch: &mut [u8]) {
     let ticket = shard.ticket();
     if let Some((stream, _)) = unparked {
         tokio::task::spawn_local(async move {
-            connection::linger(stream, limits::WEBSOCKET_LINGER_MS).await;
+            linger(stream, limits::WEBSOCKET_LINGER_MS).await;
             drop(ticket);
         });
     }

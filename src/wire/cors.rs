@@ -29,8 +29,15 @@ const PREFIXES: [&str; 2] = ["Access-Control-", "Grip-"];
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Cors {
     origin: Option<Box<[u8]>>,
-    /// The method and the fields that it asks for, which only a preflight has.
-    asked: Option<Box<(Option<Box<[u8]>>, Option<Box<[u8]>>)>>,
+    /// Only preflights have it.
+    asked: Option<Box<Asked>>,
+}
+
+/// What a preflight asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Asked {
+    method: Option<Box<[u8]>>,
+    headers: Option<Box<[u8]>>,
 }
 
 /// Fields of an answer, in order.
@@ -47,8 +54,9 @@ impl Cors {
     ) -> Cors {
         let said = |value: Option<&[u8]>| value.filter(|v| !v.is_empty()).map(Box::from);
         let all: Vec<&[u8]> = headers.collect();
-        let asked = (said(method), said(Some(&all.join(&b", "[..]))));
-        let asked = (asked != (None, None)).then(|| Box::new(asked));
+        let headers = said(Some(&all.join(&b", "[..])));
+        let asked = Asked { method: said(method), headers };
+        let asked = (asked != Asked::default()).then(|| Box::new(asked));
         Cors { origin: said(origin), asked }
     }
 
@@ -59,7 +67,7 @@ impl Cors {
         N: Iterator<Item = &'n [u8]> + Clone,
     {
         let (method, headers) = match &self.asked {
-            Some(asked) => (asked.0.as_deref(), asked.1.as_deref()),
+            Some(asked) => (asked.method.as_deref(), asked.headers.as_deref()),
             None => (None, None),
         };
         let exposed = exposed(names.clone());
@@ -95,7 +103,7 @@ fn exposed<'n>(names: impl Iterator<Item = &'n [u8]>) -> Option<Vec<u8>> {
         };
         let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
         let simple = SIMPLE.iter().any(|simple| is(simple.as_bytes()));
-        if !simple && !PREFIXES.iter().any(|p| begins(&p)) && !seen.iter().any(|seen| is(seen)) {
+        if !simple && !PREFIXES.iter().any(begins) && !seen.iter().any(|seen| is(seen)) {
             seen.push(name);
         }
     }

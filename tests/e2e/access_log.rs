@@ -36,6 +36,29 @@ async fn answers_and_refusals() {
 }
 
 #[tokio::test]
+async fn answers_without_a_body_are_whole() {
+    let backend = Backend::answering(|request| {
+        let head: &[u8] = match request.method == "HEAD" {
+            true => b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n",
+            false => b"HTTP/1.1 204 No Content\r\n\r\n",
+        };
+        Answer::raw(head, false)
+    });
+    let target = backend.address;
+    let mut server = Server::start(&[backend.route("*", "")]);
+    ask(&server, "/none", "").await.head().await;
+    assert_eq!(line(&mut server, "/none"), format!("GET http://a.com/none -> {target} code=204 0"));
+    let mut client = Client::connect(server.http).await;
+    client.send("HEAD /head HTTP/1.1\r\nHost: a.com\r\n\r\n").await;
+    client.head().await;
+    let written = server.wait_for_line("/head");
+    assert!(
+        written.ends_with(&format!("HEAD http://a.com/head -> {target} code=200 0")),
+        "{written}"
+    );
+}
+
+#[tokio::test]
 async fn what_clients_say_of_themselves() {
     let options = ["--log-from", "--log-user-agent"];
     let mut server = Server::start_with(&["* test".to_owned()], &options);

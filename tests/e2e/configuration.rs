@@ -276,6 +276,7 @@ fn called_as_pushpin_it_says_what_pushpin_says() {
         (["--id=-1"], "error: id must be greater than or equal to 0\n"),
         (["--port=0"], "error: port must be greater than or equal to 1\n"),
         (["--port=127.0.0.1:x"], "error: port must be greater than or equal to 1\n"),
+        (["--loglevel=-1"], "error: log level must be greater than or equal to 0\n"),
         (["--config=none"], "error: none: No such file"),
         (["-m"], "error: pushpin.conf:2: [runner] http_port: 'bad'"),
     ] {

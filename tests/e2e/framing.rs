@@ -96,32 +96,45 @@ async fn a_chunked_upload_of_five_megabytes() {
     assert_eq!(asked(request).await.body.len(), 5_065_537);
 }
 
+/// What a client gets of an answer whose body comes after its head, up to the connection's end.
+async fn all_in_parts(request: &str, head: &str, body: &str) -> String {
+    let mut backend = Backend::manual();
+    let server = Server::route(backend.route("*", ""));
+    let mut client = Client::connect(server.http).await;
+    client.send(request).await;
+    let mut exchange = backend.next().await;
+    exchange.write(head).await;
+    let mut all = client.until(b"\r\n\r\n").await;
+    exchange.write(body).await;
+    drop(exchange);
+    all.extend(client.rest().await);
+    String::from_utf8(all).expect("text")
+}
+
+const CLOSING: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTrailer: X-T\r\nTransfer-Encoding: chunked\r\n\r\n";
+const CHUNKS: &str = "2;e\r\nok\r\n0\r\nX-T: dropped\r\n\r\n";
+
 #[tokio::test]
 async fn lengths_towards_clients() {
-    let get = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    let raw = |text: &str| Answer::raw(text, true);
-    let known = all_of(get, raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")).await;
+    let known = all_in_parts(CLOSING, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok").await;
     assert_eq!(known, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
-    let until_close = all_of(get, raw("HTTP/1.0 200 OK\r\nX: 1\r\n\r\nok")).await;
+    let until_close = all_in_parts(CLOSING, "HTTP/1.0 200 OK\r\nX: 1\r\n\r\n", "ok").await;
     let (head, body) = until_close.split_once("\r\n\r\n").expect("a head");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\nX: 1\r\n"), "{head}");
     assert!(head.contains("Transfer-Encoding: chunked"), "{head}");
     assert_eq!(body, "2\r\nok\r\n0\r\n\r\n");
-    let trailers = "HTTP/1.1 200 OK\r\nTrailer: X-T\r\nTransfer-Encoding: chunked\r\n\r\n\
-        2;e\r\nok\r\n0\r\nX-T: dropped\r\n\r\n";
-    let chunked = all_of(get, raw(trailers)).await;
+    let chunked = all_in_parts(CLOSING, CHUNKED, CHUNKS).await;
     assert!(chunked.contains("Trailer: X-T\r\n"), "{chunked}");
     assert!(chunked.ends_with("\r\n\r\n2\r\nok\r\n0\r\n\r\n"), "{chunked}");
 }
 
 #[tokio::test]
 async fn clients_of_http_1_0() {
-    let raw = |text: &str| Answer::raw(text, true);
     let get = "GET / HTTP/1.0\r\n\r\n";
-    let known = all_of(get, raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")).await;
+    let known = all_in_parts(get, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok").await;
     assert_eq!(known, "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok");
-    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
-    let unknown = all_of(get, raw(chunked)).await;
+    let unknown = all_in_parts(get, CHUNKED, CHUNKS).await;
     assert_eq!(unknown, "HTTP/1.0 200 OK\r\n\r\nok");
 }
 

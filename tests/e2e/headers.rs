@@ -87,6 +87,42 @@ async fn a_base64_key_signs_too() {
 }
 
 #[tokio::test]
+async fn keys_of_files_sign_and_are_trusted() {
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+    let pair = rcgen::KeyPair::generate().expect("a key pair");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("edge.pem"), pair.serialize_pem()).expect("a file");
+    std::fs::write(path("edge.pub"), pair.public_key_pem()).expect("a file");
+    std::fs::write(path("edge.hex"), "736563726574\n").expect("a file");
+    let get = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    let curve = format!("*,sig_key=file:{}", path("edge.pem"));
+    let token = proxied(&curve, "", get).await.header("grip-sig").expect("a token").to_owned();
+    let key = DecodingKey::from_ec_pem(pair.public_key_pem().as_bytes()).expect("a key");
+    let rules = Validation::new(Algorithm::ES256);
+    jsonwebtoken::decode::<Value>(&token, &key, &rules).expect("it verifies");
+    let secret = format!("*,sig_key=file:{}", path("edge.hex"));
+    let other = proxied(&secret, "", get).await.header("grip-sig").expect("a token").to_owned();
+    let rules = Validation::new(Algorithm::HS256);
+    let key = DecodingKey::from_secret(b"secret");
+    jsonwebtoken::decode::<Value>(&other, &key, &rules).expect("it verifies");
+
+    let mut backend = Backend::answering(|_| Answer::hold("stream", "x", "untouched"));
+    let trusting = format!("--upstream-key=file:{}", path("edge.pub"));
+    let server = Server::start_with(&[backend.route("*", "")], &[&trusting]);
+    for (token, trusted) in [(&token, true), (&other, false)] {
+        let mut client = Client::connect(server.http).await;
+        let head = format!("GET / HTTP/1.1\r\nHost: a.example\r\nGrip-Sig: {token}\r\n\r\n");
+        client.send(head).await;
+        let head = client.head().await;
+        assert_eq!(head.header("grip-hold"), trusted.then_some("stream"));
+        let seen = backend.seen().await;
+        assert_eq!(seen.header("grip-sig"), trusted.then_some(token.as_str()));
+        assert_eq!(seen.header("grip-feature").is_some(), !trusted);
+    }
+}
+
+#[tokio::test]
 async fn a_route_without_grip_is_a_plain_proxy() {
     let mut backend = Backend::answering(|_| Answer::hold("stream", "x", "plain\n"));
     let server = Server::route(backend.route("*,no_grip", ""));

@@ -15,6 +15,7 @@ use recorder::{FENCE, Record, Recorder, Script};
 use strict::Message;
 use tokio::io::AsyncWriteExt;
 
+use super::harness::wait::soon;
 use super::harness::{Client, Server, within};
 
 const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: probe.example\r\nConnection: close\r\n\r\n";
@@ -189,6 +190,20 @@ const CHANGES: &[&[u8]] = &[
     b"Transfer-Encoding: chunked\r\n",
 ];
 
+/// Sends these bytes and the next request; what came at both ends. The answer is `None` if more is
+/// waited for: bytes that make a request longer leave it without its end.
+async fn try_out(server: &Server, backend: &Recorder, sent: &[u8]) -> (Option<Vec<u8>>, Record) {
+    let mut client = Client::connect(server.http).await;
+    let bytes = [sent, PROBE].concat();
+    let _ = within("the server to read", client.stream.write_all(&bytes)).await;
+    let mut got = None;
+    soon(200, async { got = Some(client.rest().await) }).await;
+    drop(client);
+    let mut last = Client::get(server.http, FENCE).await;
+    last.response().await;
+    (got, backend.record())
+}
+
 /// Whatever becomes of a request on its way: what a backend gets of it has one reading, and the
 /// next request is answered as itself, or never.
 #[tokio::test]
@@ -200,7 +215,8 @@ async fn changed_at_random_they_still_have_one_reading() {
     let usable = |case: &&Case| !case.end && case.send.len() < 4096 && !case.name.contains("HEAD");
     let cases: Vec<&Case> = cases.iter().filter(usable).collect();
     let (backend, server) = start();
-    for round in 0..1500 {
+    let mut judged = 0;
+    for round in 0..800 {
         let mut case = (*random.choice(&cases).expect("there are cases")).clone();
         for _ in 0..random.usize(1..4) {
             let at = random.usize(0..case.send.len());
@@ -208,14 +224,16 @@ async fn changed_at_random_they_still_have_one_reading() {
             let replaced = usize::from(random.bool());
             case.send.splice(at..at + replaced, change.iter().copied());
         }
-        let (got, record) = play(&server, &backend, &case).await;
+        let (got, record) = try_out(&server, &backend, &case.send).await;
         let shown = case.send.escape_ascii();
-        let context =
-            format!("SEED={seed}, round {round}: {shown}\nclient: {}", got.escape_ascii());
+        let answer = got.as_ref().map(|got| got.escape_ascii().to_string());
+        let context = format!("SEED={seed}, round {round}: {shown}\nclient: {answer:?}");
         assert!(record.faults.is_empty(), "{:?}\n{context}", record.faults);
         let is_probe = |(_, request): &(usize, Message)| request.start[1] == "/probe";
         let probe = record.requests.iter().position(is_probe);
         assert!(probe.is_none_or(|at| at + 1 == record.requests.len()), "{context}");
+        let Some(got) = got else { continue };
+        judged += 1;
         let mut rest = &got[..];
         let mut statuses = Vec::new();
         while !rest.is_empty() {
@@ -233,4 +251,5 @@ async fn changed_at_random_they_still_have_one_reading() {
         assert!(refused.is_none_or(|at| at + 1 == statuses.len()), "{statuses:?}\n{context}");
         assert!(refused.is_none() || probe.is_none(), "{context}");
     }
+    assert!(judged > 400, "only {judged} were answered");
 }

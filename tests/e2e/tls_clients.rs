@@ -192,11 +192,14 @@ async fn who_asks_for_a_name_without_certificate_gets_an_alert() {
 
 #[tokio::test]
 async fn who_does_not_trust_us_is_counted() {
-    let mut secure = Secure::start(test_route(), &[]);
-    let stranger =
-        Secure { authority: Authority::new("others"), ..Secure::start(test_route(), &[]) };
-    let config = Arc::new(stranger.config(None));
-    assert!(secure.connect(&config).await.is_err());
+    let mut secure = Secure::start(test_route(), &["--workers", "1"]);
+    let good = Arc::new(secure.config(None));
+    let known = std::mem::replace(&mut secure.authority, Authority::new("others"));
+    let wary = Arc::new(secure.config(None));
+    secure.authority = known;
+    assert!(secure.connect(&wary).await.is_err());
+    // What came before has been seen when this is answered.
+    assert!(secure.ask(&good).await.is_some());
     assert_eq!(secure.server.counted("tls_failed_refused"), 1);
 }
 

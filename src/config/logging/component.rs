@@ -1,5 +1,5 @@
-//! The parts of Pushpin, as the log knows them, and the levels of each (specification, routing 8.1).
-//! Called by the roof, by `format` and by `writer`.
+//! The parts of Pushpin, as the log knows them, and the levels of each (specification, routing
+//! 8.1). Called by the roof, by `format` and by `writer`.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! The thread that writes the log. Called by the roof.
 //!
-//! Shards hand it lines and go on: a disk that is slow or full, or a terminal that is stopped, holds
-//! up nobody. What waits is bounded; lines past that are dropped, and the log says how many. The
-//! only thing that all threads share.
+//! Shards hand it lines and go on: a disk that is slow or full, or a terminal that is stopped,
+//! holds up nobody. What waits is bounded; lines past that are dropped, and the log says how many.
+//! The only thing that all threads share.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

@@ -71,6 +71,40 @@ fn an_rsa_key_pair() {
     assert_eq!(claims, r#"{"exp":1700003600,"iss":"pushpin"}"#);
 }
 
+/// An integer in DER, of its big-endian bytes.
+fn integer(bytes: &[u8]) -> Vec<u8> {
+    let first = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len() - 1);
+    let sign = if bytes[first] >= 0x80 { &[0][..] } else { &[] };
+    let bytes = [sign, &bytes[first..]].concat();
+    [&[2, bytes.len() as u8], &bytes[..]].concat()
+}
+
+#[test]
+fn openssl_verifies_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let curve =
+        openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"], b"");
+    let rsa = openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"], b"");
+    for private in [curve, rsa] {
+        let token = token(&SigningKey::from_file_content(&private).unwrap());
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let signature = signature.replace('-', "+").replace('_', "/");
+        let mut signature = crate::wire::text::base64_decode(signature.as_bytes());
+        if signature.len() == 64 {
+            // A JWT has the two numbers side by side, openssl wants them in DER.
+            let (r, s) = signature.split_at(32);
+            let both = [integer(r), integer(s)].concat();
+            signature = [&[0x30, both.len() as u8], &both[..]].concat();
+        }
+        std::fs::write(path("public"), openssl(&["pkey", "-pubout"], &private)).unwrap();
+        std::fs::write(path("signature"), signature).unwrap();
+        let (public, signature) = (path("public"), path("signature"));
+        let verify = ["dgst", "-sha256", "-verify", &public, "-signature", &signature];
+        assert_eq!(openssl(&verify, signed.as_bytes()), b"Verified OK\n");
+    }
+}
+
 #[test]
 fn what_is_no_key() {
     for text in ["", "base64:", "base64:!!!", "file:key.pem"] {

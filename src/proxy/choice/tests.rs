@@ -98,6 +98,21 @@ fn what_breaks_off_without_a_word_is_asked_for_once_more() {
 }
 
 #[test]
+fn what_the_last_one_breaks_off_goes_round_once_more() {
+    run(async {
+        let scene = Scene::new("* a:1 b:2");
+        let seeker = scene.seeker();
+        let mut choice = Choice::default();
+        choice.next(&seeker);
+        choice.failed(&seeker, 0, &refused(), true, true);
+        assert_eq!(choice.next(&seeker), Some(1));
+        assert_eq!(choice.failed(&seeker, 1, &closed(false), true, true), Step::GoOn);
+        assert_eq!(choice.next(&seeker), Some(0));
+        assert_eq!(choice.failed(&seeker, 0, &refused(), true, true), Step::Exhausted);
+    });
+}
+
+#[test]
 fn who_is_ill_is_asked_last() {
     run(async {
         let scene = Scene::new("* a:1 b:2 c:3");

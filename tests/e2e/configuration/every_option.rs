@@ -33,8 +33,9 @@ fn options(folder: &Folder) -> Vec<Opt> {
         if !variable.starts_with("LINCHPIN_") || APART.contains(&key) {
             continue;
         }
-        let words = meaning.split_once("One of ").map(|(_, rest)| rest.split('.').next());
-        let words = words.flatten().into_iter().flat_map(|words| words.split(", "));
+        let words = meaning.split_once("One of ").map(|(_, rest)| rest.split(". ").next());
+        let words = words.flatten().map(|words| words.trim_end_matches('.'));
+        let words = words.into_iter().flat_map(|words| words.split(", "));
         found.push(Opt {
             section: section.clone(),
             key: key.to_owned(),

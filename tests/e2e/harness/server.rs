@@ -209,6 +209,20 @@ impl Server {
         std::fs::read_dir(path).expect("the child is there").count()
     }
 
+    /// Its TCP sockets, as the system shows them, for people.
+    pub fn sockets(&self) -> Vec<String> {
+        let folder = format!("/proc/{}", self.child.id());
+        let open = std::fs::read_dir(format!("{folder}/fd")).expect("the child is there");
+        let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        let links: Vec<_> = links.map(|link| link.to_string_lossy().into_owned()).collect();
+        let table = std::fs::read_to_string(format!("{folder}/net/tcp")).expect("readable");
+        let of_ours = |line: &&str| {
+            let inode = line.split_whitespace().nth(9).unwrap_or_default();
+            links.contains(&format!("socket:[{inode}]"))
+        };
+        table.lines().filter(of_ours).map(str::to_owned).collect()
+    }
+
     /// Stops the process; how often it counted what has this name.
     pub fn counted(&mut self, name: &str) -> u64 {
         self.terminate();

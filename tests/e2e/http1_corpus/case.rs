@@ -12,7 +12,7 @@
 //! lacks NAME          it does not have this field
 //! body BYTES          its body
 //! partial             the backend may get the beginning of a request that never ends
-//! gets STATUS         a response that the client gets (100 not counted); `head` after it: of a HEAD
+//! gets STATUS         a response that the client gets (but 100); `head` after it: of a HEAD
 //! got-field, got-lacks, got-body    the same about it
 //! broken              the client gets the beginning of a response that never ends
 //! cut                 it gets either that, or 502, as the backend's end is seen later or at once

@@ -45,10 +45,10 @@ pub fn request(bytes: &[u8]) -> Found {
         return Err(format!("not a target: {target:?}"));
     }
     let host = message.one("host")?.ok_or("no Host")?;
-    if host.is_empty() || host.iter().any(|byte| b" \t/?#@,".contains(byte) || !byte.is_ascii()) {
+    if host.is_empty() || host.iter().any(|byte| b" \t/?#@".contains(byte) || !byte.is_ascii()) {
         return Err(format!("not a Host: {:?}", host.escape_ascii().to_string()));
     }
-    for name in ["keep-alive", "expect", "http2-settings"] {
+    for name in ["keep-alive", "expect"] {
         if !message.all(name).is_empty() {
             return Err(format!("{name} is left over"));
         }

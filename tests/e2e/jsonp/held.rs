@@ -150,9 +150,12 @@ async fn instructions_that_hold_nothing_and_those_that_are_wrong() {
     }
 }
 
+/// What the backend says when it is asked once more.
+type Again = fn() -> Answer;
+
 #[tokio::test]
 async fn a_long_poll_that_is_asked_about_again() {
-    let answers: [(fn() -> Answer, &str); 4] = [
+    let answers: [(Again, &str); 4] = [
         (
             || Answer::ok("after\n").header("Cache-Control", "e").header("X-A", "1"),
             "/**/f({\"code\": 200, \"reason\": \"OK\", \"headers\": {\"Cache-Control\":\"e\",\

@@ -18,10 +18,15 @@ from dataclasses import dataclass, field
 
 import wire
 from backend import Scene
-from steps import Play
+from playing import Play
 
 # Keys that signatures are tried with.
-KEYS = {b"": "an empty key", b"changeme": "changeme", b"route-key": "route-key", b"\x00\x01bin": "base64 key"}
+KEYS = {
+    b"": "an empty key",
+    b"changeme": "changeme",
+    b"route-key": "route-key",
+    b"\x00\x01bin": "base64 key",
+}
 
 
 @dataclass
@@ -32,6 +37,8 @@ class Config:
     routes: str
     settings: dict = field(default_factory=dict)
     files: dict = field(default_factory=dict)
+    # Arguments of the command line besides `--config` and `-m`; ports by name in braces.
+    arguments: list = field(default_factory=list)
 
 
 @dataclass
@@ -129,7 +136,7 @@ def play(case: Case, front) -> list[str]:
     backends = {name: getattr(front, name) for name in names}
     for name, backend in backends.items():
         backend.script = scene.scripts[name]
-    acted = Play(front, scene)
+    acted = Play(front, scene, len(front.printed()))
     try:
         acted.run(case.client)
     finally:

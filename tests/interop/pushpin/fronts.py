@@ -36,6 +36,7 @@ SETTINGS = {
         "services": "condure,pushpin-proxy,pushpin-handler",
         "http_port": "127.0.0.1:{port}",
         "https_ports": "127.0.0.1:{https_port}",
+        "local_ports": "{directory}/run/front.sock",
         "logdir": "{directory}/log.d",
         "log_level": "2",
         "client_buffer_size": "8192",
@@ -100,6 +101,7 @@ class Front(Server):
         self.secure = Backend(certificates)
         self.refusing = Refusing()
         self.write(config)
+        self.arguments = [one.format(**self.ports) for one in config.arguments]
         self.launch()
         self.ready(self.wait_until_it_serves)
 
@@ -134,10 +136,13 @@ class Front(Server):
             merged = settings | config.settings.get(section, {})
             lines += [f"{key}={value.format(**values)}" for key, value in merged.items()]
         (self.directory / "pushpin.conf").write_text("\n".join(lines) + "\n")
-        routes = config.routes.format(**self.ports)
-        (self.directory / "routes").write_text(f"{routes}\n{MARKER_ROUTE}\n")
+        (self.directory / "routes").write_text(self.routes(config.routes))
         for name, content in config.files.items():
             (self.directory / name).write_text(content)
+
+    def routes(self, text: str) -> str:
+        """A routes file of a case, with this front's own ports."""
+        return f"{text.format(**self.ports)}\n{MARKER_ROUTE}\n"
 
     def launch(self):
         raise NotImplementedError
@@ -180,7 +185,7 @@ class PushpinFront(Front):
             stderr=subprocess.DEVNULL,
             preexec_fn=end_with_parent,
         )
-        self.spawn(["pushpin", f"--config={self.directory}/pushpin.conf", "-m"])
+        self.spawn(["pushpin", f"--config={self.directory}/pushpin.conf", "-m", *self.arguments])
 
     def stop(self):
         self.zurl.terminate()
@@ -196,8 +201,7 @@ class LinchpinFront(Front):
         if not binary:
             raise AssertionError("set SERVER_UNDER_TEST to linchpin's path")
         binary = str(Path(binary).resolve())
-        self.spawn([binary, f"--config={self.directory}/pushpin.conf"]
-                   + ([] if os.environ.get("NO_M") else ["-m"]))
+        self.spawn([binary, f"--config={self.directory}/pushpin.conf", "-m", *self.arguments])
 
 
 class Pair:

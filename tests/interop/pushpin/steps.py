@@ -5,123 +5,17 @@ alone are a step too: they are sent.
 """
 
 import json
+import re
+import signal
 import socket
 import ssl
-import time
 from dataclasses import dataclass, field
 
 import wire
 from answers import hear
+from playing import SECONDS, Client, Play, eventually, note_head, read_answer, read_body
 
-SECONDS = 10
 MARKER = b"GET / HTTP/1.1\r\nHost: marker.example\r\n\r\n"
-
-
-class Client:
-    """One connection to a front."""
-
-    def __init__(self, connected):
-        connected.settimeout(SECONDS)
-        self.stream = wire.Stream(connected)
-        self.chunks = None
-
-    def send(self, content: bytes):
-        try:
-            self.stream.socket.sendall(content)
-        except OSError:
-            self.stream.ended = True
-
-
-class Play:
-    """One case on one front: its connections, and what has been got so far."""
-
-    def __init__(self, front, scene):
-        self.front = front
-        self.scene = scene
-        self.clients: dict[str, Client] = {}
-        self.current = ""
-        self.lines: list[str] = []
-
-    def note(self, line: str):
-        prefix = f"{self.current}: " if self.current else ""
-        self.lines.append(prefix + line)
-
-    @property
-    def client(self) -> Client:
-        if self.current not in self.clients:
-            connected = socket.create_connection(("127.0.0.1", self.front.port), SECONDS)
-            self.clients[self.current] = Client(connected)
-        return self.clients[self.current]
-
-    def run(self, steps):
-        for step in steps:
-            if isinstance(step, bytes):
-                self.client.send(step)
-            else:
-                (step() if isinstance(step, type) else step).play(self)
-
-    def close(self):
-        for client in self.clients.values():
-            client.stream.socket.close()
-
-
-def note_head(note, head: bytes, hidden=()) -> tuple[str, list[tuple[str, str]]]:
-    line, fields = wire.split_head(head)
-    note(f"got {line}")
-    shown = wire.framing_last(fields)
-    if " 101 " in line:
-        shown.sort(key=lambda one: one[0])
-    for name, value in shown:
-        if name not in hidden:
-            note(f"  {name}: {value}")
-    return line, fields
-
-
-def read_answer(stream: wire.Stream, note, method: str):
-    """Reads an answer and notes it; interim ones before it are noted too."""
-    while True:
-        try:
-            head = stream.head()
-        except TimeoutError:
-            note("no answer" + (f", but {stream.kept!r}" if stream.kept else ""))
-            return
-        if head is None:
-            note("closed without an answer" + (f", after {stream.kept!r}" if stream.kept else ""))
-            return
-        status = int(wire.split_head(head)[0].split(" ")[1])
-        bodiless = 100 <= status < 200 or status in (204, 304) or method == "HEAD"
-        # Where there is a body it says its length itself, or that it is cut.
-        _, fields = note_head(note, head, () if bodiless else ("content-length",))
-        if not 100 <= status < 200 or status == 101:
-            break
-    if not bodiless:
-        read_body(stream, note, fields)
-
-
-def read_body(stream: wire.Stream, note, fields):
-    """Reads a body as its fields frame it, and notes it and how it ended."""
-    length = wire.field(fields, "content-length")
-    coding = wire.field(fields, "transfer-encoding")
-    framing, body = "until the end", b""
-    try:
-        if coding:
-            framing = "chunked"
-            while (piece := stream.chunk()) is not None:
-                body += piece
-        elif length is not None:
-            framing = "whole"
-            body = stream.exactly(int(length))
-        else:
-            while stream.more():
-                pass
-            body = stream.take(len(stream.kept))
-    except (EOFError, ValueError):
-        framing, body = f"cut, {framing}", body + stream.kept
-    except TimeoutError:
-        framing, body = f"not complete, {framing}", body + stream.kept
-    if coding and length is not None:
-        framing += f", beside a length of {length}"
-    note(f"  body, {framing}: {wire.shown(body)}")
 
 
 @dataclass
@@ -155,6 +49,59 @@ class Tls:
             if path.read_text().strip() == certificate:
                 play.note(f"got the certificate {path.stem}")
         play.clients[play.current] = Client(secure)
+
+
+@dataclass
+class Unix:
+    """The connection is one to the Unix socket."""
+
+    def play(self, play: Play):
+        connected = socket.socket(socket.AF_UNIX)
+        connected.connect(str(play.front.directory / "run" / "front.sock"))
+        play.clients[play.current] = Client(connected)
+
+
+@dataclass
+class Reload:
+    """Another routes file takes the place of the one before: by rename, or by SIGHUP at once."""
+
+    routes: str
+    hang_up: bool = True
+
+    def play(self, play: Play):
+        path = play.front.directory / "routes"
+        before = loads(play)
+        if self.hang_up:
+            path.write_text(play.front.routes(self.routes))
+            play.front.process.send_signal(signal.SIGHUP)
+        else:
+            fresh = path.with_name("routes.new")
+            fresh.write_text(play.front.routes(self.routes))
+            fresh.rename(path)
+        if not eventually(lambda: loads(play) > before):
+            play.note("the routes were not loaded")
+
+
+def loads(play: Play) -> int:
+    """How often a routes file has been read."""
+    return len(re.findall("routes loaded|routes in use stay", play.front.printed()))
+
+
+@dataclass
+class Logged:
+    """The next lines of the log that match, from the match on."""
+
+    pattern: str
+    count: int = 1
+
+    def play(self, play: Play):
+        def lines():
+            fresh = play.front.printed()[play.logged:]
+            return [found[0].rstrip() for found in re.finditer(self.pattern, fresh, re.MULTILINE)]
+
+        eventually(lambda: len(lines()) >= self.count)
+        for line in lines():
+            play.note(f"log: {line}")
 
 
 @dataclass
@@ -328,12 +275,8 @@ class Subscribed:
     times: int = 1
 
     def play(self, play: Play):
-        deadline = time.monotonic() + SECONDS
-        while play.front.subscriptions(self.channel) < self.times:
-            if time.monotonic() > deadline:
-                play.note(f"not subscribed to {self.channel}, {self.times} times")
-                return
-            time.sleep(0.01)  # Between two looks at the log.
+        if not eventually(lambda: play.front.subscriptions(self.channel) >= self.times):
+            play.note(f"not subscribed to {self.channel}, {self.times} times")
 
 
 @dataclass

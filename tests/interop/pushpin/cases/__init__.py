@@ -10,6 +10,7 @@ from cases import (
     over_http,
     publishing,
     routes,
+    running,
     trust,
     websockets,
 )
@@ -26,5 +27,6 @@ PARTS = [
     websockets,
     over_http,
     trust,
+    running,
 ]
 ALL = [case for part in PARTS for case in part.CASES]

@@ -187,4 +187,22 @@ BARE = Config(
     },
 )
 
-ALL = [BASE, BELIEVING, BARE]
+# Routes of the command line: the file is not used. What is logged says more.
+TOLD = Config(
+    "told",
+    "* 127.0.0.1:{backend},host=of-the-file\n",
+    {"proxy": {"log_from": "true", "log_user_agent": "true"}},
+    arguments=[
+        "--route=* 127.0.0.1:{backend},host=of-the-line",
+        "--route",
+        "second.test 127.0.0.1:{backend},host=second",
+        "--route=bad.test",
+        "--route=marker.example test",
+        "--loglevel=2",
+    ],
+)
+
+# Its routes file is changed by the cases.
+RELOADED = Config("reloaded", "* 127.0.0.1:{backend},host=first\n")
+
+ALL = [BASE, BELIEVING, BARE, TOLD, RELOADED]

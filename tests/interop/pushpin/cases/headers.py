@@ -1,4 +1,4 @@
-"""What becomes of a request's fields on the way to the backend (routing-and-proxying, 3.3 to 3.7)."""
+"""What becomes of fields on the way to the backend and back (routing-and-proxying, 3.3 to 3.11)."""
 
 from cases.words import answer, asked, get, ok, post, request
 from engine import Case
