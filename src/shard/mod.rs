@@ -83,12 +83,11 @@ pub fn run(start: Start) -> io::Result<()> {
     tasks.block_on(&runtime, serve(start))
 }
 
+/// Where clients come in, and the tasks that accept them.
+type Doors = (Vec<Rc<Entrance>>, Vec<JoinHandle<()>>);
+
 /// Opens the doors: the tasks that accept, and where their clients come in.
-fn open(
-    shard: &Rc<Shard>,
-    openings: Vec<Opening>,
-    peers: Option<&Peers>,
-) -> io::Result<(Vec<Rc<Entrance>>, Vec<JoinHandle<()>>)> {
+fn open(shard: &Rc<Shard>, openings: Vec<Opening>, peers: Option<&Peers>) -> io::Result<Doors> {
     let (mut entrances, mut accepting) = (Vec::new(), Vec::new());
     for (place, opening) in openings.into_iter().enumerate() {
         let Opening { listener, shared, port, tls, proxies } = opening;
