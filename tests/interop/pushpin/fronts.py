@@ -6,6 +6,7 @@ knows nothing of cases.
 """
 
 import os
+import random
 import re
 import shutil
 import socket
@@ -18,7 +19,6 @@ from servers import (
     Server,
     accepts,
     end_with_parent,
-    free_port,
     wait_for,
 )
 
@@ -78,6 +78,19 @@ DENIED = "allow=\ndeny=127.*,10.*,192.168.*,*.local\n"
 MARKER_ROUTE = "marker.example test"
 
 
+def listening_port() -> int:
+    """A free port below those that the kernel gives to connections: none of them can take it before
+    the front does."""
+    while True:
+        port = random.randrange(10_240, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
 class Refusing:
     """A port that nobody listens on, and nobody else can take."""
 
@@ -93,7 +106,8 @@ class Front(Server):
     def __init__(self, config, certificates: Path):
         super().__init__(f"differential-{self.name}")
         self.certificates = certificates
-        self.port, self.https_port, self.control_port = free_port(), free_port(), free_port()
+        self.port, self.https_port = listening_port(), listening_port()
+        self.control_port = listening_port()
         self.backend = Backend()
         self.second = Backend()
         # For cases that close its connections: to it no connection is ever kept.
