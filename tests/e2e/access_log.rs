@@ -52,7 +52,10 @@ async fn answers_without_a_body_are_whole() {
     client.send("HEAD /head HTTP/1.1\r\nHost: a.com\r\n\r\n").await;
     client.head().await;
     let written = server.wait_for_line("/head");
-    assert!(written.ends_with(&format!("HEAD http://a.com/head -> {target} code=200 0")), "{written}");
+    assert!(
+        written.ends_with(&format!("HEAD http://a.com/head -> {target} code=200 0")),
+        "{written}"
+    );
 }
 
 #[tokio::test]
