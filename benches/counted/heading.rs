@@ -77,8 +77,11 @@ impl Written {
     }
 }
 
+/// Makes a request ready.
+type Kind = fn() -> Written;
+
 /// What is measured: names, and the request as it is for each.
-pub fn kinds() -> [(&'static str, fn() -> Written); 2] {
+pub fn kinds() -> [(&'static str, Kind); 2] {
     [("heading, browser", default), ("heading, browser, all options", with_options)]
 }
 
