@@ -26,7 +26,7 @@ pub struct AnswerBody {
     connection: Option<Box<Connection>>,
     coming: Coming,
     /// What was taken in before the head went on, at most [`AHEAD_BYTES`] and one more piece.
-    ahead: Option<Box<VecDeque<Bytes>>>,
+    ahead: VecDeque<Bytes>,
     /// What is still to be sent of the request: backends may answer before its end.
     request: Option<Box<Outbound>>,
     persistent: bool,
@@ -63,7 +63,7 @@ impl AnswerBody {
             Length::UntilClose => Coming::All,
         };
         let connection = Some(connection);
-        let (ahead, pool) = (None, Rc::downgrade(pool));
+        let (ahead, pool) = (VecDeque::new(), Rc::downgrade(pool));
         let mut body = AnswerBody { connection, coming, ahead, request, persistent, pool };
         body.finish_if_ended();
         body
@@ -119,7 +119,7 @@ impl AnswerBody {
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }
-        self.ahead = (!pieces.is_empty()).then(|| Box::new(pieces));
+        self.ahead = pieces;
         Ok(())
     }
 
@@ -217,24 +217,19 @@ impl Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        if let Some(ahead) = &mut this.ahead {
-            if let Some(piece) = ahead.pop_front() {
-                return Poll::Ready(Some(Ok(Frame::data(piece))));
-            }
-            this.ahead = None;
+        if let Some(piece) = this.ahead.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let polled = this.poll_next(cx);
         polled.map(|next| next.map(|bytes| bytes.map(Frame::data).map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ahead.as_ref().is_none_or(|ahead| ahead.is_empty())
-            && matches!(self.coming, Coming::Nothing)
+        self.ahead.is_empty() && matches!(self.coming, Coming::Nothing)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let ahead = self.ahead.iter().flat_map(|ahead| ahead.iter());
-        let ahead: u64 = ahead.map(|piece| piece.len() as u64).sum();
+        let ahead: u64 = self.ahead.iter().map(|piece| piece.len() as u64).sum();
         match self.coming {
             Coming::Bytes(left) => SizeHint::with_exact(left.saturating_add(ahead)),
             Coming::Nothing => SizeHint::with_exact(ahead),

@@ -205,7 +205,7 @@ async fn only_certificates_that_can_be_checked_are_accepted() {
     ] {
         let backend = Secure::start(own, None);
         let route = format!("* {}", backend.target(options));
-        let server = server(&[route.clone()], arguments, &[("ca.pem", &pem)]);
+        let server = server(std::slice::from_ref(&route), arguments, &[("ca.pem", &pem)]);
         assert_eq!(is_served(&server).await, served, "{route} {arguments:?}");
     }
 }
@@ -224,7 +224,7 @@ async fn which_name_is_asked_for_and_checked() {
     ] {
         let mut backend = Secure::start(&ours.sign(&[certified]), None);
         let route = format!("* {}", backend.target(options));
-        let server = server(&[route.clone()], CA, &[("ca.pem", &pem)]);
+        let server = server(std::slice::from_ref(&route), CA, &[("ca.pem", &pem)]);
         assert!(is_served(&server).await, "{route}");
         let seen = backend.next().await;
         assert_eq!(seen.name.as_deref(), name, "{route}");
@@ -248,7 +248,7 @@ async fn a_handshake_that_fails_is_followed_by_the_next_target() {
         (Secure::speaking(&good, Some(&clients), v13), "tls: certificate"),
     ] {
         let route = format!("* {} {}", backend.target(""), plain.address);
-        let mut server = server(&[route.clone()], CA, &[("ca.pem", &pem)]);
+        let mut server = server(std::slice::from_ref(&route), CA, &[("ca.pem", &pem)]);
         for method in ["GET", "POST"] {
             let mut client = Client::connect(server.http).await;
             let length = if method == "POST" { "Content-Length: 3\r\n\r\nabc" } else { "\r\n" };

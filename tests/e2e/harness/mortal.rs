@@ -68,7 +68,7 @@ impl Mortal {
 
     async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) {
         let (done, wait) = oneshot::channel();
-        self.orders.send(order(done)).ok().expect("it runs");
+        assert!(self.orders.send(order(done)).is_ok(), "it runs");
         within("the backend to obey", wait).await.expect("it runs");
     }
 
