@@ -295,7 +295,7 @@ async fn failures_have_their_texts() {
 }
 
 #[tokio::test]
-async fn only_targets_that_cannot_be_reached_are_passed_over() {
+async fn only_targets_that_do_not_answer_are_passed_over() {
     let mut last = accepting();
     let plain = Server::route("* test");
     let refusing = refusing();
@@ -308,8 +308,14 @@ async fn only_targets_that_cannot_be_reached_are_passed_over() {
     assert_eq!(head.status, "HTTP/1.1 101 Switching Protocols");
     last.seen().await;
 
+    // One that hangs up without a word: a handshake is a GET, and may be made twice.
+    let silent = Backend::answering(|_| Answer::raw("", true));
+    let server = Server::route(format!("* {} {}", silent.address, last.address));
+    let head = ask(server.http, handshake("/", "")).await.head().await;
+    assert_eq!(head.status, "HTTP/1.1 101 Switching Protocols");
+    last.seen().await;
+
     for (answer, status) in [
-        (Answer::raw("", true), "HTTP/1.1 502 Bad Gateway"),
         (
             Answer::raw("HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\n\r\n", true),
             "HTTP/1.1 502 Bad Gateway",
