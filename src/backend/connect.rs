@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -19,12 +19,16 @@ use super::resolver::Resolver;
 use crate::clock::{self, Tick};
 use crate::tls::identity::{Identities, Identity};
 
+/// A unix socket whose queue is full is tried again so often, in milliseconds.
+const CROWDED_MS: u64 = 5;
+
 /// Where connections lead: requests with equal destinations share a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// A name or an address (IPv6 with or without brackets).
+    /// A name or an address (IPv6 with or without brackets), or the path of a unix socket, which
+    /// begins with `/` as no name does.
     pub host: String,
-    /// The TCP port.
+    /// The TCP port; 0 for a unix socket.
     pub port: u16,
     /// TLS, and for whom.
     pub tls: Option<ServerTls>,
@@ -131,6 +135,8 @@ pub struct ServerTls {
 pub enum BackendStream {
     /// Without TLS.
     Plain(TcpStream),
+    /// Over a unix socket, without TLS.
+    Unix(UnixStream),
     /// With TLS.
     Tls(Box<TlsStream<TcpStream>>),
     /// Of a test.
@@ -151,6 +157,9 @@ pub async fn connect(
         return super::memory::connect().map(BackendStream::Memory).ok_or_else(refused);
     }
     let deadline = clock::now().plus_ms(limit_ms);
+    if to.host.starts_with('/') {
+        return connect_unix(&to.host, deadline).await.map(BackendStream::Unix);
+    }
     let addresses = within(deadline, resolver.resolve(&to.host, to.port))
         .await
         .unwrap_or_else(|| Err(timed_out(Stage::Resolve)))?;
@@ -213,6 +222,29 @@ async fn connect_any(addresses: &[SocketAddr], deadline: Tick) -> Result<TcpStre
     Err(last)
 }
 
+/// Connects to a unix socket. Who does not accept fast enough makes the system say so at once,
+/// instead of letting it wait as with TCP: it is asked again until the time is up.
+async fn connect_unix(path: &str, deadline: Tick) -> Result<UnixStream, Error> {
+    loop {
+        let error = match UnixStream::connect(path).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => error,
+        };
+        let now = clock::now();
+        let kind = match error.kind() {
+            io::ErrorKind::WouldBlock if now < deadline => {
+                clock::sleep_until(deadline.min(now.plus_ms(CROWDED_MS))).await;
+                continue;
+            }
+            io::ErrorKind::WouldBlock => Kind::TimedOut,
+            // Nobody is there, or nobody any more.
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Kind::Refused,
+            _ => Kind::Network,
+        };
+        return Err(Error::new(Stage::Connect, kind, format!("unix:{path}: {error}")));
+    }
+}
+
 async fn handshake(
     tcp: TcpStream,
     server: &ServerTls,
@@ -247,14 +279,15 @@ impl BackendStream {
     /// whether or not the runtime has heard of it.
     #[must_use]
     pub fn is_closed_now(&self) -> bool {
-        let (tcp, encrypted) = match self {
-            BackendStream::Plain(tcp) => (tcp, false),
-            BackendStream::Tls(tls) => (tls.get_ref().0, true),
+        let (socket, encrypted) = match self {
+            BackendStream::Plain(tcp) => (socket2::SockRef::from(tcp), false),
+            BackendStream::Unix(unix) => (socket2::SockRef::from(unix), false),
+            BackendStream::Tls(tls) => (socket2::SockRef::from(tls.get_ref().0), true),
             #[cfg(test)]
             BackendStream::Memory(_) => return false,
         };
         let mut byte = [std::mem::MaybeUninit::uninit()];
-        match socket2::SockRef::from(tcp).peek(&mut byte) {
+        match socket.peek(&mut byte) {
             Ok(0) => true,
             // What TLS says of itself is no answer.
             Ok(_) => !encrypted,
@@ -271,6 +304,7 @@ impl AsyncRead for BackendStream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             BackendStream::Plain(s) => Pin::new(s).poll_read(cx, buf),
+            BackendStream::Unix(s) => Pin::new(s).poll_read(cx, buf),
             BackendStream::Tls(s) => Pin::new(s).poll_read(cx, buf),
             #[cfg(test)]
             BackendStream::Memory(s) => Pin::new(s).poll_read(cx, buf),
@@ -286,6 +320,7 @@ impl AsyncWrite for BackendStream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             BackendStream::Plain(s) => Pin::new(s).poll_write(cx, buf),
+            BackendStream::Unix(s) => Pin::new(s).poll_write(cx, buf),
             BackendStream::Tls(s) => Pin::new(s).poll_write(cx, buf),
             #[cfg(test)]
             BackendStream::Memory(s) => Pin::new(s).poll_write(cx, buf),
@@ -299,6 +334,7 @@ impl AsyncWrite for BackendStream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             BackendStream::Plain(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+            BackendStream::Unix(s) => Pin::new(s).poll_write_vectored(cx, bufs),
             BackendStream::Tls(s) => Pin::new(s).poll_write_vectored(cx, bufs),
             #[cfg(test)]
             BackendStream::Memory(s) => Pin::new(s).poll_write_vectored(cx, bufs),
@@ -312,6 +348,7 @@ impl AsyncWrite for BackendStream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             BackendStream::Plain(s) => Pin::new(s).poll_flush(cx),
+            BackendStream::Unix(s) => Pin::new(s).poll_flush(cx),
             BackendStream::Tls(s) => Pin::new(s).poll_flush(cx),
             #[cfg(test)]
             BackendStream::Memory(s) => Pin::new(s).poll_flush(cx),
@@ -321,6 +358,7 @@ impl AsyncWrite for BackendStream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             BackendStream::Plain(s) => Pin::new(s).poll_shutdown(cx),
+            BackendStream::Unix(s) => Pin::new(s).poll_shutdown(cx),
             BackendStream::Tls(s) => Pin::new(s).poll_shutdown(cx),
             #[cfg(test)]
             BackendStream::Memory(s) => Pin::new(s).poll_shutdown(cx),

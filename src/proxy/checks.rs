@@ -61,14 +61,18 @@ fn of(route: &Route, target: &Target) -> Option<Check> {
         tracing::warn!(line = route.line, "the check of {target} is not a path: it is not made");
         return None;
     }
-    let Address::Tcp(address, port) = &target.address else { return None };
+    let host = match &target.address {
+        Address::Tcp(host, port) => format!("{host}:{port}"),
+        Address::Unix(_) => "localhost".to_owned(),
+        Address::Test => return None,
+    };
     // What clients ask for, if all ask for the same; else the target as it is.
     let named = route.condition.host.as_deref().filter(|host| !host.contains('*'));
     let context = Context {
         peer: None,
         secure: false,
         method: Method::GET,
-        host: named.map_or_else(|| format!("{address}:{port}"), str::to_owned).into(),
+        host: named.map_or(host, str::to_owned).into(),
         path: path.into(),
         query: None,
         headers: Rc::new(HeaderMap::new()),

@@ -24,7 +24,7 @@ use super::signing::Keys;
 use crate::backend::connect::{Destination, To, ToTls};
 use crate::clock;
 use crate::route::Route;
-use crate::route::target::{Address, Target};
+use crate::route::target::Target;
 
 /// What this version does of GRIP's optional features (specification, GRIP 1.7; `session` is not
 /// among it). A word is added with what it promises.
@@ -143,13 +143,13 @@ pub(super) fn destination<'a>(
     target: &'a Target,
     url_host: &'a str,
 ) -> Result<To<'a>, OutgoingError> {
-    let Address::Tcp(host, port) = &target.address else { return Err(OutgoingError::BuiltIn) };
+    let (host, port) = target.address.place().ok_or(OutgoingError::BuiltIn)?;
     let tls = target.tls.then(|| {
         let name = if target.trust_connect_host { host } else { url_host };
         let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
         ToTls { name: bare, insecure: target.insecure, identity: target.identity() }
     });
-    Ok(To { host, port: *port, tls, untrusted: target.untrusted })
+    Ok(To { host, port, tls, untrusted: target.untrusted })
 }
 
 /// Host and port of the URL towards the target: the client's, the route's `as_host` or the target's

@@ -146,6 +146,8 @@ impl Parts {
     fn target(&mut self, target: &Target) -> [usize; 8] {
         let (host, port) = match &target.address {
             Address::Tcp(host, port) => (Some(host.as_ref()), *port),
+            // No other target has port 0.
+            Address::Unix(path) => (Some(path.as_ref()), 0),
             Address::Test => (None, 0),
         };
         let subs: Vec<String> = target.subs.iter().map(|sub| text(sub)).collect();

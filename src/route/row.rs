@@ -26,7 +26,8 @@ type Texts<'a> = &'a [&'static str];
 /// [`class`]; its options and its targets as places in their lists; its line.
 pub type RouteRow = [u32; 7];
 
-/// A target: the host as a place in the texts plus one (0: the test backend); the port; `host` as a
+/// A target: the host, or the path of a unix socket, as a place in the texts plus one (0: the test
+/// backend); the port (0: a unix socket); `host` as a
 /// place in the texts plus one; the place of `subs` in their list; the flags, in the bits of
 /// [`target`]; `client_cert`, `client_key` and `check` as places in the texts plus one.
 pub type TargetRow = [u32; 8];
@@ -243,6 +244,7 @@ const fn target(row: &TargetRow, texts: Texts<'_>, subs: &[List<Cow<'static, str
     Target {
         address: match address {
             0 => Address::Test,
+            _ if port == 0 => Address::Unix(Cow::Borrowed(texts[address as usize - 1])),
             _ => Address::Tcp(Cow::Borrowed(texts[address as usize - 1]), port as u16),
         },
         tls: bit(flags, 0),

@@ -10,7 +10,7 @@ use super::problem::{Fault, Span};
 use super::token::Section;
 
 /// What a target's value looks like.
-const FORMS: &str = "`host:port`, `[ipv6]:port` or `test`";
+const FORMS: &str = "`host:port`, `[ipv6]:port`, `unix:/path` or `test`";
 /// What a port looks like.
 const PORT: &str = "a port from 1 to 65535";
 
@@ -48,16 +48,19 @@ pub struct Target {
 pub enum Address {
     /// A host name or address (IPv6 without brackets) and a port.
     Tcp(Cow<'static, str>, u16),
+    /// The path of a unix socket. It begins with `/`.
+    Unix(Cow<'static, str>),
     /// The built-in test backend.
     Test,
 }
 
 impl fmt::Display for Target {
-    /// As logs and debug bodies show it: `host:port`, `[v6]:port`, `test`.
+    /// As logs and debug bodies show it: `host:port`, `[v6]:port`, `unix:/path`, `test`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.address {
             Address::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
             Address::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Address::Unix(path) => write!(f, "unix:{path}"),
             Address::Test => f.write_str("test"),
         }
     }
@@ -101,8 +104,30 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> Option<Target> {
             name => faults.push(names::unknown(prop.span, name, true)),
         }
     }
+    if let Some(Address::Unix(_)) = &address {
+        for (name, set) in [("ssl", target.tls), ("untrusted", target.untrusted)] {
+            if set {
+                let reason = format!("{name} cannot be had of a unix socket");
+                let expected = format!("`host:port`, or a target without `{name}`");
+                faults.push(Fault::error(section.value_span, reason, expected));
+            }
+        }
+    }
     target.subs = subs.into();
     address.map(|address| Target { address, ..target })
+}
+
+impl Address {
+    /// Where connections lead, as `backend` names it: a host and a port, or the path of a unix
+    /// socket and 0. `None` for what is no connection.
+    #[must_use]
+    pub fn place(&self) -> Option<(&str, u16)> {
+        match self {
+            Address::Tcp(host, port) => Some((host, *port)),
+            Address::Unix(path) => Some((path, 0)),
+            Address::Test => None,
+        }
+    }
 }
 
 impl Target {
@@ -144,6 +169,13 @@ fn address(value: &str, span: Span) -> Result<Address, Fault> {
         }
     }
     let bad_format = |expected: &str| Fault::error(span, "target bad format", expected);
+    if let Some(path) = value.strip_prefix("unix:").filter(|path| path.parse::<u16>().is_err()) {
+        // A name that no host has, so that it cannot be taken for one anywhere.
+        return match path.starts_with('/') && !path.contains('\0') {
+            true => Ok(Address::Unix(path.to_owned().into())),
+            false => Err(bad_format("the whole path of a socket: `unix:/...`")),
+        };
+    }
     let (host, port) = if let Some(bracketed) = value.strip_prefix('[') {
         let (host, port) = bracketed.split_once("]:").ok_or_else(|| bad_format(FORMS))?;
         if host.parse::<Ipv6Addr>().is_err() {
@@ -199,8 +231,10 @@ mod tests {
             ("test", Address::Test),
             ("localhost:80", Address::Tcp("localhost".into(), 80)),
             ("[2001:db8::1]:65535", Address::Tcp("2001:db8::1".into(), 65535)),
+            ("unix:/run/a b.sock", Address::Unix("/run/a b.sock".into())),
+            ("unix:80", Address::Tcp("unix".into(), 80)),
         ] {
-            let target = read(line).0.unwrap();
+            let target = read(&format!("\"{line}\"")).0.unwrap();
             assert_eq!((target.address.clone(), target.to_string()), (address, line.to_owned()));
         }
     }
@@ -231,11 +265,15 @@ mod tests {
 
     #[test]
     fn errors_of_the_specification() {
-        for bad in ["a", "[::1]", "[::1]80", "[x]:80", ":80", ",ssl", "Test"] {
+        for bad in ["a", "[::1]", "[::1]80", "[x]:80", ":80", ",ssl", "Test", "unix:", "unix:a"] {
             assert_eq!(reason(bad), "target bad format", "{bad}");
         }
         for bad in ["a:", "a:0", "a:65536", "a:x", "a:1:2", "a:+1", "::1:80", "[::1]:"] {
             assert_eq!(reason(bad), "target invalid port", "{bad}");
+        }
+        for name in ["ssl", "untrusted"] {
+            let faults = read(&format!("unix:/a,{name}")).1;
+            assert_eq!(faults[0].reason, format!("{name} cannot be had of a unix socket"));
         }
         assert_eq!(read("a:99999").1[0].span, Span { start: 2, end: 7 });
     }

@@ -264,6 +264,8 @@ fn route() -> impl Strategy<Value = Route> {
         ("[a-z.-]{1,9}", 1..=u16::MAX).prop_map(|(h, p)| target::Address::Tcp(h.into(), p)),
         (any::<std::net::Ipv6Addr>(), 1..=u16::MAX)
             .prop_map(|(h, p)| target::Address::Tcp(h.to_string().into(), p)),
+        // An equals sign would begin a property.
+        "/[ -<>-~é]{0,9}".prop_map(|path| target::Address::Unix(path.into())),
     ];
     let subs = prop::collection::vec(text().prop_map(Cow::Owned), 0..3);
     let check = prop::option::of(text().prop_map(|text| Cow::Owned(format!("/{text}"))));
@@ -271,6 +273,8 @@ fn route() -> impl Strategy<Value = Route> {
     let target = (address, any::<[bool; 6]>(), optional(), subs, files).prop_map(
         |(address, flags, host, subs, (client_cert, client_key, check))| {
             let [tls, untrusted, trust_connect_host, insecure, over_http, one_event] = flags;
+            let unix = matches!(address, target::Address::Unix(_));
+            let (tls, untrusted) = (tls && !unix, untrusted && !unix);
             let subs = subs.into();
             target::Target {
                 address,

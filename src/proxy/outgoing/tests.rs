@@ -7,6 +7,7 @@ use super::*;
 use crate::proxy::forwarded::{ForRule, SetProtocol};
 use crate::proxy::shared::Forwarding;
 use crate::route::condition::{Condition, Options};
+use crate::route::target::Address;
 use crate::session::socket::Form;
 use crate::wire::http1::Version;
 
