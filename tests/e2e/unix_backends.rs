@@ -1,10 +1,10 @@
 //! Backends behind unix sockets: HTTP over connections that are kept, WebSockets, and what happens
 //! when nobody is there.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
 use super::harness::{Client, Server, WebSocket, within};
@@ -13,21 +13,19 @@ use super::harness::{Client, Server, WebSocket, within};
 fn serve(path: &Path) -> mpsc::UnboundedReceiver<(usize, String)> {
     let listener = UnixListener::bind(path).expect("a socket");
     let (told, seen) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        for number in 0.. {
-            let Ok((mut stream, _)) = listener.accept().await else { return };
-            let told = told.clone();
-            tokio::spawn(async move {
-                let mut head = Vec::new();
-                while let Ok(1..) = stream.read_buf(&mut head).await {
-                    if !head.ends_with(b"\r\n\r\n") {
-                        continue;
-                    }
-                    let text = String::from_utf8(std::mem::take(&mut head)).expect("text");
-                    let _ = told.send((number, text));
-                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-                    if stream.write_all(answer).await.is_err() {
-                        return;
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let (told, mut stream) = (told.clone(), stream.expect("a connection"));
+            std::thread::spawn(move || {
+                let (mut head, mut byte) = (Vec::new(), [0]);
+                while matches!(stream.read(&mut byte), Ok(1)) {
+                    head.push(byte[0]);
+                    if head.ends_with(b"\r\n\r\n") {
+                        let text = String::from_utf8(std::mem::take(&mut head)).expect("text");
+                        // The test may be over.
+                        let _ = told.send((number, text));
+                        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                        let _ = stream.write_all(answer);
                     }
                 }
             });
