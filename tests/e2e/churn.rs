@@ -283,8 +283,10 @@ async fn nothing_is_lost_and_nothing_grows() {
     let first = format!("*,id=two {a},over_http {b},over_http\n*,path_beg=/one/ {c}\n");
     std::fs::write(&file, first).expect("written");
     let path = file.to_string_lossy().into_owned();
-    let server = Server::start_with(&[], &["--routes", &path, "--backend-idle-timeout", "2000"]);
-    let before = server.descriptors();
+    let arguments = ["--routes", &path, "--backend-idle-timeout", "2000"];
+    let mut server = Server::start_with(&[], &arguments);
+    server.hang_up();
+    server.wait_for_line("reloading");
     let scene = Scene {
         publisher: Publisher::new(&server),
         server,
@@ -292,6 +294,10 @@ async fn nothing_is_lost_and_nothing_grows() {
         over: Cell::new(false),
         counts: RefCell::default(),
     };
+    // What the process has of its own is there when it reads its routes again and every worker has
+    // answered.
+    scene.publish("nobody", json!({ "http-stream": { "content": "" } })).await;
+    let before = scene.server.descriptors();
     let (memory, time) = (Cell::new((0, 0)), Duration::from_secs(seconds()));
     let mut all: Vec<LocalBoxFuture<'_, ()>> = Vec::new();
     all.push(scene.troubles().boxed_local());
