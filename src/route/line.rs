@@ -68,7 +68,9 @@ impl fmt::Display for Route {
         let mut line = Line(f);
         match host {
             Some(host) => line.text(host)?,
-            None if *by_id_only => {}
+            // The section begins with the property. Without one it is quotes with nothing between.
+            None if *by_id_only && self.options.id.is_some() => {}
+            None if *by_id_only => line.0.write_str("\"\"")?,
             None => line.text("*")?,
         }
         let options = &self.options;
@@ -187,6 +189,8 @@ mod tests {
             "static.example.com,header=\"X-Edge:1 2\",no_grip cdn-origin:80",
             "*,aco,jsonp_mode=basic,jsonp_cb=cb,jsonp_body=b,jsonp_defcb=d,jsonp_defmethod=PUT b:1",
             "*,log_level=0,balance=round-robin b:1,ssl,client_cert=c,client_key=k,check=/up",
+            "\"\" b:1",
+            "\"\",debug b:1",
             "*,sockjs=/sj,sockjs_as_path=/ws b:1",
             "*,sockjs=/,sockjs_websocket=false,sockjs_cookie,sockjs_limit=4096 b:1",
         ] {
