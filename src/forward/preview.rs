@@ -11,6 +11,7 @@ use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, U
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use super::context::Context;
+use super::cross_origin;
 use super::heading::Heading;
 use super::outgoing::{self, Kind};
 use super::request::{self, Client, HeadError};
@@ -19,9 +20,9 @@ use super::shared::Settings;
 use super::signing::Keys;
 use crate::backend::body::RequestBody;
 use crate::backend::head::RequestHead;
-use crate::route::Table;
 use crate::route::explain::Verdict;
 use crate::route::target::{Address, Target};
+use crate::route::{Route, Table};
 
 /// A request that a client might send.
 #[derive(Clone, Debug)]
@@ -60,6 +61,8 @@ pub enum Sent {
     Head(String),
     /// Nothing: it is the test backend, which is part of the program.
     BuiltIn,
+    /// What its session asks for: the path is one of SockJS.
+    SockJs,
     /// Nothing, because that cannot be sent.
     Impossible(String),
 }
@@ -95,17 +98,41 @@ pub fn preview(
     let may_name = settings.forwarding.accept_route;
     let route = routing.of(&context, may_name);
     let verdicts = routing.explain(&context, may_name);
-    let keys = Keys::new(PathBuf::new());
-    let sent = route.as_deref().map_or_else(Vec::new, |route| {
-        let would = |target: &Target| match (&target.address, context.websocket) {
-            (Address::Test, _) => Sent::BuiltIn,
-            (_, true) => socket(settings, &keys, &context, route, target),
-            (_, false) => plain(settings, &keys, &context, route, target),
-        };
-        route.targets.iter().map(would).collect()
-    });
+    let url = context.url();
+    let sent = route.as_deref().map_or_else(Vec::new, |route| sent(settings, context, route));
     let route = route.map(|route| route.number());
-    Ok(Preview { url: context.url(), route, verdicts, sent })
+    Ok(Preview { url, route, verdicts, sent })
+}
+
+/// What each target of its route would get of a request.
+fn sent(settings: &Settings, mut context: Context, route: &Route) -> Vec<Sent> {
+    let sockjs = route.options.sockjs.as_ref();
+    if sockjs.is_some_and(|sockjs| context.path.starts_with(&*sockjs.base)) {
+        return route.targets.iter().map(|_| Sent::SockJs).collect();
+    }
+    let (mut spelling, mut body) = (None, RequestBody::empty());
+    if let Some(mut page) = cross_origin::of(&context, settings, Some(route)) {
+        match cross_origin::rewrite(&mut page, &mut context, &mut spelling, Some(route)) {
+            Ok(Some(given)) if !given.is_empty() => body = RequestBody::Whole(Some(given)),
+            Ok(_) => {}
+            Err(error) => {
+                let nothing = |_| Sent::Impossible(error.to_string());
+                return route.targets.iter().map(nothing).collect();
+            }
+        }
+    }
+    let keys = Keys::new(PathBuf::new());
+    let would = |target: &Target| match (&target.address, context.websocket) {
+        (Address::Test, _) => Sent::BuiltIn,
+        (_, true) => socket(settings, &keys, &context, route, target),
+        (_, false) => {
+            let (host, port) = outgoing::url_host(&context, route, target);
+            let spelling = spelling.as_ref();
+            let heading = Heading { context: &context, spelling, route, lasts: &[] };
+            shown(heading.write(settings, &keys, (&host, port), &body))
+        }
+    };
+    route.targets.iter().map(would).collect()
 }
 
 /// What makes a request a WebSocket's handshake.
@@ -118,25 +145,13 @@ fn handshake() -> [(HeaderName, HeaderValue); 4] {
     ]
 }
 
-fn plain(
-    settings: &Settings,
-    keys: &Keys,
-    context: &Context,
-    route: &crate::route::Route,
-    target: &Target,
-) -> Sent {
-    let (host, port) = outgoing::url_host(context, route, target);
-    let heading = Heading { context, spelling: None, route, lasts: &[] };
-    shown(heading.write(settings, keys, (&host, port), &RequestBody::empty()))
-}
-
 /// A handshake, or the first of the requests that stand for a WebSocket; without what each of them
 /// has anew.
 fn socket(
     settings: &Settings,
     keys: &Keys,
     context: &Context,
-    route: &crate::route::Route,
+    route: &Route,
     target: &Target,
 ) -> Sent {
     let kind = if target.over_http { Kind::OverHttp } else { Kind::WebSocket };

@@ -75,11 +75,8 @@ impl Exchange {
         Some(if upload.is_read() { answer } else { self.early(answer) })
     }
 
-    /// An answer that comes before all of its request has: the client may go on sending, and the
-    /// rest must not be taken for a request. So the connection ends with it.
     fn early(&self, mut answer: Response<Body>) -> Response<Body> {
-        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        self.handoff.close();
+        come_early(&mut answer, &self.handoff);
         answer
     }
 
@@ -308,6 +305,13 @@ impl Exchange {
         }
         Response::from_parts(parts, Body::relayed(None, body, access))
     }
+}
+
+/// Prepares an answer that comes before all of its request has: the client may go on sending, and
+/// the rest must not be taken for a request. So the connection ends with it.
+pub fn come_early(answer: &mut Response<Body>, handoff: &Handoff<Onward>) {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    handoff.close();
 }
 
 /// An answer of ours.
