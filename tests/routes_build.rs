@@ -46,7 +46,7 @@ fn errors(text: &str) -> String {
 
 /// Files with mistakes, of each kind one at least. What is shown for them stands in
 /// `tests/snapshots/NAME.txt`; `UPDATE_SNAPSHOTS=1` writes it anew, to be reviewed.
-const BROKEN: [(&str, &[u8]); 7] = [
+const BROKEN: [(&str, &[u8]); 8] = [
     (
         "routes_words",
         br#"* localhost:8000
@@ -123,6 +123,17 @@ i.com b:1,ovr_http
 j.com b:1,weight=3
 "#
         .as_bytes(),
+    ),
+    (
+        "routes_urls",
+        br#"a.com,path_beg=api b:1
+b.com,path_beg="/a b" b:1
+c.com,path_beg=/a/../b b:1
+d.com,as_host=::1 b:1
+e.com,as_host=b:0 b:1
+f.com b:1,host="x y"
+g.com http://b:80
+"#,
     ),
     (
         "routes_looks",

@@ -309,6 +309,8 @@ mod tests {
             assert_eq!(read(spelling).0.host.as_deref(), Some("::1"));
         }
         assert_eq!(read("a,proto=http,proto=ws").0.websocket, Some(true));
+        let (_, options, faults) = read("a,id=,sig_iss=,sig_key=,as_host=");
+        assert_eq!((options, faults.len()), (Options::default(), 0));
         let (_, options, _) = read("a,header=X-A:");
         assert_eq!(options.headers.as_ref(), [("X-A".into(), "".into())]);
         for (number, slow) in (1..).zip(Slow::ALL) {

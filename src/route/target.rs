@@ -279,6 +279,14 @@ mod tests {
             assert_eq!(faults[0].reason, format!("{name} cannot be had of a unix socket"));
         }
         assert_eq!(read("a:99999").1[0].span, Span { start: 2, end: 7 });
+        for (line, expected) in [
+            ("http://a:80", "`host:port` without a scheme, and `,ssl` behind it for https"),
+            ("::1:80", "an IPv6 address to stand in brackets: `[ipv6]:port`"),
+            ("a:80/x", PORT),
+        ] {
+            assert_eq!(read(line).1[0].expected, expected);
+        }
+        assert_eq!(read("a:1,host=::1").1[0].reason, "host is not a host with an optional port");
     }
 
     #[test]

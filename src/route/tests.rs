@@ -93,6 +93,13 @@ fn bad_lines_are_skipped_and_the_others_load() {
 }
 
 #[test]
+fn a_byte_order_mark_is_none_of_the_first_line() {
+    assert_eq!(line(&table("\u{feff}a.com a:1\nb.com a:1"), "http://a.com/"), Some(1));
+    let (table, problems) = Table::parse("a.com a:1\n\u{feff}b.com a:1".as_bytes());
+    assert_eq!((table.routes().len(), problems.len()), (2, 1));
+}
+
+#[test]
 fn duplicates_have_the_same_host_proto_ssl_and_path() {
     let (table, problems) = Table::parse(
         b"a a:1\nA,id=b a:1\na,ssl=yes a:1\na,proto=http a:1\na,path_beg=/ a:1\na,path_beg=/ b:1\n,id=x a:1\n,id=y a:1",
