@@ -22,6 +22,7 @@ pub mod memory;
 pub mod outbound;
 pub mod policy;
 pub mod pool;
+mod race;
 pub mod resolver;
 #[cfg(test)]
 mod tests;
@@ -350,7 +351,7 @@ impl Backend {
     ) -> Result<Box<Connection>, Error> {
         let Inner { resolver, tls, health, journal, pool, .. } = &*self.0;
         health.begin(&to.as_to(), clock::now());
-        match connect::connect(&to, resolver, tls, within_ms).await {
+        match connect::connect(&to, resolver, tls, journal.stats(), within_ms).await {
             Ok(io) => {
                 journal.stats().backend_connections.inc();
                 let connection = Connection::new(io, to, occupancy, pool.patience_ms());

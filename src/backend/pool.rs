@@ -19,6 +19,7 @@ use super::health::Health;
 use super::journal::Journal;
 use crate::clock::{self, Tick};
 use crate::limits::{BACKEND_IDLE_SHARE, BACKEND_LEARNT_IDLE_MS_MIN, BACKEND_LEARNT_MS};
+use crate::stats::Stats;
 
 /// While there are connections they are looked after so often: one that a backend has closed, or
 /// that has been idle too long, holds its descriptor no longer than this.
@@ -160,6 +161,12 @@ impl Pool {
         self.bounds.head_ms
     }
 
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        self.journal.stats()
+    }
+
     /// A head has come over a connection: from now on it has the time of bodies.
     pub fn answered(&self, connection: &Connection) {
         let link = connection.link();
@@ -251,9 +258,10 @@ impl Pool {
         links.retain(|link| {
             let Some(link) = link.upgrade() else { return false };
             let until = link.progress.get().plus_ms(link.patience_ms.get());
-            if link.busy.get() && now >= until {
+            let counts = link.busy.get() && !link.excused.get();
+            if counts && now >= until {
                 link.time_out();
-            } else if link.busy.get() {
+            } else if counts {
                 next = next.min(until);
             }
             true

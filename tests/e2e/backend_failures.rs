@@ -355,3 +355,34 @@ async fn a_websocket_handshake_is_made_elsewhere_too() {
     client.text("hello").await;
     accepted.expect_text("hello").await;
 }
+
+#[tokio::test]
+async fn a_client_that_stalls_is_not_held_against_its_backend() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let routes = [format!("* {}", listener.local_addr().expect("a bound socket"))];
+    let arguments = ["--backend-head-timeout", "300", "--upload-timeout", "2"];
+    let mut server = Server::start_with(&routes, &arguments);
+    let reading = tokio::spawn(async move {
+        let mut open = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            open.push(tokio::spawn(async move {
+                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            }));
+        }
+    });
+    let mut client = Client::connect(server.http).await;
+    let head = "POST /stalls HTTP/1.1\r\nHost: a.example\r\nContent-Length: 30000\r\n\r\n";
+    client.send([head.as_bytes(), &[b'x'; 12_000]].concat()).await;
+    let (answer, body) = client.response_in(30).await;
+    assert_eq!(answer.status, "HTTP/1.1 400 Bad Request");
+    assert_eq!(body, "Failed to read the request body.\n");
+    assert_eq!(server.counted("backend_head_timeouts"), 0);
+    server.wait_for_line("POST http://a.example/stalls -> ");
+    // When all of it has been sent, silence is the backend's.
+    let mut client = Client::connect(server.http).await;
+    client.send([head.as_bytes(), &[b'x'; 30_000]].concat()).await;
+    assert_eq!(client.response_in(30).await.0.status, "HTTP/1.1 502 Bad Gateway");
+    assert_eq!(server.counted("backend_head_timeouts"), 1);
+    reading.abort();
+}
