@@ -93,6 +93,8 @@ counters! {
     backend_waits,
     /// Of these, the ones that were refused.
     backend_waits_refused,
+    /// Failures: the process had no descriptor left.
+    backend_descriptors_missing,
     /// Failures: names without an address.
     backend_dns_failures,
     /// Failures: the resolver took too long.

@@ -208,17 +208,11 @@ async fn connect_unix(path: &str, deadline: Tick) -> Result<UnixStream, Error> {
             Err(error) => error,
         };
         let now = clock::now();
-        let kind = match error.kind() {
-            io::ErrorKind::WouldBlock if now < deadline => {
-                clock::sleep_until(deadline.min(now.plus_ms(CROWDED_MS))).await;
-                continue;
-            }
-            io::ErrorKind::WouldBlock => Kind::TimedOut,
-            // Nobody is there, or nobody any more.
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Kind::Refused,
-            _ => Kind::Network,
-        };
-        return Err(Error::new(Stage::Connect, kind, format!("unix:{path}: {error}")));
+        if error.kind() == io::ErrorKind::WouldBlock && now < deadline {
+            clock::sleep_until(deadline.min(now.plus_ms(CROWDED_MS))).await;
+            continue;
+        }
+        return Err(Error::from_connect(&error, &format_args!("unix:{path}")));
     }
 }
 

@@ -146,13 +146,16 @@ pub struct Terms {
     pub once: bool,
     /// Nevertheless it may be made once more when nothing came of it.
     pub repeat: bool,
+    /// A connection is made within so many milliseconds; `None` is as set for all targets of a
+    /// request.
+    pub connect_ms: Option<u64>,
 }
 
 impl Terms {
     /// For a request that may be made twice, or not.
     #[must_use]
     pub fn of(idempotent: bool) -> Terms {
-        Terms { once: !idempotent, repeat: idempotent }
+        Terms { once: !idempotent, repeat: idempotent, connect_ms: None }
     }
 }
 
@@ -258,7 +261,7 @@ impl Backend {
         head: RequestHead,
         body: RequestBody,
     ) -> Result<Response<AnswerBody>, Error> {
-        let connect_ms = self.0.settings.connect_ms;
+        let connect_ms = terms.connect_ms.unwrap_or(self.0.settings.connect_ms);
         let ready = match self.pooled(to, terms.once) {
             Some(ready) => ready,
             None => self.reach(to, Some(terms.once), connect_ms).await?,
@@ -276,21 +279,6 @@ impl Backend {
         };
         self.0.journal.stats().backend_repeats.inc();
         self.reach(to, None, connect_ms).await?.send(head, body).await
-    }
-
-    /// The same for a request of WebSocket-over-HTTP: its protocol lets it be made again when
-    /// nothing came of it.
-    ///
-    /// # Errors
-    /// As [`Backend::ask`].
-    pub async fn send(
-        &self,
-        to: &Destination,
-        request: Request<RequestBody>,
-    ) -> Result<Response<AnswerBody>, Error> {
-        let head = RequestHead::of(&request);
-        let terms = Terms { once: true, repeat: true };
-        self.ask(to.as_to(), terms, head, request.into_body()).await
     }
 
     /// Sends a WebSocket handshake over a connection of its own, made within so many milliseconds.

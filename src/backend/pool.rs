@@ -16,7 +16,7 @@ use super::connection::{Connection, Link};
 use super::error::{Error, Kind};
 use super::gate::Occupancy;
 use super::health::Health;
-use super::journal::Journal;
+use super::journal::{Deed, Journal};
 use crate::clock::{self, Tick};
 use crate::limits::{BACKEND_IDLE_SHARE, BACKEND_LEARNT_IDLE_MS_MIN, BACKEND_LEARNT_MS};
 use crate::stats::Stats;
@@ -180,11 +180,13 @@ impl Pool {
         self.health.failed(&connection.link().destination, error, clock::now());
     }
 
-    /// A body that comes over a connection is not whole.
-    pub fn broke_off(&self, connection: &Connection, error: &Error) {
+    /// A body that comes over a connection is not whole. If its head has gone on (`begun`) nobody
+    /// else tells of it.
+    pub fn broke_off(&self, connection: &Connection, error: &Error, begun: bool) {
         self.journal.count(error);
-        if error.kind != Kind::Upload {
-            self.journal.tell_of_body(&connection.link().destination, error);
+        if begun && error.kind != Kind::Upload {
+            let destination = &connection.link().destination;
+            self.journal.tell_of_body(destination, error, Deed::BrokenOff);
         }
     }
 

@@ -40,7 +40,7 @@ pub async fn connect(addresses: &[SocketAddr], deadline: Tick) -> Result<Won, Er
             biased;
             connected = connecting => connected
                 .map(|stream| Won { stream, passed_over: 0 })
-                .map_err(|error| failed(*address, &error)),
+                .map_err(|error| Error::from_connect(&error, address)),
             () = clock::sleep_until(deadline) => Err(silent(&[*address])),
         };
     }
@@ -118,7 +118,7 @@ impl Race {
                 Poll::Ready(Ok(stream)) => return Poll::Ready(Some(stream)),
                 Poll::Ready(Err(error)) => {
                     tracing::debug!(%address, %error, "an address of a backend fails");
-                    self.last = Some(failed(*address, &error));
+                    self.last = Some(Error::from_connect(&error, address));
                     let _ = self.under_way.swap_remove(at);
                     any = true;
                 }
@@ -127,15 +127,6 @@ impl Race {
         }
         if any { Poll::Ready(None) } else { Poll::Pending }
     }
-}
-
-fn failed(address: SocketAddr, error: &io::Error) -> Error {
-    let kind = match error.kind() {
-        io::ErrorKind::ConnectionRefused => Kind::Refused,
-        io::ErrorKind::TimedOut => Kind::TimedOut,
-        _ => Kind::Network,
-    };
-    Error::new(Stage::Connect, kind, format!("{address}: {error}"))
 }
 
 fn silent(addresses: &[SocketAddr]) -> Error {
