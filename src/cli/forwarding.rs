@@ -118,10 +118,7 @@ impl ForwardingArgs {
             set_protocol: SetProtocol::parse(&self.set_x_forwarded_protocol),
             for_rule: rule("x_forwarded_for", &self.x_forwarded_for),
             for_rule_trusted: rule("x_forwarded_for_trusted", &self.x_forwarded_for_trusted),
-            need_mark: names
-                .iter()
-                .filter_map(|name| name.trim().parse::<HeaderName>().ok())
-                .collect(),
+            need_mark: names.iter().filter_map(|text| name(text)).collect(),
             cdn_loop: self.cdn_loop.as_deref().and_then(token),
             accept_route: self.accept_pushpin_route,
             protocols: protocols(&self.upgrade_protocols),
@@ -146,6 +143,14 @@ fn protocols(words: &[String]) -> Protocols {
         tracing::warn!("upgrade_protocols: nobody may change to `{word}`");
     }
     protocols
+}
+
+fn name(text: &str) -> Option<HeaderName> {
+    let name = text.trim().parse().ok();
+    if name.is_none() {
+        tracing::warn!("orig_headers_need_mark: {text:?} is no name of a header field");
+    }
+    name
 }
 
 fn token(text: &str) -> Option<HeaderValue> {
