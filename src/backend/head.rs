@@ -24,6 +24,7 @@ const HEADERS_MAX: usize = 100;
 pub struct RequestHead {
     method: Method,
     bytes: Vec<u8>,
+    named: bool,
 }
 
 impl RequestHead {
@@ -39,7 +40,7 @@ impl RequestHead {
             bytes.extend_from_slice(query.as_bytes());
         }
         bytes.extend_from_slice(b" HTTP/1.1\r\n");
-        RequestHead { method, bytes }
+        RequestHead { method, bytes, named: false }
     }
 
     /// The head of `request`, framed by its body; names as they are usually written.
@@ -118,6 +119,17 @@ impl RequestHead {
         &self.method
     }
 
+    /// Has the answer say how its names were written: somebody other than hyper shows them.
+    pub fn ask_for_names(&mut self) {
+        self.named = true;
+    }
+
+    /// Whether the answer is to say how its names were written.
+    #[must_use]
+    pub fn asks_for_names(&self) -> bool {
+        self.named
+    }
+
     /// All of it.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -139,8 +151,8 @@ pub enum Length {
 /// A response's head as it was read.
 #[derive(Debug)]
 pub struct ResponseHead {
-    /// Status, header fields, and how hyper is to write their names. The version is ours, whatever
-    /// the backend's is (RFC 9112, 2.3).
+    /// Status, header fields, and how hyper is to write their names; if others write them, a
+    /// [`names::Spelling`]. The version is ours, whatever the backend's is (RFC 9112, 2.3).
     pub response: Response<()>,
     /// How its body is framed.
     pub length: Length,
@@ -168,14 +180,15 @@ pub enum HeadError {
 }
 
 /// Takes a head off the front of `bytes`; `None` if it is not whole yet. Of the first `seen` bytes
-/// it is known that they do not end one. 1xx are heads of their own, without a body.
+/// it is known that they do not end one. 1xx are heads of their own, without a body. How names were
+/// written is told if it is asked for (`named`), and of what hyper does not write.
 ///
 /// # Errors
 /// See [`HeadError`].
 pub fn response(
     bytes: &mut BytesMut,
     seen: usize,
-    method: &Method,
+    (method, named): (&Method, bool),
     limit_bytes: usize,
 ) -> Result<Option<ResponseHead>, HeadError> {
     if seen > 0 && !ends(bytes, seen) {
@@ -229,12 +242,15 @@ pub fn response(
     let mut response = Response::new(());
     if fields.unusual {
         let mut all: SmallVec<[u8; 512]> = SmallVec::new();
+        let mut grip = false;
         for (name, length, ..) in &places {
-            all.extend_from_slice(head.get(*name..=name + length).unwrap_or_default());
+            let written = head.get(*name..=name + length).unwrap_or_default();
+            grip |= written.get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case(b"grip-"));
+            all.extend_from_slice(written);
         }
         *response.extensions_mut() = spelling::for_hyper(&all);
-        if status == StatusCode::SWITCHING_PROTOCOLS {
-            // Not hyper's to write.
+        // What is held is written by others, and so is what is no HTTP any more.
+        if named || grip || status == StatusCode::SWITCHING_PROTOCOLS {
             response.extensions_mut().insert(names::Spelling::new(&all));
         }
     }

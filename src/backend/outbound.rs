@@ -61,10 +61,10 @@ impl Outbound {
         }
     }
 
-    /// The method.
+    /// What its answer is read by: the method, and whether it is to say how names were written.
     #[must_use]
-    pub fn method(&self) -> &Method {
-        self.head.method()
+    pub fn asked(&self) -> (&Method, bool) {
+        (self.head.method(), self.head.asks_for_names())
     }
 
     /// Nothing has been written: no backend can have seen any of it.

@@ -169,8 +169,14 @@ pub async fn run(
     let Some(context) = home.own(&route, &errand) else {
         return abroad(shared, (home, &route), errand).await;
     };
-    let inquiry =
-        Inquiry { shared, context: &context, spelling: None, route: &route, lasts: errand.lasts };
+    let inquiry = Inquiry {
+        shared,
+        context: &context,
+        spelling: None,
+        route: &route,
+        lasts: errand.lasts,
+        named: false,
+    };
     let upload: Upload<Incoming> = Upload::Whole(errand.body);
     let (_, answer) = inquiry.ask(&upload, |_| {}).await.map_err(ErrandError::Route)?;
     Ok(answer)
