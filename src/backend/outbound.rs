@@ -11,7 +11,7 @@ use http::Method;
 use http_body::Body as _;
 
 use super::connection::Connection;
-use super::head::RequestHead;
+use super::request::RequestHead;
 use super::upload::{BodyError, RequestBody};
 
 /// See the module.

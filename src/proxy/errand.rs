@@ -24,7 +24,7 @@ use crate::backend::Terms;
 use crate::backend::body::RequestBody;
 use crate::backend::connect::{To, ToTls};
 use crate::backend::error::Error;
-use crate::backend::head::RequestHead;
+use crate::backend::request::RequestHead;
 use crate::http::Incoming;
 use crate::route::Route;
 use crate::route::target::Target;

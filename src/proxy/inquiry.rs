@@ -17,7 +17,7 @@ use super::outgoing::{self, Last};
 use super::shared::Shared;
 use super::upload::{Upload, UploadError};
 use crate::backend::body::RequestBody;
-use crate::backend::head::RequestHead;
+use crate::backend::request::RequestHead;
 use crate::backend::{Ready, builtin, error};
 use crate::http::BodyError;
 use crate::limits::ACCEPT_REQUEST_BODY_BYTES_MAX;
