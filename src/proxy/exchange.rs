@@ -180,6 +180,7 @@ impl Exchange {
             spelling: self.spelling.as_ref(),
             route: &self.route,
             lasts,
+            named: self.page.is_some(),
         };
         let trying = |target: &Target| {
             if let Some(access) = access {
@@ -256,7 +257,8 @@ impl Exchange {
         let reason = crate::http::reason(&answer);
         let (parts, body) = answer.into_parts();
         let read = |bytes: Bytes| {
-            headers::instruction(parts.status.as_u16(), reason.as_deref(), &parts.headers, bytes)
+            let fields = (&parts.headers, parts.extensions.get::<Spelling>());
+            headers::spelled(parts.status.as_u16(), reason.as_deref(), fields, bytes)
                 .map_err(|error| origin.refuse(&error))
         };
         let failed = |_: &_| origin.shared.stats.backend_failures.inc();
