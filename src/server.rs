@@ -27,7 +27,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock;
 use crate::config::logging;
-use crate::config::problem::Problem;
+use crate::config::problem::{Findings, Problem};
 use crate::config::settings::{RoutesFrom, Settings};
 use crate::publish::{self, command_port, operator::Operator, publisher::Publisher};
 use crate::shard;
@@ -76,12 +76,16 @@ struct Outfit {
 #[must_use]
 pub fn run(settings: Settings) -> ExitCode {
     raise_descriptor_limit(settings.connections_max);
-    let mut problems = Vec::new();
-    let routes = reload::begin(&settings, &mut problems);
-    let binding = binding::bind(&settings, &mut problems);
+    let mut found = Findings::default();
+    let routes = reload::begin(&settings, &mut found.problems);
+    let binding = binding::bind(&settings, &mut found.problems);
     let tls = binding.entrances.has_tls();
-    let edge = tls.then(|| settings.tls.edge(&mut problems)).flatten();
-    let shard = shard_settings(&settings, &mut problems);
+    let edge = tls.then(|| settings.tls.edge(&mut found)).flatten();
+    let shard = shard_settings(&settings, &mut found);
+    let Findings { mut problems, warnings } = found;
+    for warning in warnings {
+        tracing::warn!("{}", settings.places.located(warning));
+    }
     let pid_file = pid_file(&settings, &mut problems);
     let (Some(routes), Some(shard), true) = (routes, shard, problems.is_empty()) else {
         for problem in problems {
@@ -111,12 +115,9 @@ fn pid_file(settings: &Settings, problems: &mut Vec<Problem>) -> Option<PidFile>
 }
 
 /// What the shards are told; a key that cannot sign and missing cryptography are found now.
-fn shard_settings(
-    settings: &Settings,
-    problems: &mut Vec<Problem>,
-) -> Option<shard::state::Settings> {
-    let client_tls = settings.tls.towards_backends(problems)?;
-    problems.extend(settings.check());
+fn shard_settings(settings: &Settings, found: &mut Findings) -> Option<shard::state::Settings> {
+    let client_tls = settings.tls.towards_backends(found)?;
+    found.problems.extend(settings.check());
     Some(settings.for_shards(client_tls))
 }
 
