@@ -221,11 +221,12 @@ async fn control_thread(
         tokio::task::spawn_local(command_port::serve(commands, operator, stopping_too));
     }
     let hang_up_heard = Rc::new(Notify::new());
+    let reloaded = Rc::new(Notify::new());
     let reload = Reload::new(settings, routes, mailboxes, stats.clone());
     let reloads = reload.is_some();
     let reload = reload.map(|reload| {
-        let heard = hang_up_heard.clone();
-        tokio::task::spawn_local(reload.run(heard)).abort_handle()
+        let (heard, done) = (hang_up_heard.clone(), reloaded.clone());
+        tokio::task::spawn_local(reload.run(heard, done)).abort_handle()
     });
     let mut signals = Signals::new()?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -237,13 +238,16 @@ async fn control_thread(
             () = signals.next() => break Ok(()),
             _ = hang_up.recv() => {
                 tracing::info!("reloading");
+                presence.reloading();
                 logging::reopen();
                 if reloads {
                     hang_up_heard.notify_one();
                 } else {
                     tracing::warn!("there is no routes file: the routes stay");
+                    presence.ready();
                 }
             }
+            () = reloaded.notified() => presence.ready(),
             () = clock::sleep_ms(LOOK_MS) => if let Some(name) = ended(threads) {
                 break Err(io::Error::other(format!("{name}: Exited unexpectedly")));
             },
