@@ -125,6 +125,11 @@ fn serve(settings: &Settings, outfit: Outfit, shard: &shard::state::Settings) ->
     let Outfit { routes, binding, edge, pid_file } = outfit;
     let banner = banner(settings, &binding)?;
     let Binding { entrances, control, files } = binding;
+    entrances.log();
+    if let Some(control) = &control {
+        let address = control.local_addr()?;
+        tracing::info!(target: "linchpin::publish", "http control server: {address}");
+    }
     let mut presence = Presence { files, pid_file, supervisor: Supervisor::from_env() };
     let openings = entrances.openings(settings.workers, edge.as_ref(), &settings.listening.proxies);
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) =
@@ -231,6 +236,7 @@ async fn control_thread(
     let mut signals = Signals::new()?;
     let mut hang_up = signal(SignalKind::hangup())?;
     // Only now: whoever reads it may send a signal at once.
+    tracing::info!("started");
     announce(&banner);
     presence.ready();
     let outcome = loop {
