@@ -14,7 +14,7 @@ use super::outgoing::{self, GRIP_LAST, Kind, Last, OutgoingError};
 use super::shared::Settings;
 use super::signing::Keys;
 use crate::backend::body::RequestBody;
-use crate::backend::head::RequestHead;
+use crate::backend::request::RequestHead;
 use crate::route::Route;
 use crate::wire::names::Spelling;
 

@@ -19,7 +19,7 @@ use super::routing::Routing;
 use super::shared::Settings;
 use super::signing::Keys;
 use crate::backend::body::RequestBody;
-use crate::backend::head::RequestHead;
+use crate::backend::request::RequestHead;
 use crate::route::explain::Verdict;
 use crate::route::target::{Address, Target};
 use crate::route::{Route, Table};

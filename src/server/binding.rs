@@ -202,6 +202,18 @@ impl Entrances {
         self.0.iter().map(line).collect()
     }
 
+    /// The same for the log, in Pushpin's words, as lines of what accepts clients.
+    pub fn log(&self) {
+        for entrance in &self.0 {
+            match &entrance.at {
+                At::Tcp(own) => tracing::info!(target: "linchpin::listen", "listening on {own}"),
+                At::Local(path) => {
+                    tracing::info!(target: "linchpin::listen", "listening on {}", path.display());
+                }
+            }
+        }
+    }
+
     /// A port where plain HTTP is served to anybody.
     pub fn plain_port(&self) -> Option<u16> {
         self.0.iter().find_map(|entrance| match entrance.at {

@@ -208,6 +208,12 @@ async fn sockets_are_taken_over_and_the_manager_is_told() {
     for client in &mut streams {
         client.expect_content("to all\n").await;
     }
+    for _ in 0..2 {
+        server.hang_up();
+        let reloading = hear();
+        assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+        assert_eq!(hear(), "READY=1\n");
+    }
     server.terminate();
     assert_eq!(hear(), "STOPPING=1\n");
     drop((streams, local));

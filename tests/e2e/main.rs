@@ -7,6 +7,7 @@ mod harness;
 mod accepting;
 mod access_log;
 mod backend_failures;
+mod backend_sockets;
 mod balancing;
 mod binary;
 mod chain;
