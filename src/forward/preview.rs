@@ -5,10 +5,16 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as Waiting, Poll};
 
-use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use http_body::{Body, Frame, SizeHint};
 
 use super::context::Context;
 use super::cross_origin;
@@ -20,6 +26,7 @@ use super::shared::Settings;
 use super::signing::Keys;
 use crate::backend::body::RequestBody;
 use crate::backend::request::RequestHead;
+use crate::http::BodyError;
 use crate::route::explain::Verdict;
 use crate::route::target::{Address, Target};
 use crate::route::{Route, Table};
@@ -110,7 +117,7 @@ fn sent(settings: &Settings, mut context: Context, route: &Route) -> Vec<Sent> {
     if sockjs.is_some_and(|sockjs| context.path.starts_with(&*sockjs.base)) {
         return route.targets.iter().map(|_| Sent::SockJs).collect();
     }
-    let (mut spelling, mut body) = (None, RequestBody::empty());
+    let (mut spelling, mut body) = (None, announced(&context.headers));
     if let Some(mut page) = cross_origin::of(&context, settings, Some(route)) {
         match cross_origin::rewrite(&mut page, &mut context, &mut spelling, Some(route)) {
             Ok(Some(given)) if !given.is_empty() => body = RequestBody::Whole(Some(given)),
@@ -138,11 +145,39 @@ fn sent(settings: &Settings, mut context: Context, route: &Route) -> Vec<Sent> {
 /// What makes a request a WebSocket's handshake.
 fn handshake() -> [(HeaderName, HeaderValue); 4] {
     [
-        (CONNECTION, HeaderValue::from_static("Upgrade")),
         (UPGRADE, HeaderValue::from_static("websocket")),
+        (CONNECTION, HeaderValue::from_static("Upgrade")),
         (SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
         (SEC_WEBSOCKET_KEY, HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAA==")),
     ]
+}
+
+/// The body that these fields say there is.
+fn announced(headers: &HeaderMap) -> RequestBody {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    match length {
+        None | Some(0) => RequestBody::empty(),
+        Some(length) => RequestBody::Streamed(Box::pin(Announced(length))),
+    }
+}
+
+/// A body of which nothing but the length is known, in bytes.
+struct Announced(u64);
+
+impl Body for Announced {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Waiting<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready(None)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
 }
 
 /// A handshake, or the first of the requests that stand for a WebSocket; without what each of them
@@ -157,7 +192,8 @@ fn socket(
     let kind = if target.over_http { Kind::OverHttp } else { Kind::WebSocket };
     let made = outgoing::build(settings, keys, context, route, target, kind);
     shown(made.map(|outgoing| {
-        let mut request = outgoing.request.map(|()| RequestBody::empty());
+        let open = target.over_http.then_some(Bytes::from_static(b"OPEN\r\n"));
+        let mut request = outgoing.request.map(|()| RequestBody::Whole(open));
         let fields = request.headers_mut();
         if target.over_http {
             fields.insert("accept", HeaderValue::from_static("application/websocket-events"));
@@ -223,6 +259,7 @@ mod tests {
         let over_http = head(&preview.sent[1]);
         assert!(over_http.starts_with("post / http/1.1\r\n"), "{over_http}");
         assert!(over_http.contains("\r\ncontent-type: application/websocket-events\r\n"));
+        assert!(over_http.ends_with("\r\ncontent-length: 6\r\n\r\n"), "{over_http}");
         assert_eq!(look(&["b.com a:1"], "http://a.com/", false).route, None);
     }
 }

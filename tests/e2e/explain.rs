@@ -166,16 +166,22 @@ async fn what_is_explained_is_what_is_sent() {
     client
         .send(
             "PUT /a/c?d HTTP/1.1\r\nHost: a.example\r\nX-One: 1\r\nGrip-Sig: mine\r\n\
-             Connection: X-Two\r\nX-Two: 2\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n",
+             Connection: X-Two\r\nX-Two: 2\r\nX-Forwarded-For: 1.2.3.4\r\n\
+             Content-Length: 3\r\n\r\nabc",
         )
         .await;
     client.response().await;
     let sent = String::from_utf8(backend.seen().await.head).expect("text");
     let mut arguments = vec!["--route", &line, "http://a.example/a/c?d", "--method", "PUT"];
     arguments.extend(options);
-    for field in
-        ["X-One: 1", "Grip-Sig: mine", "Connection: X-Two", "X-Two: 2", "X-Forwarded-For: 1.2.3.4"]
-    {
+    for field in [
+        "X-One: 1",
+        "Grip-Sig: mine",
+        "Connection: X-Two",
+        "X-Two: 2",
+        "X-Forwarded-For: 1.2.3.4",
+        "Content-Length: 3",
+    ] {
         arguments.extend(["--header", field]);
     }
     let said = json(&arguments).1;
