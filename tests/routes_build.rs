@@ -133,6 +133,7 @@ d.com,as_host=::1 b:1
 e.com,as_host=b:0 b:1
 f.com b:1,host="x y"
 g.com http://b:80
+127.1 b:1
 "#,
     ),
     (
@@ -158,12 +159,12 @@ fn compare(name: &str, shown: &str) {
 /// A file with everything that a route can have.
 const GOOD: &str = r#"* test
 a.com,path_beg=/,id="o\\n\"e",sig_iss=i,sig_key=k,prefix=p-,debug localhost:80,sub=x,sub="y z" b:1
-a.com,proto=ws,ssl=no,orig_headers,as_host=h:1,path_rem=3 [::1]:443,ssl,host=é.com,over_http,one_event
+a.com,proto=ws,ssl=no,orig_headers,as_host=h:1,path_rem=3 [::1]:443,ssl,host=b.com,over_http,one_event,sub=é
 [::2],no_grip,slow=drop-oldest,header="X-A: \"b\"",header=X-B:,replace_beg=/z test,untrusted,insecure,trust_connect_host
 b.com,path_beg=/a/,slow=close b:1
 b.com,path_beg=/"b" b:1
-b.com,path_beg=/\,proto=ws b:1
-b.com,path_beg=/é b:1
+b.com,path_beg=/%5C,proto=ws,id=\ b:1
+b.com,path_beg=/%C3%A9,id=é b:1
 b.com,path_beg=/a/b,ssl=yes b:1
 b.com,path_beg=/a/b b:1
 c.com,sockjs=/s b:1

@@ -2,6 +2,7 @@
 //! and 2.4). Called by `line`; the types are used wherever a route is.
 
 use std::borrow::Cow;
+use std::net::Ipv4Addr;
 
 use super::balance::Balance;
 use super::cross_origin::JsonP;
@@ -188,6 +189,8 @@ fn doubt_host(value: &str, span: Span, faults: &mut Vec<Fault>) {
         ("a condition's host is matched as it is", "a whole host name, or `*` alone")
     } else if !value.is_ascii() {
         ("hosts of requests are never in Unicode", "the host's ASCII form (`xn--...`)")
+    } else if url_text::is_number(value) && value.parse::<Ipv4Addr>().is_err() {
+        ("a host that ends in a number is an address", "its usual form, as in `127.0.0.1`")
     } else {
         return;
     };
@@ -349,7 +352,11 @@ mod tests {
 
     #[test]
     fn hosts_that_never_match_are_doubted() {
-        for host in ["r.com:17", "*.a.com", "bücher.de"] {
+        for host in ["1.2.3.4", "1a", "a.1b", "0xg", "x0x1"] {
+            assert!(read(host).2.is_empty(), "{host}");
+        }
+        for host in ["r.com:17", "*.a.com", "bücher.de", "127.1", "1.2.3.4.", "01.2.3.4", "a.0X1f"]
+        {
             let faults = read(host).2;
             assert_eq!((faults.len(), faults[0].severity), (1, Severity::Warning), "{host}");
         }

@@ -49,6 +49,16 @@ fn parts(text: &str) -> Option<Option<&str>> {
     (single && !host.is_empty() && host.bytes().all(named)).then_some(port)
 }
 
+/// Whether URLs take a host for an IPv4 address: its last part is a number.
+pub(super) fn is_number(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let last = host.rsplit('.').next().unwrap_or_default();
+    match last.strip_prefix("0x").or_else(|| last.strip_prefix("0X")) {
+        Some(rest) => rest.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()),
+    }
+}
+
 /// Warns of a `path_beg` that no path begins with.
 pub(super) fn doubt_beginning(prop: &Prop, faults: &mut Vec<Fault>) {
     let text = prop.text.as_str();
