@@ -9,6 +9,7 @@ mod notify;
 mod pid_file;
 mod presence;
 mod reload;
+mod renewal;
 mod signals;
 
 use std::io::{self, Write};
@@ -21,6 +22,7 @@ use notify::Supervisor;
 use pid_file::PidFile;
 use presence::Presence;
 use reload::{Beginning, Reload};
+use renewal::Renewal;
 use signals::Signals;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -80,7 +82,10 @@ pub fn run(settings: Settings) -> ExitCode {
     let routes = reload::begin(&settings, &mut problems);
     let binding = binding::bind(&settings, &mut problems);
     let tls = binding.entrances.has_tls();
-    let edge = tls.then(|| settings.tls.edge(&mut problems)).flatten();
+    let (edge, left_out) = tls.then(|| settings.tls.edge(&mut problems)).unwrap_or_default();
+    for mistake in left_out {
+        tracing::warn!(%mistake, "certificate left out");
+    }
     let shard = shard_settings(&settings, &mut problems);
     let pid_file = pid_file(&settings, &mut problems);
     let (Some(routes), Some(shard), true) = (routes, shard, problems.is_empty()) else {
@@ -141,8 +146,9 @@ fn serve(settings: &Settings, outfit: Outfit, shard: &shard::state::Settings) ->
     tasks.block_on(&runtime, async {
         let commands = commands(settings)?;
         let doors = (control, commands);
+        let files = (routes, edge);
         let outcome =
-            control_thread(settings, routes, banner, &mut presence, doors, &mailboxes, &threads)
+            control_thread(settings, files, banner, &mut presence, doors, &mailboxes, &threads)
                 .await;
         drop(mailboxes);
         join(threads, settings.drain_ms).await;
@@ -190,7 +196,7 @@ fn announce(banner: &str) {
 /// Serves the control API until a signal comes or a shard dies, then tells everybody to stop.
 async fn control_thread(
     settings: &Settings,
-    routes: Beginning,
+    (routes, edge): (Beginning, Option<Edge>),
     mut banner: String,
     presence: &mut Presence,
     (control, commands): (Option<std::net::TcpListener>, Option<command_port::Listener>),
@@ -226,6 +232,11 @@ async fn control_thread(
         let heard = hang_up_heard.clone();
         tokio::task::spawn_local(reload.run(heard)).abort_handle()
     });
+    let look_at_once = Rc::new(Notify::new());
+    let renewal = edge.map(|edge| {
+        let renewal = Renewal::new(edge, mailboxes, stats.clone());
+        tokio::task::spawn_local(renewal.run(look_at_once.clone())).abort_handle()
+    });
     let mut signals = Signals::new()?;
     let mut hang_up = signal(SignalKind::hangup())?;
     // Only now: whoever reads it may send a signal at once.
@@ -237,6 +248,7 @@ async fn control_thread(
             _ = hang_up.recv() => {
                 tracing::info!("reloading");
                 logging::reopen();
+                look_at_once.notify_one();
                 if reloads {
                     hang_up_heard.notify_one();
                 } else {
@@ -251,8 +263,8 @@ async fn control_thread(
     signals.end_at_once();
     tracing::info!("stopping...");
     presence.stopping();
-    if let Some(reload) = reload {
-        reload.abort();
+    for task in [reload, renewal].into_iter().flatten() {
+        task.abort();
     }
     log_counters(mailboxes, &stats).await;
     // Publishers first: what has been accepted is still delivered by the shards.

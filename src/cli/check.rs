@@ -51,7 +51,14 @@ pub fn all(
     told: &Told,
 ) -> ExitCode {
     let mut problems = match judged {
-        Ok(settings) => settings.check(),
+        Ok(settings) => {
+            let mut problems = settings.check();
+            let secure = !settings.listening.https.is_empty();
+            for doubt in settings.tls.check(secure, &mut problems) {
+                eprintln!("warning: {doubt}");
+            }
+            problems
+        }
         Err(problems) => problems,
     };
     problems.extend(log);

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::problem::Problem;
+use crate::clock;
+use crate::tls;
 use crate::tls::authorities::Authorities;
 use crate::tls::client::{self, ClientTls};
 pub use crate::tls::server::MinVersion;
@@ -39,25 +41,42 @@ pub enum ClientCertificates {
 }
 
 impl Tls {
-    /// The side that clients see. A pair that cannot be used is told and left out; a folder without
+    /// The side that clients see, and pairs that cannot be used: they are left out. A folder without
     /// any that can prevents the start. Blocks.
-    pub fn edge(&self, problems: &mut Vec<Problem>) -> Option<Edge> {
-        let (certificates, mistakes) = Certificates::load(&self.certs);
+    pub fn edge(&self, problems: &mut Vec<Problem>) -> (Option<Edge>, Vec<tls::Problem>) {
+        let (certificates, mut mistakes) = Certificates::load(&self.certs);
         if certificates.is_empty() {
             let folder = self.certs.display();
             problems.push(Problem::of("--certs", format!("no usable certificate in {folder}")));
-            problems
-                .extend(mistakes.iter().map(|mistake| Problem::of("--certs", mistake.to_string())));
-        } else {
-            for mistake in &mistakes {
-                tracing::warn!(%mistake, "certificate left out");
-            }
+            let mistakes = mistakes.drain(..);
+            problems.extend(mistakes.map(|mistake| Problem::of("--certs", mistake.to_string())));
         }
         let authorities = self.authorities(problems);
         let sessions = Edge::new(certificates)
             .map_err(|error| problems.push(Problem::of("TLS", error.to_string())));
-        let edge = sessions.ok().filter(|edge| !edge.certificates.is_empty())?;
-        Some(Edge { authorities: authorities?, min_version: self.min_version, ..edge })
+        let edge = sessions.ok().filter(|edge| !edge.certificates.is_empty());
+        let edge = edge.and_then(|edge| {
+            Some(Edge { authorities: authorities?, min_version: self.min_version, ..edge })
+        });
+        (edge, mistakes)
+    }
+
+    /// Looks at all files: what prevents the start is added to `problems`; what does not, but is
+    /// wrong or will be soon, is in words. `serves`: whether clients come with TLS. Blocks.
+    pub fn check(&self, serves: bool, problems: &mut Vec<Problem>) -> Vec<String> {
+        let mut doubts = Vec::new();
+        if serves {
+            let (edge, mistakes) = self.edge(problems);
+            doubts.extend(mistakes.iter().map(|mistake| format!("left out: {mistake}")));
+            let now_s = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
+            for (file, validity) in edge.iter().flat_map(|edge| edge.certificates.validities()) {
+                let words = validity.words(now_s);
+                doubts.extend(words.map(|words| format!("{}: it {words}", file.display())));
+            }
+            doubts.sort_unstable();
+        }
+        self.towards_backends(problems);
+        doubts
     }
 
     /// Who vouches for clients; `None` after a problem.
