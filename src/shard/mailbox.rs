@@ -8,12 +8,12 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError, mpsc, oneshot};
 
 use super::newcomer::Newcomer;
+use crate::forward::order::Order;
+use crate::forward::visit::Visit;
 use crate::grip::item::Item;
 pub use crate::hub::registry::Receipt;
 use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_COMMANDS_MAX};
-use crate::proxy::order::Order;
 pub use crate::proxy::question::Question;
-use crate::proxy::visit::Visit;
 
 /// What may be asked of a shard.
 #[derive(Debug)]
