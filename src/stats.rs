@@ -75,6 +75,8 @@ counters! {
     tunnels_idle,
     /// Requests refused before routing: malformed, or too large a head.
     requests_malformed,
+    /// Connections closed because their client took nothing of an answer for too long.
+    clients_stuck,
     /// Requests refused because of their body's size.
     requests_too_large,
     /// Requests answered with an error of our own because no backend answered.

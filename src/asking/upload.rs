@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::backend::body::RequestBody;
+use crate::clock::alarm::Alarm;
 use crate::clock::{self, Tick};
 use crate::http::BodyError;
 use crate::limits::{ACCEPT_REQUEST_BODY_BYTES_MAX, BODY_PREFETCH_BYTES_MAX};
@@ -32,7 +33,9 @@ pub struct Partial<B> {
     length: Option<u64>,
     seen: usize,
     limit: u64,
-    silence: Silence,
+    /// Rings when nothing has come for too long: the client has left.
+    alarm: Alarm,
+    silent_since: Option<Tick>,
     taken: bool,
     ended: bool,
     too_large: bool,
@@ -111,7 +114,8 @@ where
             length,
             seen,
             limit,
-            silence: Silence { bound_ms: silence_ms, since: None, timer: None },
+            alarm: Alarm::new(silence_ms),
+            silent_since: None,
             taken: false,
             ended: false,
             too_large: false,
@@ -209,30 +213,6 @@ async fn within<T>(ms: u64, coming: impl Future<Output = T>) -> Result<T, Upload
 
 const SILENT: &str = "nothing came for too long";
 
-/// Who sends nothing for so long while it is waited for has left.
-struct Silence {
-    /// 0 is no bound.
-    bound_ms: u64,
-    since: Option<Tick>,
-    /// Of this silence or an earlier one.
-    timer: Option<Pin<Box<dyn Future<Output = ()>>>>,
-}
-
-impl Silence {
-    /// Nothing has come; whether that has been so for too long.
-    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        let until = self.since.get_or_insert_with(clock::now).plus_ms(self.bound_ms);
-        while self.bound_ms > 0 && clock::now() < until {
-            let timer = self.timer.get_or_insert_with(|| Box::pin(clock::sleep_until(until)));
-            if timer.as_mut().poll(cx).is_pending() {
-                return false;
-            }
-            self.timer = None;
-        }
-        self.bound_ms > 0
-    }
-}
-
 fn joined(first: Bytes, more: BytesMut) -> Bytes {
     if more.is_empty() {
         return first;
@@ -251,10 +231,11 @@ where
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.rest).poll_frame(cx);
         if polled.is_pending() {
-            let over = self.silence.is_over(cx);
+            let since = *self.silent_since.get_or_insert_with(clock::now);
+            let over = self.alarm.rings(since, cx);
             return if over { Poll::Ready(Some(Err(SILENT.into()))) } else { Poll::Pending };
         }
-        self.silence.since = None;
+        self.silent_since = None;
         polled.map(|frame| match frame {
             None => {
                 self.ended = true;

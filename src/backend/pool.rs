@@ -260,10 +260,9 @@ impl Pool {
         links.retain(|link| {
             let Some(link) = link.upgrade() else { return false };
             let until = link.progress.get().plus_ms(link.patience_ms.get());
-            let counts = link.busy.get() && !link.excused.get();
-            if counts && now >= until {
+            if link.is_awaited() && now >= until {
                 link.time_out();
-            } else if counts {
+            } else if link.is_awaited() {
                 next = next.min(until);
             }
             true

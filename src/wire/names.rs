@@ -74,6 +74,14 @@ pub fn put_usual(out: &mut Vec<u8>, name: &str) {
     }));
 }
 
+/// Appends a lower-case name as RFC 6455 writes it, or as is usual: some WebSocket servers and
+/// clients know the names of handshakes in that spelling only.
+pub fn put_registered(out: &mut Vec<u8>, name: &str) {
+    let rest = name.strip_prefix("sec-websocket-");
+    out.extend_from_slice(if rest.is_some() { b"Sec-WebSocket-" } else { b"" });
+    put_usual(out, rest.unwrap_or(name));
+}
+
 /// The names of the head that is being read, and of heads before it that nobody has asked for.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
@@ -132,6 +140,11 @@ mod tests {
         let mut out = Vec::new();
         put_usual(&mut out, "x-forwarded-for");
         assert_eq!(out, b"X-Forwarded-For");
+        out.clear();
+        for name in ["sec-websocket-key", ":", "sec-fetch-mode"] {
+            put_registered(&mut out, name);
+        }
+        assert_eq!(out, b"Sec-WebSocket-Key:Sec-Fetch-Mode");
     }
 
     #[test]

@@ -18,7 +18,7 @@ async fn a_rejection_that_is_seen_to_be_cut_is_none() {
     assert_eq!(status(&server, "/ws").await, 502);
     let line = server.wait_for_line("reason=\"body malformed\"");
     assert!(line.contains("done=answered 502"), "{line}");
-    server.wait_for_line("GET ws://127.0.0.1");
+    server.wait_for_line("GET ws://a.example/ws -> ");
     let mut client = Client::connect(server.http).await;
     let head = "POST /sockjs/0/a/xhr HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n\r\n";
     client.send(head).await;

@@ -43,6 +43,7 @@ mod route_ids;
 mod routing;
 mod shutdown;
 mod slow_consumers;
+mod slow_downloads;
 mod sockjs;
 mod test_target;
 mod tls;
