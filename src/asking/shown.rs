@@ -27,7 +27,9 @@ pub fn whole(response: Response<Bytes>, code: u16, access: &mut Option<Access>) 
 /// # Errors
 /// When it could not be written.
 pub fn head(shown: &Shown) -> Result<Response<()>, InstructError> {
-    let status = StatusCode::from_u16(shown.code).map_err(|_| InstructError {
+    let status = StatusCode::from_u16(shown.code).ok();
+    // An interim status ends no answer: its client would wait for ever.
+    let status = status.filter(|status| !status.is_informational()).ok_or(InstructError {
         message: format!("status code {} can only answer a held long-poll", shown.code),
         field: "Grip-Status",
     })?;
