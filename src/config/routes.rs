@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::proxy::signing;
+use crate::forward::signing;
 use crate::route::problem::{Problem, Severity, mistakes};
 use crate::route::target::Target;
 use crate::route::{Builder, Table};

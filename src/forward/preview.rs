@@ -7,11 +7,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use super::context::Context;
 use super::heading::Heading;
+use super::meaning;
 use super::outgoing::{self, Kind};
 use super::request::{self, Client, HeadError};
 use super::routing::Routing;
@@ -49,7 +51,10 @@ pub struct Preview {
     pub route: Option<usize>,
     /// What each route is to it.
     pub verdicts: Vec<Verdict>,
-    /// What each of the route's targets would get, in the order of the line.
+    /// What it means, if that is not itself; what is done about its answer.
+    pub notes: Vec<String>,
+    /// What each of the route's targets would get, in the order of the line; nothing if the request
+    /// is answered without them.
     pub sent: Vec<Sent>,
 }
 
@@ -95,17 +100,23 @@ pub fn preview(
     let may_name = settings.forwarding.accept_route;
     let route = routing.of(&context, may_name);
     let verdicts = routing.explain(&context, may_name);
+    let url = context.url();
     let keys = Keys::new(PathBuf::new());
-    let sent = route.as_deref().map_or_else(Vec::new, |route| {
+    let meaning = meaning::of(&mut context, settings, route.as_deref());
+    let asked = route.as_deref().filter(|_| !meaning.is_answered);
+    let sent = asked.map_or_else(Vec::new, |route| {
         let would = |target: &Target| match (&target.address, context.websocket) {
             (Address::Test, _) => Sent::BuiltIn,
             (_, true) => socket(settings, &keys, &context, route, target),
-            (_, false) => plain(settings, &keys, &context, route, target),
+            (_, false) => {
+                let body = meaning.body.clone().map_or_else(RequestBody::empty, whole);
+                plain(settings, &keys, &context, route, target, &body)
+            }
         };
         route.targets.iter().map(would).collect()
     });
     let route = route.map(|route| route.number());
-    Ok(Preview { url: context.url(), route, verdicts, sent })
+    Ok(Preview { url, route, verdicts, notes: meaning.notes, sent })
 }
 
 /// What makes a request a WebSocket's handshake.
@@ -118,16 +129,21 @@ fn handshake() -> [(HeaderName, HeaderValue); 4] {
     ]
 }
 
+fn whole(bytes: Bytes) -> RequestBody {
+    RequestBody::Whole(Some(bytes))
+}
+
 fn plain(
     settings: &Settings,
     keys: &Keys,
     context: &Context,
     route: &crate::route::Route,
     target: &Target,
+    body: &RequestBody,
 ) -> Sent {
     let (host, port) = outgoing::url_host(context, route, target);
     let heading = Heading { context, spelling: None, route, lasts: &[] };
-    shown(heading.write(settings, keys, (&host, port), &RequestBody::empty()))
+    shown(heading.write(settings, keys, (&host, port), body))
 }
 
 /// A handshake, or the first of the requests that stand for a WebSocket; without what each of them
@@ -179,6 +195,60 @@ mod tests {
         };
         let settings = Settings { sig_iss: String::new(), ..Settings::default() };
         preview(&settings, &Arc::new(table), asked).unwrap()
+    }
+
+    #[test]
+    fn requests_of_sockjs() {
+        let lines =
+            ["*,sockjs=/s,sockjs_as_path=/chat a:1", "b.com,sockjs=/s,sockjs_websocket=false a:1"];
+        let at = |path: &str, websocket| look(&lines, &format!("http://a.com{path}"), websocket);
+        for (path, note) in [
+            ("/s", "its greeting"),
+            ("/s/info", "asks first"),
+            ("/s/iframe-1.html", "iframe"),
+            ("/s/1/abc/xhr", "405: this is for OPTIONS, POST"),
+            ("/s/nothing", "404"),
+            ("/s/1/abc/jsonp", "\"callback\" parameter required"),
+            ("/s/1/abc/jsonp_send", "session abc, jsonp_send"),
+            ("/s/websocket", "400"),
+        ] {
+            let preview = at(path, false);
+            assert!(preview.notes[0].contains(note), "{path}: {:?}", preview.notes);
+            assert!(preview.sent.is_empty() && preview.route == Some(0), "{path}");
+        }
+        let polling = at("/s/1/abc/eventsource?x", false);
+        assert_eq!(polling.url, "http://a.com/s/1/abc/eventsource?x");
+        assert!(polling.notes[0].contains("session abc, transport eventsource"));
+        let opening = head(&polling.sent[0]);
+        assert!(opening.starts_with("get /chat?x http/1.1\r\nhost: a.com\r\n"), "{opening}");
+        assert!(opening.contains("\r\nupgrade: websocket\r\n"), "{opening}");
+        for (path, note) in
+            [("/s/1/abc/websocket", "over a WebSocket"), ("/s/websocket", "without frames")]
+        {
+            let preview = at(path, true);
+            assert!(preview.notes[0].contains(note), "{:?}", preview.notes);
+            assert!(head(&preview.sent[0]).starts_with("get /chat http/1.1\r\n"));
+        }
+        let refused = look(&lines, "http://b.com/s/websocket", true);
+        assert!(refused.notes[0].contains("takes no WebSockets") && refused.sent.is_empty());
+        assert!(at("/elsewhere", false).notes.is_empty());
+    }
+
+    #[test]
+    fn scripts_mean_other_requests() {
+        let lines = ["*,aco,jsonp_mode=basic a:1"];
+        let script = look(&lines, "http://a.com/x?callback=cb&_body=abc&y", false);
+        let said = "a JSON-P script: it means POST http://a.com/x?y with 3 bytes; the client gets \
+                    the body of its answer, in a call of cb(...)";
+        assert_eq!(script.notes, [said]);
+        let sent = head(&script.sent[0]);
+        assert!(sent.starts_with("post /x?y http/1.1\r\n"), "{sent}");
+        assert!(sent.contains("\r\ncontent-length: 3\r\n"), "{sent}");
+        let bad = look(&lines, "http://a.com/x?callback=", false);
+        assert_eq!(bad.notes, ["a JSON-P script, answered 400: Invalid callback parameter."]);
+        assert!(bad.sent.is_empty());
+        let page = look(&lines, "http://a.com/x", false);
+        assert!(page.notes[0].contains("CORS") && page.sent.len() == 1);
     }
 
     fn head(sent: &Sent) -> String {
