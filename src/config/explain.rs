@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::backends::Backends;
 use super::problem::Problem;
 use super::routes::Loaded;
 use super::settings::Settings;
@@ -16,14 +17,12 @@ use crate::route::explain::{Difference, Verdict};
 use crate::route::ids::Id;
 use crate::tls::client::ClientTls;
 
-/// What is said of a target where its client speaks SockJS.
-const SOCKJS: &str = "SockJS is spoken here, and it gets what the session sends";
-
 /// What is known of a request.
 #[derive(Debug)]
 pub struct Explanation {
     loaded: Loaded,
     preview: Preview,
+    backends: Backends,
 }
 
 /// Finds out what would become of a request.
@@ -37,12 +36,13 @@ pub fn explain(
 ) -> Result<Explanation, Problem> {
     let (tls, _) = ClientTls::from_system(Vec::new())
         .map_err(|error| Problem::of("TLS towards backends", error.to_string()))?;
+    let backends = settings.backends.clone();
     let settings = settings.for_shards(tls).proxy;
     let table = Arc::new(std::mem::take(&mut loaded.table));
     let preview = preview(&settings, &table, asked)
         .map_err(|error| Problem::of("the request", error.to_string()))?;
     loaded.table = Arc::unwrap_or_clone(table);
-    Ok(Explanation { loaded, preview })
+    Ok(Explanation { loaded, preview, backends })
 }
 
 impl Explanation {
@@ -65,6 +65,9 @@ impl Explanation {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!("{}\n", self.preview.url);
+        for note in &self.preview.notes {
+            let _ = writeln!(text, "  {note}");
+        }
         match self.route() {
             Some(route) => self.describe(route, &mut text),
             None => text.push_str("\nno route: the answer is 502, `Route not found`\n"),
@@ -76,6 +79,7 @@ impl Explanation {
     fn describe(&self, route: &Route, text: &mut String) {
         let _ = writeln!(text, "\nroute {}: {}", self.place(route), line(route));
         let _ = writeln!(text, "  id {}", Id(route));
+        self.describe_order(route, text);
         for (number, (target, sent)) in (1..).zip(route.targets.iter().zip(&self.preview.sent)) {
             let order = match (route.options.balance, number) {
                 _ if route.targets.len() == 1 => "first",
@@ -94,11 +98,36 @@ impl Explanation {
                     })
                 }
                 Sent::BuiltIn => writeln!(text, "\ntarget test, {order}: a part of the program"),
-                Sent::SockJs => writeln!(text, "\ntarget {target}, {order}: {SOCKJS}"),
                 Sent::Impossible(why) => {
                     writeln!(text, "\ntarget {target}, {order}: nothing can be sent, {why}")
                 }
             };
+            if let (Some(path), 1..) = (&target.check, self.backends.check_interval_ms) {
+                let ms = self.backends.check_interval_ms;
+                let _ = writeln!(text, "  each worker asks it for {path} every {ms} ms");
+            }
+        }
+    }
+
+    /// Which of several targets is asked when.
+    fn describe_order(&self, route: &Route, text: &mut String) {
+        if route.targets.len() < 2 || self.preview.sent.is_empty() {
+            return;
+        }
+        match route.options.balance {
+            Balance::First => {}
+            Balance::RoundRobin => {
+                text.push_str("  balance=round-robin: the targets take turns, in each worker\n");
+            }
+            Balance::Least => text
+                .push_str("  balance=least: the target with the fewest requests is asked first\n"),
+        }
+        let often = self.backends.failures_max;
+        if often > 0 {
+            let _ = writeln!(
+                text,
+                "  a target that fails {often} times in a row, or whose check fails, is asked last"
+            );
         }
     }
 
@@ -144,11 +173,13 @@ impl Explanation {
         let routes = self.loaded.table.routes().zip(&self.preview.verdicts);
         json!({
             "url": self.preview.url,
+            "notes": self.preview.notes,
             "file": self.loaded.file,
             "route": self.route().map(|route| json!({
                 "line": route.line,
                 "id": Id(route).to_string(),
                 "text": line(route),
+                "balance": route.options.balance.word(),
             })),
             "targets": self.route().map_or_else(Vec::new, |route| self.targets(route)),
             "routes": routes.map(verdict).collect::<Vec<_>>(),
@@ -161,11 +192,12 @@ impl Explanation {
             match sent {
                 Sent::Head(head) => {
                     let head: Vec<String> = head.trim_end().lines().map(shown).collect();
-                    json!({ "target": name, "head": head })
+                    json!({ "target": name, "check": target.check, "head": head })
                 }
-                Sent::BuiltIn => json!({ "target": name, "head": null }),
-                Sent::SockJs => json!({ "target": name, "head": null, "sockjs": true }),
-                Sent::Impossible(why) => json!({ "target": name, "head": null, "error": why }),
+                Sent::BuiltIn => json!({ "target": name, "check": null, "head": null }),
+                Sent::Impossible(why) => {
+                    json!({ "target": name, "check": target.check, "head": null, "error": why })
+                }
             }
         };
         route.targets.iter().zip(&self.preview.sent).map(target).collect()

@@ -17,8 +17,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use super::context::Context;
-use super::cross_origin;
 use super::heading::Heading;
+use super::meaning;
 use super::outgoing::{self, Kind};
 use super::request::{self, Client, HeadError};
 use super::routing::Routing;
@@ -57,7 +57,10 @@ pub struct Preview {
     pub route: Option<usize>,
     /// What each route is to it.
     pub verdicts: Vec<Verdict>,
-    /// What each of the route's targets would get, in the order of the line.
+    /// What it means, if that is not itself; what is done about its answer.
+    pub notes: Vec<String>,
+    /// What each of the route's targets would get, in the order of the line; nothing if the request
+    /// is answered without them.
     pub sent: Vec<Sent>,
 }
 
@@ -68,8 +71,6 @@ pub enum Sent {
     Head(String),
     /// Nothing: it is the test backend, which is part of the program.
     BuiltIn,
-    /// What its session asks for: the path is one of SockJS.
-    SockJs,
     /// Nothing, because that cannot be sent.
     Impossible(String),
 }
@@ -106,40 +107,26 @@ pub fn preview(
     let route = routing.of(&context, may_name);
     let verdicts = routing.explain(&context, may_name);
     let url = context.url();
-    let sent = route.as_deref().map_or_else(Vec::new, |route| sent(settings, context, route));
-    let route = route.map(|route| route.number());
-    Ok(Preview { url, route, verdicts, sent })
-}
-
-/// What each target of its route would get of a request.
-fn sent(settings: &Settings, mut context: Context, route: &Route) -> Vec<Sent> {
-    let sockjs = route.options.sockjs.as_ref();
-    if sockjs.is_some_and(|sockjs| context.path.starts_with(&*sockjs.base)) {
-        return route.targets.iter().map(|_| Sent::SockJs).collect();
-    }
-    let (mut spelling, mut body) = (None, announced(&context.headers));
-    if let Some(mut page) = cross_origin::of(&context, settings, Some(route)) {
-        match cross_origin::rewrite(&mut page, &mut context, &mut spelling, Some(route)) {
-            Ok(Some(given)) if !given.is_empty() => body = RequestBody::Whole(Some(given)),
-            Ok(_) => {}
-            Err(error) => {
-                let nothing = |_| Sent::Impossible(error.to_string());
-                return route.targets.iter().map(nothing).collect();
-            }
-        }
-    }
     let keys = Keys::new(PathBuf::new());
-    let would = |target: &Target| match (&target.address, context.websocket) {
-        (Address::Test, _) => Sent::BuiltIn,
-        (_, true) => socket(settings, &keys, &context, route, target),
-        (_, false) => {
-            let (host, port) = outgoing::url_host(&context, route, target);
-            let spelling = spelling.as_ref();
-            let heading = Heading { context: &context, spelling, route, lasts: &[] };
-            shown(heading.write(settings, &keys, (&host, port), &body))
-        }
-    };
-    route.targets.iter().map(would).collect()
+    let meaning = meaning::of(&mut context, settings, route.as_deref());
+    let body = meaning
+        .body
+        .map_or_else(|| announced(&context.headers), |bytes| RequestBody::Whole(Some(bytes)));
+    let asked = route.as_deref().filter(|_| !meaning.is_answered);
+    let sent = asked.map_or_else(Vec::new, |route| {
+        let would = |target: &Target| match (&target.address, context.websocket) {
+            (Address::Test, _) => Sent::BuiltIn,
+            (_, true) => socket(settings, &keys, &context, route, target),
+            (_, false) => {
+                let (host, port) = outgoing::url_host(&context, route, target);
+                let heading = Heading { context: &context, spelling: None, route, lasts: &[] };
+                shown(heading.write(settings, &keys, (&host, port), &body))
+            }
+        };
+        route.targets.iter().map(would).collect()
+    });
+    let route = route.map(|route| route.number());
+    Ok(Preview { url, route, verdicts, notes: meaning.notes, sent })
 }
 
 /// What makes a request a WebSocket's handshake.
@@ -230,6 +217,60 @@ mod tests {
         };
         let settings = Settings { sig_iss: String::new(), ..Settings::default() };
         preview(&settings, &Arc::new(table), asked).unwrap()
+    }
+
+    #[test]
+    fn requests_of_sockjs() {
+        let lines =
+            ["*,sockjs=/s,sockjs_as_path=/chat a:1", "b.com,sockjs=/s,sockjs_websocket=false a:1"];
+        let at = |path: &str, websocket| look(&lines, &format!("http://a.com{path}"), websocket);
+        for (path, note) in [
+            ("/s", "its greeting"),
+            ("/s/info", "asks first"),
+            ("/s/iframe-1.html", "iframe"),
+            ("/s/1/abc/xhr", "405: this is for OPTIONS, POST"),
+            ("/s/nothing", "404"),
+            ("/s/1/abc/jsonp", "\"callback\" parameter required"),
+            ("/s/1/abc/jsonp_send", "session abc, jsonp_send"),
+            ("/s/websocket", "400"),
+        ] {
+            let preview = at(path, false);
+            assert!(preview.notes[0].contains(note), "{path}: {:?}", preview.notes);
+            assert!(preview.sent.is_empty() && preview.route == Some(0), "{path}");
+        }
+        let polling = at("/s/1/abc/eventsource?x", false);
+        assert_eq!(polling.url, "http://a.com/s/1/abc/eventsource?x");
+        assert!(polling.notes[0].contains("session abc, transport eventsource"));
+        let opening = head(&polling.sent[0]);
+        assert!(opening.starts_with("get /chat?x http/1.1\r\nhost: a.com\r\n"), "{opening}");
+        assert!(opening.contains("\r\nupgrade: websocket\r\n"), "{opening}");
+        for (path, note) in
+            [("/s/1/abc/websocket", "over a WebSocket"), ("/s/websocket", "without frames")]
+        {
+            let preview = at(path, true);
+            assert!(preview.notes[0].contains(note), "{:?}", preview.notes);
+            assert!(head(&preview.sent[0]).starts_with("get /chat http/1.1\r\n"));
+        }
+        let refused = look(&lines, "http://b.com/s/websocket", true);
+        assert!(refused.notes[0].contains("takes no WebSockets") && refused.sent.is_empty());
+        assert!(at("/elsewhere", false).notes.is_empty());
+    }
+
+    #[test]
+    fn scripts_mean_other_requests() {
+        let lines = ["*,aco,jsonp_mode=basic a:1"];
+        let script = look(&lines, "http://a.com/x?callback=cb&_body=abc&y", false);
+        let said = "a JSON-P script: it means POST http://a.com/x?y with 3 bytes; the client gets \
+                    the body of its answer, in a call of cb(...)";
+        assert_eq!(script.notes, [said]);
+        let sent = head(&script.sent[0]);
+        assert!(sent.starts_with("post /x?y http/1.1\r\n"), "{sent}");
+        assert!(sent.contains("\r\ncontent-length: 3\r\n"), "{sent}");
+        let bad = look(&lines, "http://a.com/x?callback=", false);
+        assert_eq!(bad.notes, ["a JSON-P script, answered 400: Invalid callback parameter."]);
+        assert!(bad.sent.is_empty());
+        let page = look(&lines, "http://a.com/x", false);
+        assert!(page.notes[0].contains("CORS") && page.sent.len() == 1);
     }
 
     fn head(sent: &Sent) -> String {

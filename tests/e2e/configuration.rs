@@ -1,5 +1,6 @@
 //! `pushpin.conf`: read as it is, by the real program.
 
+mod checked;
 mod every_option;
 mod shipped;
 
