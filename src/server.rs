@@ -81,8 +81,10 @@ pub fn run(settings: Settings) -> ExitCode {
     let mut problems = Vec::new();
     let routes = reload::begin(&settings, &mut problems);
     let binding = binding::bind(&settings, &mut problems);
-    let tls = binding.entrances.has_tls();
-    let (edge, left_out) = tls.then(|| settings.tls.edge(&mut problems)).unwrap_or_default();
+    let (edge, left_out) = match binding.entrances.has_tls() {
+        true => settings.tls.edge(&mut problems),
+        false => Default::default(),
+    };
     for mistake in left_out {
         tracing::warn!(%mistake, "certificate left out");
     }
