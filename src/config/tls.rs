@@ -41,8 +41,8 @@ pub enum ClientCertificates {
 }
 
 impl Tls {
-    /// The side that clients see, and pairs that cannot be used: they are left out. A folder without
-    /// any that can prevents the start. Blocks.
+    /// The side that clients see, and what is wrong with pairs that are left out. A folder without
+    /// any that can be used prevents the start. Blocks.
     pub fn edge(&self, problems: &mut Vec<Problem>) -> (Option<Edge>, Vec<tls::Problem>) {
         let (certificates, mut mistakes) = Certificates::load(&self.certs);
         if certificates.is_empty() {
