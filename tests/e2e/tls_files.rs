@@ -1,4 +1,5 @@
-//! Files of certificates: what is said of those that cannot be used, or not for long; replaced ones.
+//! Files of certificates: what is said of those that cannot be used, or not for long, and of those
+//! that are replaced.
 
 use std::path::Path;
 use std::process::{Command, Output};
