@@ -228,14 +228,14 @@ pub fn response(
     let (length, persistent) = fields.framing(status, http10, method)?;
     let mut response = Response::new(());
     if fields.unusual {
-        let mut all: SmallVec<[u8; 512]> = SmallVec::new();
-        for (name, length, ..) in &places {
-            all.extend_from_slice(head.get(*name..=name + length).unwrap_or_default());
-        }
-        *response.extensions_mut() = spelling::for_hyper(&all);
+        let all: SmallVec<[&[u8]; 24]> = places
+            .iter()
+            .filter_map(|(name, length, ..)| head.get(*name..=name + length))
+            .collect();
+        *response.extensions_mut() = spelling::for_hyper(&unusual(&all));
         if status == StatusCode::SWITCHING_PROTOCOLS {
             // Not hyper's to write.
-            response.extensions_mut().insert(names::Spelling::new(&all));
+            response.extensions_mut().insert(names::Spelling::new(&all.concat()));
         }
     }
     *response.status_mut() = status;
@@ -244,6 +244,15 @@ pub fn response(
         crate::http::set_reason(&mut response, &reason);
     }
     Ok(Some(ResponseHead { response, length, persistent, idle_s: fields.idle_s }))
+}
+
+/// Of names that each end with a colon those that are not written as usual, and their namesakes. The
+/// others hyper writes as is usual; what it is told it copies for each response.
+fn unusual(all: &[&[u8]]) -> SmallVec<[u8; 128]> {
+    let bare = |name: &&[u8]| !names::is_usual(name.strip_suffix(b":").unwrap_or(name));
+    let odd: SmallVec<[&[u8]; 8]> = all.iter().copied().filter(bare).collect();
+    let told = all.iter().filter(|name| odd.iter().any(|odd| odd.eq_ignore_ascii_case(name)));
+    told.flat_map(|name| name.iter().copied()).collect()
 }
 
 /// Whether a head may end within what follows the first `seen` bytes.

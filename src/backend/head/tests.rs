@@ -38,6 +38,21 @@ fn a_head_and_what_follows_it() {
 }
 
 #[test]
+fn hyper_is_told_of_no_more_names_than_it_must() {
+    let told = |names: &str| {
+        let all: Vec<_> = names.split_inclusive(':').map(str::as_bytes).collect();
+        String::from_utf8(unusual(&all).to_vec()).unwrap()
+    };
+    assert_eq!(told("Date:ETag:Vary:"), "ETag:");
+    // Each of a name's spellings belongs to a field in their order.
+    assert_eq!(
+        told("Set-Cookie:x:set-cookie:X:Set-Cookie:"),
+        "Set-Cookie:x:set-cookie:X:Set-Cookie:"
+    );
+    assert_eq!(told("Date:"), "");
+}
+
+#[test]
 fn where_bodies_end() {
     assert_eq!(framing("Content-Length: 5\r\n"), (Length::Exact(5), true));
     assert_eq!(framing("Content-Length: 5\r\nContent-Length: 5, 5\r\n"), (Length::Exact(5), true));
