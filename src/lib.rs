@@ -2,9 +2,9 @@
 //! which data flows; `ARCHITECTURE.md` holds the layer table that a test enforces.
 //!
 //! ```text
-//! client -> listen -> tls -> http -> route -> proxy -> backend
-//!                                               |
-//!                                instruction <--+
+//! client -> listen -> tls -> http -> proxy -> forward (route) -> asking -> backend
+//!                                                                  |
+//!                                instruction <- holding, websocket <+
 //!                                     |
 //! publisher -> publish -> item -> hub (slab + channels) -> session -> parking -> client
 //! ```
@@ -34,6 +34,15 @@ pub mod ws;
 pub mod parking;
 
 pub mod backend;
+
+pub mod forward;
+
+pub mod asking;
+
+pub mod holding;
+pub mod websocket;
+
+pub mod sockjs_sessions;
 
 pub mod proxy;
 

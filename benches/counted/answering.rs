@@ -5,7 +5,7 @@ use std::hint::black_box;
 use bytes::BytesMut;
 use http::Method;
 use linchpin::backend::head;
-use linchpin::proxy::fields::response_headers;
+use linchpin::forward::fields::response_headers;
 
 /// How many heads are read.
 pub const HEADS: u64 = 100;
@@ -30,7 +30,7 @@ pub fn reading(text: &str) -> Box<dyn FnMut()> {
     let mut heads: Vec<BytesMut> = vec![all; HEADS as usize * 2];
     Box::new(move || {
         for mut bytes in heads.drain(heads.len() - HEADS as usize..) {
-            let head = head::response(&mut bytes, 0, &Method::GET, 64 * 1024);
+            let head = head::response(&mut bytes, 0, (&Method::GET, false), 64 * 1024);
             let response = head.expect("it is good").expect("it is whole").response;
             let (parts, ()) = response.into_parts();
             black_box(response_headers(parts.status, parts.headers));

@@ -6,11 +6,11 @@ use std::rc::Rc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use linchpin::backend::body::RequestBody;
-use linchpin::proxy::context::Context;
-use linchpin::proxy::forwarded::ForRule;
-use linchpin::proxy::heading::Heading;
-use linchpin::proxy::shared::{Forwarding, Settings};
-use linchpin::proxy::signing::Keys;
+use linchpin::forward::context::Context;
+use linchpin::forward::forwarded::ForRule;
+use linchpin::forward::heading::Heading;
+use linchpin::forward::shared::{Forwarding, Settings};
+use linchpin::forward::signing::Keys;
 use linchpin::route::Table;
 use linchpin::session::socket::Form;
 use linchpin::wire::http1::Version;

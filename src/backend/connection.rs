@@ -28,6 +28,9 @@ pub struct Link {
     pub progress: Cell<Tick>,
     /// A request uses it: silence counts.
     pub busy: Cell<bool>,
+    /// All that there was of its request has been written, and the client owes the rest: silence is
+    /// not the backend's.
+    pub excused: Cell<bool>,
     /// How long it may be silent while it is in use, in milliseconds.
     pub patience_ms: Cell<u64>,
     /// It was idle before it was taken into use.
@@ -87,6 +90,7 @@ impl Connection {
             destination,
             progress: Cell::new(clock::now()),
             busy: Cell::new(true),
+            excused: Cell::new(false),
             patience_ms: Cell::new(patience_ms),
             reused: Cell::new(false),
             timed_out: Cell::new(false),
@@ -128,6 +132,7 @@ impl Connection {
         self.read_bytes = READ_BYTES.0;
         self.occupancy = None;
         self.link.busy.set(false);
+        self.link.excused.set(false);
         self.link.user.take();
     }
 
@@ -185,6 +190,14 @@ impl Connection {
     /// Says that bytes have gone out, where that takes long enough to matter.
     pub fn progressed(&self) {
         self.link.progress.set(clock::now());
+    }
+
+    /// Says whether the client owes what is to be sent next. The backend's time begins when it does
+    /// not any more.
+    pub fn excuse(&self, excused: bool) {
+        if self.link.excused.replace(excused) && !excused {
+            self.progressed();
+        }
     }
 
     /// Gives what was written to the system, where something lies between (TLS).

@@ -8,12 +8,16 @@ use serde_json::{Value, json};
 use super::problem::Problem;
 use super::routes::Loaded;
 use super::settings::Settings;
-pub use crate::proxy::preview::Asked;
-use crate::proxy::preview::{Preview, Sent, preview};
+pub use crate::forward::preview::Asked;
+use crate::forward::preview::{Preview, Sent, preview};
 use crate::route::Route;
+use crate::route::balance::Balance;
 use crate::route::explain::{Difference, Verdict};
 use crate::route::ids::Id;
 use crate::tls::client::ClientTls;
+
+/// What is said of a target where its client speaks SockJS.
+const SOCKJS: &str = "SockJS is spoken here, and it gets what the session sends";
 
 /// What is known of a request.
 #[derive(Debug)]
@@ -70,10 +74,16 @@ impl Explanation {
     }
 
     fn describe(&self, route: &Route, text: &mut String) {
-        let _ = writeln!(text, "\nroute {}: {route}", self.place(route));
+        let _ = writeln!(text, "\nroute {}: {}", self.place(route), line(route));
         let _ = writeln!(text, "  id {}", Id(route));
         for (number, (target, sent)) in (1..).zip(route.targets.iter().zip(&self.preview.sent)) {
-            let order = if number == 1 { "first" } else { "if those before it cannot be reached" };
+            let order = match (route.options.balance, number) {
+                _ if route.targets.len() == 1 => "first",
+                (Balance::RoundRobin, _) => "first in its turn",
+                (Balance::Least, _) => "first if it has the fewest requests",
+                (Balance::First, 1) => "first",
+                (Balance::First, _) => "if those before it cannot be reached",
+            };
             let _ = match sent {
                 Sent::Head(head) => {
                     let lines = |line: &str| format!("    {}\n", shown(line));
@@ -84,6 +94,7 @@ impl Explanation {
                     })
                 }
                 Sent::BuiltIn => writeln!(text, "\ntarget test, {order}: a part of the program"),
+                Sent::SockJs => writeln!(text, "\ntarget {target}, {order}: {SOCKJS}"),
                 Sent::Impossible(why) => {
                     writeln!(text, "\ntarget {target}, {order}: nothing can be sent, {why}")
                 }
@@ -109,7 +120,7 @@ impl Explanation {
             };
             text.push_str(if first { "\nnot taken:\n" } else { "" });
             first = false;
-            let _ = writeln!(text, "  {}: {route}\n    {why}", self.place(route));
+            let _ = writeln!(text, "  {}: {}\n    {why}", self.place(route), line(route));
         }
         if elsewhere > 0 {
             let routes = if elsewhere == 1 { "route is" } else { "routes are" };
@@ -137,7 +148,7 @@ impl Explanation {
             "route": self.route().map(|route| json!({
                 "line": route.line,
                 "id": Id(route).to_string(),
-                "text": route.to_string(),
+                "text": line(route),
             })),
             "targets": self.route().map_or_else(Vec::new, |route| self.targets(route)),
             "routes": routes.map(verdict).collect::<Vec<_>>(),
@@ -153,6 +164,7 @@ impl Explanation {
                     json!({ "target": name, "head": head })
                 }
                 Sent::BuiltIn => json!({ "target": name, "head": null }),
+                Sent::SockJs => json!({ "target": name, "head": null, "sockjs": true }),
                 Sent::Impossible(why) => json!({ "target": name, "head": null, "error": why }),
             }
         };
@@ -162,6 +174,17 @@ impl Explanation {
 
 fn join(why: &[Difference]) -> String {
     why.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// A route as it may be shown around: without a key that stands in it.
+fn line(route: &Route) -> String {
+    let key = route.options.sig_key.as_deref();
+    if key.is_none_or(|key| key.starts_with("file:")) {
+        return route.to_string();
+    }
+    let mut shown = route.clone();
+    shown.options.sig_key = Some("(key)".into());
+    shown.to_string()
 }
 
 /// A line of a head as it may be shown around: a token without its signature, which would make it

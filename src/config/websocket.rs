@@ -1,7 +1,7 @@
 //! What may be set about WebSockets and SockJS, as meant; the command line fills it, the proxy
 //! reads it.
 
-pub use crate::proxy::shared::{Bounds, Compression, SockJs};
+pub use crate::forward::shared::{Bounds, Compression, SockJs};
 
 /// All of it.
 #[derive(Clone, Debug)]

@@ -4,84 +4,9 @@
 //! comes back is the response, and beside it, in the connection's hand-off, who takes the
 //! connection over.
 
-pub mod absent;
-pub mod accept;
-pub mod access;
-pub mod answer;
-pub mod askers;
-pub mod body;
-pub mod carried;
-pub mod checks;
-pub mod choice;
-pub mod collected;
-pub mod compression;
-pub mod connections;
-pub mod content;
-pub mod context;
-pub mod conversation;
-pub mod courier;
-pub mod cross_origin;
-pub mod cross_origin_answer;
-pub mod dialogue;
-pub mod echo;
-pub mod end;
-pub mod errand;
 pub mod exchange;
-pub mod failure;
-pub mod ferry;
-pub mod fields;
-pub mod filters;
-pub mod flight;
-pub mod follow;
-pub mod forwarded;
-pub mod gone;
-pub mod heading;
-pub mod held;
-pub mod hold;
-pub mod holds;
-pub mod inquiry;
-pub mod kept;
-pub mod offer;
-pub mod onward;
-pub mod opening;
-pub mod order;
-pub mod outgoing;
-pub mod over_http;
-pub mod parked;
-pub mod passthrough;
-pub mod porter;
-pub mod preview;
-pub mod protocols;
 pub mod question;
-pub mod queue;
-pub mod recovery;
-mod relay;
-pub mod repeat;
-pub mod request;
-pub mod retries;
-pub mod routing;
-pub mod rules;
-pub mod shared;
-pub mod shelf;
-pub mod shown;
-pub mod signing;
-pub mod sockets;
-pub mod sockjs_door;
-pub mod sockjs_hixie;
-pub mod sockjs_home;
-mod sockjs_listener;
-mod sockjs_roster;
-mod sockjs_session;
-mod sockjs_socket;
-mod sockjs_talk;
-pub mod terms;
 mod tunnel;
-pub mod turn;
-pub mod turns;
-pub mod upgrade;
-pub mod upload;
-pub mod upstream;
-pub mod visit;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -92,6 +17,19 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, header};
 
+use crate::asking::answer::Answer;
+use crate::asking::body::Body;
+use crate::asking::checks::Checks;
+use crate::asking::failure::Failure;
+use crate::asking::filters;
+use crate::asking::onward::Onward;
+use crate::forward::access::Access;
+use crate::forward::context::{Context, RouteRef};
+use crate::forward::cross_origin;
+use crate::forward::request;
+use crate::forward::request::{Client, HeadError};
+use crate::forward::shared::Shared;
+use crate::holding::holds::Holds;
 use crate::http::Incoming;
 use crate::http::park::Handoff;
 use crate::hub::registry::Effect;
@@ -99,25 +37,19 @@ use crate::hub::slab::SessionId;
 use crate::route::Table;
 use crate::session::cross_origin::CrossOrigin;
 use crate::sockjs::iframe::Page;
+use crate::sockjs_sessions::door;
+use crate::sockjs_sessions::door::{Call, Entrance};
+use crate::sockjs_sessions::hixie::Elder;
+use crate::sockjs_sessions::home::Sessions;
+use crate::sockjs_sessions::socket;
+use crate::websocket::accept;
+use crate::websocket::sockets::Sockets;
+use crate::websocket::upgrade;
+use crate::websocket::upgrade::{Outcome, Rejection, log_answer};
 use crate::wire::jsonp::query::QueryError;
 use crate::wire::names::Spelling;
-use access::Access;
-use answer::Answer;
-use body::Body;
-use checks::Checks;
-use context::{Context, RouteRef};
 use exchange::{Exchange, failed};
-use failure::Failure;
-use holds::Holds;
-use onward::Onward;
 use question::Question;
-use request::{Client, HeadError};
-use shared::Shared;
-use sockets::Sockets;
-use sockjs_door::{Call, Entrance};
-use sockjs_hixie::Elder;
-use sockjs_home::Sessions;
-use upgrade::{Outcome, Rejection, log_answer};
 
 /// How a request goes on.
 enum Begun {
@@ -223,7 +155,11 @@ impl Proxy {
     ) -> impl Future<Output = Response<Body>> {
         let (parts, body) = request.into_parts();
         // Done before there is a future, and boxed: what a future holds is moved about.
-        let begun = self.begin(client, parts, spelling, handoff);
+        let unread = (!http_body::Body::is_end_stream(&body)).then(|| handoff.clone());
+        let mut begun = self.begin(client, parts, spelling, handoff);
+        if let (Begun::Answered(answer), Some(handoff)) = (&mut begun, unread) {
+            exchange::come_early(answer, &handoff);
+        }
         async move {
             match begun {
                 Begun::Answered(response) => *response,
@@ -264,8 +200,8 @@ impl Proxy {
         let may_name = self.shared.settings.forwarding.accept_route;
         let mut route = self.shared.routing.of(&context, may_name);
         let mut manner = Manner::default();
-        if let Some(of) = route.take_if(|route| sockjs_door::of(&context, route).is_some()) {
-            match sockjs_door::enter(&self.sessions, &self.sockjs_page, context, of.clone()) {
+        if let Some(of) = route.take_if(|route| door::of(&context, route).is_some()) {
+            match door::enter(&self.sessions, &self.sockjs_page, context, of.clone()) {
                 Entrance::Answered(response) => {
                     return Begun::answered(response.map(|bytes| Body::whole(bytes, None)));
                 }
@@ -342,7 +278,7 @@ impl Proxy {
                     access.complete();
                 }
                 if manner.framed {
-                    onward = sockjs_socket::between(&self.sockets, onward);
+                    onward = socket::between(&self.sockets, onward);
                 }
                 if let Some(elder) = manner.elder {
                     elder.answer(response.headers_mut());
@@ -397,6 +333,3 @@ struct Manner {
 fn is_handshake(context: &Context) -> bool {
     crate::ws::handshake::check_request(&context.method, &context.headers).is_ok()
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::sockets::Sockets;
 use crate::clock;
 use crate::grip::channel::ChannelName;
 use crate::grip::format::Action;
 use crate::grip::item::Item;
 use crate::hub::registry::Effect;
+use crate::websocket::sockets::Sockets;
 
 /// What an operator's command asks of every shard. The answer is a word for each connection that
 /// it names.

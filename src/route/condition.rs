@@ -10,6 +10,7 @@ use super::names;
 use super::problem::{Fault, Span};
 use super::sockjs::{Draft, SockJs};
 use super::token::{Prop, Section};
+use super::url_text;
 
 /// What a route matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,15 +132,18 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> (Condition, Options)
             "path_beg" if prop.text.is_empty() => {
                 faults.push(Fault::error(prop.span, "path_beg cannot be empty", "`path_beg=/...`"));
             }
-            "path_beg" => condition.path_beg = text(),
+            "path_beg" => {
+                url_text::doubt_beginning(prop, faults);
+                condition.path_beg = text();
+            }
             "id" => options.id = text().filter(|id| !id.is_empty()),
-            "sig_iss" => options.sig_iss = text(),
-            "sig_key" => options.sig_key = text(),
+            "sig_iss" => options.sig_iss = text().filter(|issuer| !issuer.is_empty()),
+            "sig_key" => options.sig_key = text().filter(|key| !key.is_empty()),
             "prefix" => options.prefix = prop.text.clone().into(),
             "orig_headers" => options.orig_headers = true,
-            "as_host" => options.as_host = text().filter(|host| !host.is_empty()),
+            "as_host" => options.as_host = url_text::host(prop, faults),
             "path_rem" => options.path_rem = number(prop, "a number of bytes", faults),
-            "replace_beg" => options.replace_beg = text(),
+            "replace_beg" => options.replace_beg = Some(url_text::encoded(&prop.text).into()),
             "debug" => options.debug = true,
             "header" => headers.extend(header(prop, faults)),
             "no_grip" => options.no_grip = true,

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::state::Shard;
 use crate::hub::slab::SessionId;
-use crate::proxy::sockets::Flow;
+use crate::websocket::sockets::Flow;
 
 /// Gives a WebSocket what its client sent; whether there may be more to read.
 pub fn received(shard: &Rc<Shard>, id: SessionId, bytes: &[u8]) -> bool {

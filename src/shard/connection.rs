@@ -15,14 +15,14 @@ use super::client;
 use super::encryption;
 use super::starting::Start;
 use super::state::{Shard, Ticket};
+use crate::asking::onward::Onward;
+use crate::forward::request::Client;
 use crate::http::park::Handoff;
 use crate::http::{self, Ended, Incoming};
 use crate::hub::slab::SessionId;
 use crate::listen::preamble;
 use crate::listen::socket::Socket;
 use crate::listen::stream::Stream;
-use crate::proxy::onward::Onward;
-use crate::proxy::request::Client;
 
 /// A client that was just let in.
 pub struct Guest {

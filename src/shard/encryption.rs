@@ -10,10 +10,10 @@ use tokio_rustls::rustls::{HandshakeKind, ServerConfig};
 
 use super::lingering::linger;
 use super::state::Shard;
+use crate::forward::request::Certificate;
 use crate::limits::REFUSAL_LINGER_MS;
 use crate::listen::socket::Socket;
 use crate::listen::stream::Stream;
-use crate::proxy::request::Certificate;
 use crate::tls::handshake::Reason;
 
 /// What who speaks plain HTTP is told.

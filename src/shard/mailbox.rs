@@ -8,12 +8,12 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError, mpsc, oneshot};
 
 use super::newcomer::Newcomer;
+use crate::forward::order::Order;
+use crate::forward::visit::Visit;
 use crate::grip::item::Item;
 pub use crate::hub::registry::Receipt;
 use crate::limits::{MAILBOX_BYTES_MAX, MAILBOX_COMMANDS_MAX};
-use crate::proxy::order::Order;
 pub use crate::proxy::question::Question;
-use crate::proxy::visit::Visit;
 
 /// What may be asked of a shard.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub enum Command {
     Welcome(Box<Newcomer>),
     /// Use this table for every request from now on.
     Routes(Arc<crate::route::Table>),
+    /// Do TLS handshakes like this from now on.
+    Edge(Arc<crate::tls::Edge>),
     /// Send back what there is to say to this question about connections.
     Ask(Question, oneshot::Sender<Vec<bool>>),
     /// Send back the counters as they stand.

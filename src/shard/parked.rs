@@ -76,7 +76,7 @@ fn heed(shard: &Rc<Shard>, notice: Notice, scratch: &mut [u8]) {
         Notice::Done(id, Then::Reuse) if !shard.is_stopping() => reuse(shard, id),
         Notice::Done(id, Then::Reuse | Then::Close) => close(shard, id, scratch),
         Notice::Broken(id) => end(shard, id),
-        // `proxy::sockets` bounds the wait for the client's CLOSE.
+        // `websocket::sockets` bounds the wait for the client's CLOSE.
         Notice::Done(_, Then::AwaitClose) => {}
         Notice::Drained(id) => shard.proxy.drained(id),
         Notice::Readable(id) => read(shard, id, false, scratch),

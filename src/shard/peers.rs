@@ -4,9 +4,9 @@
 
 use super::mailbox::{Mailbox, PeerMailbox};
 use super::newcomer::Newcomer;
-use crate::proxy;
-use crate::proxy::order::Order;
-use crate::proxy::visit::Visit;
+use crate::forward::order;
+use crate::forward::order::Order;
+use crate::forward::visit::Visit;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl Peers {
     }
 }
 
-impl proxy::order::Peers for Peers {
+impl order::Peers for Peers {
     fn own(&self) -> usize {
         self.own
     }

@@ -16,15 +16,16 @@ use super::peers::Peers;
 use super::starting::Starting;
 use crate::backend::{self, Backend};
 use crate::clock::{self, Tick};
+use crate::forward::askers::Askers;
+use crate::forward::connections::Connections;
+use crate::forward::shared::{self, Shared};
+use crate::forward::signing;
 use crate::http;
 use crate::hub::{Hub, registry};
 use crate::limits;
 use crate::parking::poll::Poll;
 use crate::parking::{self, Lot};
-use crate::proxy::askers::Askers;
-use crate::proxy::connections::Connections;
-use crate::proxy::shared::{self, Shared};
-use crate::proxy::{Proxy, signing};
+use crate::proxy::Proxy;
 use crate::route::Table;
 use crate::stats::{Snapshot, Stats};
 use crate::tls::client::ClientTls;
@@ -161,7 +162,7 @@ impl Shard {
                 let _ = reply.send(self.snapshot());
             }
             // The loop has taken these.
-            Command::Welcome(_) | Command::Drain => {}
+            Command::Welcome(_) | Command::Edge(_) | Command::Drain => {}
         }
     }
 

@@ -1,7 +1,7 @@
 //! How much of a message has come, against what a peer may send: bytes, bytes of one frame, frames.
 //!
-//! Counted piece by piece, while a message is relayed (`proxy::relay`) or collected (`messages`),
-//! so that what is too much ends as soon as it has come. Pure.
+//! Counted piece by piece, while a message is relayed (`websocket::relay`) or collected
+//! (`messages`), so that what is too much ends as soon as it has come. Pure.
 
 use super::reader::{Piece, Violation};
 

@@ -90,6 +90,50 @@ fn clients_may_name_their_route() {
 }
 
 #[test]
+fn keys_are_not_shown_around() {
+    let secret = "s3cret-s3cret-s3cret-s3cret-s3cr";
+    let lines = ["*", "a.example"].map(|host| format!("{host},sig_key={secret} test"));
+    let (_file, path) = routes(&lines.each_ref().map(String::as_str));
+    for url in ["http://a.example/", "http://other.example/"] {
+        let asked = ["--routes", &path, url];
+        let (text, json) = (explain(&asked).1, json(&asked).1.to_string());
+        assert!(!text.contains(secret) && !json.contains(secret), "{text}{json}");
+    }
+    assert!(explain(&["--routes", &path, "http://a.example/"]).1.contains("sig_key=(key) test"));
+    let (_file, path) = routes(&["*,sig_key=file:a.key test"]);
+    assert!(explain(&["--routes", &path, "a.example"]).1.contains("a.key test"));
+}
+
+#[test]
+fn scripts_sockjs_and_targets_in_turn() {
+    let lines = [
+        "a.example,balance=round-robin 127.0.0.1:1001 127.0.0.1:1002",
+        "b.example,balance=least 127.0.0.1:1001 127.0.0.1:1002",
+        "c.example,sockjs=/sj 127.0.0.1:1001",
+        "d.example,aco,jsonp_body=b 127.0.0.1:1001",
+        "e.example,balance=least 127.0.0.1:1001",
+    ];
+    let (_file, path) = routes(&lines);
+    let text = |url: &str| explain(&["--routes", &path, url]).1;
+    for (url, expected) in [
+        ("http://a.example/", "target 127.0.0.1:1001, first in its turn, is sent"),
+        ("http://a.example/", "target 127.0.0.1:1002, first in its turn, is sent"),
+        ("http://b.example/", "127.0.0.1:1002, first if it has the fewest requests, is sent"),
+        ("http://c.example/sj/info", "target 127.0.0.1:1001, first: SockJS is spoken here"),
+        ("http://c.example/", "target 127.0.0.1:1001, first, is sent\n    GET / HTTP/1.1\n"),
+        ("http://d.example/x?callback=cb&_method=PUT&b=1&q", "    PUT /x?q HTTP/1.1\n"),
+        ("http://d.example/x?callback=cb&_method=PUT&b=1&q", "    Content-Length: 1\n"),
+        ("http://d.example/x?callback=cb&_method=A%20B", "nothing can be sent, Invalid _method"),
+        ("http://e.example/", "target 127.0.0.1:1001, first, is sent"),
+    ] {
+        let said = text(url);
+        assert!(said.contains(expected), "{expected:?} in:\n{said}");
+    }
+    let said = json(&["--routes", &path, "http://c.example/sj/info"]).1;
+    assert_eq!(said["targets"][0]["sockjs"], true);
+}
+
+#[test]
 fn what_cannot_be_explained() {
     for (arguments, said) in [
         (&["ftp://a.example/"][..], "scheme"),

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
-use crate::proxy::tests::run;
+use crate::forward::tests::run;
 
 fn task(idle_ms: u64) -> (Task, Rc<Stats>) {
     let stats = Rc::<Stats>::default();
