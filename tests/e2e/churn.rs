@@ -34,7 +34,7 @@ const DOWN: Duration = Duration::from_millis(250);
 const CYCLE: Duration = Duration::from_millis(1000);
 /// How often the routes file is rewritten.
 const REWRITE: Duration = Duration::from_millis(200);
-const REWRITES_A_CYCLE: u64 = 5;
+const REWRITES_A_SECOND: u64 = 5;
 /// How long the routes file rests until it is read, and how long idle connections to backends stay.
 const RELOAD_DELAY: Duration = Duration::from_millis(1000);
 const BACKEND_IDLE: Duration = Duration::from_millis(2000);
@@ -90,20 +90,23 @@ impl Scene {
     /// second half.
     async fn troubles(&self) {
         let of = |time| self.pace.of(time);
+        let restart = async |n: usize| {
+            self.backends[n].dies_and_comes_back(of(DOWN)).await;
+            self.count("restarts");
+        };
         while !self.over.get() {
             tokio::join!(
                 async {
-                    self.backends[0].dies_and_comes_back(of(DOWN)).await;
+                    restart(0).await;
                     pause(of(CYCLE / 2 - DOWN)).await;
-                    self.backends[1].dies_and_comes_back(of(DOWN)).await;
+                    restart(1).await;
                     pause(of(CYCLE / 2 - DOWN)).await;
                 },
                 async {
                     pause(of(CYCLE / 4)).await;
-                    self.backends[2].dies_and_comes_back(of(DOWN)).await;
+                    restart(2).await;
                 },
             );
-            self.count("cycles");
         }
     }
 
@@ -140,7 +143,7 @@ impl Scene {
         let last = due + 5 * self.pace.least() + Duration::from_secs(60);
         let is_over = || {
             let rewritten = self.counted("rewritten");
-            self.counted("cycles") >= seconds && rewritten >= seconds * REWRITES_A_CYCLE
+            self.counted("restarts") >= seconds && rewritten >= seconds * REWRITES_A_SECOND
         };
         while !is_over() {
             assert!(now() < last, "it takes too long: {:?}", self.counts.borrow());

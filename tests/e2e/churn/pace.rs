@@ -7,8 +7,8 @@ const SECONDS: u64 = 20;
 
 #[derive(Clone, Copy)]
 pub struct Pace {
-    /// How many seconds are played: in each, every backend dies once and the routes are rewritten
-    /// five times, however long that takes.
+    /// How many seconds are played. It is over when so many times a backend has died and come back,
+    /// and the routes have been rewritten five times as often, however long that takes.
     pub seconds: u64,
     /// How many of them are played in one.
     pub speed: u32,
