@@ -298,6 +298,10 @@ counters! {
     routes_loaded,
     /// Times that they did not, because the file was gone or had errors.
     routes_refused,
+    /// Certificates, and files of authorities, that were read again and came into force.
+    certificates_loaded,
+    /// Those that did not, because they cannot be used.
+    certificates_refused,
     /// Connections closed because they did not begin with a valid header of the PROXY protocol.
     proxy_headers_invalid,
     /// Connections closed because their sender may not say who the client is.

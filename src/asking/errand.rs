@@ -20,8 +20,8 @@ use crate::backend::Terms;
 use crate::backend::body::RequestBody;
 use crate::backend::connect::{To, ToTls};
 use crate::backend::error::Error;
-use crate::backend::head::RequestHead;
 use crate::backend::journal::{Deed, Request};
+use crate::backend::request::RequestHead;
 use crate::forward::context::{Context, RouteRef};
 use crate::forward::forwarded::CDN_LOOP;
 use crate::forward::outgoing::{self, GRIP_FEATURE, GRIP_LAST, GRIP_SIG, Last};
@@ -170,8 +170,14 @@ pub async fn run(
     let Some(context) = home.own(&route, &errand) else {
         return abroad(shared, (home, &route), errand).await;
     };
-    let inquiry =
-        Inquiry { shared, context: &context, spelling: None, route: &route, lasts: errand.lasts };
+    let inquiry = Inquiry {
+        shared,
+        context: &context,
+        spelling: None,
+        route: &route,
+        lasts: errand.lasts,
+        named: false,
+    };
     let upload: Upload<Incoming> = Upload::Whole(errand.body);
     let (_, answer) = inquiry.ask(&upload, |_| {}).await.map_err(ErrandError::Route)?;
     Ok(answer)

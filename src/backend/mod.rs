@@ -23,6 +23,7 @@ pub mod outbound;
 pub mod policy;
 pub mod pool;
 mod race;
+pub mod request;
 pub mod resolver;
 #[cfg(test)]
 mod tests;
@@ -45,11 +46,11 @@ use connection::Connection;
 use error::{Error, Kind, Remedy, Stage};
 use exchange::{Opened, Talk};
 use gate::{Gate, Load, Occupancy, Permit};
-use head::RequestHead;
 use health::Health;
 use journal::Journal;
 use outbound::Outbound;
 use pool::{Bounds, Pool};
+use request::RequestHead;
 use resolver::Resolver;
 
 /// What can be set of the way to backends. Times in milliseconds.

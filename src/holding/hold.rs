@@ -31,6 +31,7 @@ use crate::route::target::Target;
 use crate::session::cross_origin::CrossOrigin;
 use crate::session::http::{HeldResponse, Next, ResponseHold, StreamFraming, StreamHold};
 use crate::wire::http1::Version;
+use crate::wire::names::Spelling;
 
 /// What a hold is made for.
 pub struct Origin {
@@ -135,7 +136,8 @@ impl Origin {
             let url = || errand::url(&self.context).ok();
             terms::remember(&self.shared, lease.id(), instruction, &self.home(), url);
         }
-        terms::subscribe(&self.shared, lease.id(), instruction, interests, (&request, ""));
+        let (shared, route) = (&self.shared, &self.route);
+        terms::subscribe(shared, lease.id(), instruction, interests, (route, &request, ""));
         let now = clock::now();
         lease.hub().with_outlet(|registry, outlet| registry.settle(lease.id(), now, outlet));
     }
@@ -163,7 +165,8 @@ impl Origin {
     fn stream_head(&self, shown: &Shown) -> Result<Response<()>, Failure> {
         let mut head = self.head(shown)?;
         if let Some(page) = &self.page {
-            cross_origin_answer::share(page, head.headers_mut());
+            let spelling = head.extensions().get::<Spelling>().cloned();
+            cross_origin_answer::share(page, head.headers_mut(), spelling.as_ref());
         }
         Ok(head)
     }

@@ -76,11 +76,8 @@ impl Exchange {
         Some(if upload.is_read() { answer } else { self.early(answer) })
     }
 
-    /// An answer that comes before all of its request has: the client may go on sending, and the
-    /// rest must not be taken for a request. So the connection ends with it.
     fn early(&self, mut answer: Response<Body>) -> Response<Body> {
-        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        self.handoff.close();
+        come_early(&mut answer, &self.handoff);
         answer
     }
 
@@ -183,6 +180,7 @@ impl Exchange {
             spelling: self.spelling.as_ref(),
             route: &self.route,
             lasts,
+            named: self.page.is_some(),
         };
         let trying = |target: &Target| {
             if let Some(access) = access {
@@ -259,7 +257,8 @@ impl Exchange {
         let reason = crate::http::reason(&answer);
         let (parts, body) = answer.into_parts();
         let read = |bytes: Bytes| {
-            headers::instruction(parts.status.as_u16(), reason.as_deref(), &parts.headers, bytes)
+            let fields = (&parts.headers, parts.extensions.get::<Spelling>());
+            headers::spelled(parts.status.as_u16(), reason.as_deref(), fields, bytes)
                 .map_err(|error| origin.refuse(&error))
         };
         let failed = |_: &_| origin.shared.stats.backend_failures.inc();
@@ -311,6 +310,13 @@ impl Exchange {
         }
         Response::from_parts(parts, Body::relayed(None, body, access))
     }
+}
+
+/// Prepares an answer that comes before all of its request has: the client may go on sending, and
+/// the rest must not be taken for a request. So the connection ends with it.
+pub fn come_early(answer: &mut Response<Body>, handoff: &Handoff<Onward>) {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    handoff.close();
 }
 
 /// An answer of ours.

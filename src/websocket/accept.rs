@@ -133,7 +133,7 @@ fn open_test(
     let lease = lease(shared, context, route, connection_id);
     sockets.add_echo(lease.id(), Echo::open(shared, context, route, lease.id()));
     if let Some(target) = route.targets.get(place) {
-        rules::subscribe_implicitly(&shared.hub, context, lease.id(), target);
+        rules::subscribe_implicitly(&shared.hub, (context, route), lease.id(), target);
     }
     let response = switching(context, http::Response::new(()), Vec::new());
     Outcome::Accepted { response, onward: Onward::Park(lease) }
@@ -183,7 +183,8 @@ fn decide(sockets: &Rc<Sockets>, origin: &Rc<Origin>, opening: Opening) -> Attem
     let shared = sockets.shared();
     let lease = lease(shared, &origin.context(), &origin.route, origin.connection_id());
     if let Some(target) = origin.target() {
-        rules::subscribe_implicitly(&shared.hub, &origin.context(), lease.id(), target);
+        let whose = (&*origin.context(), &*origin.route);
+        rules::subscribe_implicitly(&shared.hub, whose, lease.id(), target);
     }
     let mut accepted = accepted;
     let head = std::mem::replace(&mut accepted.response, http::Response::new(()));

@@ -78,7 +78,7 @@ pub async fn open(
         Err(error) => return other(&error),
     };
     let lease = lease(shared, context, route, connection);
-    rules::subscribe_implicitly(&shared.hub, context, lease.id(), target);
+    rules::subscribe_implicitly(&shared.hub, (context, route), lease.id(), target);
     let response = switching(context, response, negotiated.relayed);
     let parties = Parties {
         lease,

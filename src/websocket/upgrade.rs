@@ -136,9 +136,10 @@ pub fn head(response: &http::Response<()>, version: Version) -> Bytes {
     head.extend_from_slice(reason.as_deref().unwrap_or(b"Switching Protocols"));
     head.extend_from_slice(b"\r\n");
     let spelling = response.extensions().get::<Spelling>();
+    let mut spelled = spelling.map(Spelling::names).unwrap_or_default();
     for name in response.headers().keys() {
-        for (before, value) in response.headers().get_all(name).iter().enumerate() {
-            match spelling.and_then(|spelling| spelling.of(name.as_str(), before)) {
+        for value in response.headers().get_all(name) {
+            match spelled.take(name.as_str()) {
                 Some(spelled) => head.extend_from_slice(spelled),
                 None => names::put_registered(&mut head, name.as_str()),
             }

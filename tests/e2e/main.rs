@@ -49,6 +49,7 @@ mod test_target;
 mod tls;
 mod tls_backends;
 mod tls_clients;
+mod tls_files;
 mod unix_backends;
 mod unix_sockets;
 mod updates;
