@@ -4,11 +4,13 @@
 //! The pure parts (`wheel`, `session`, `hub`) never call this module's functions: they are handed a
 //! `Tick`, so that tests move time by hand.
 
-pub mod alarm;
 #[cfg(test)]
 pub mod by_hand;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::OnceLock;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A moment, in milliseconds since the process started. Never goes back.
@@ -73,6 +75,38 @@ pub async fn sleep_ms(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
+/// Tells when something has lasted for too long: for who is polled anyway, and waits only now and
+/// then. There is a timer only while something lasts, and not one for each time that it does.
+pub struct Alarm {
+    bound_ms: u64,
+    /// It may have been set for what is over.
+    timer: Option<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+impl Alarm {
+    /// For what may last so long, in milliseconds; 0 is no bound.
+    #[must_use]
+    pub fn new(bound_ms: u64) -> Alarm {
+        Alarm { bound_ms, timer: None }
+    }
+
+    /// Whether what has lasted since then does so for too long. If not, `cx` is woken to ask again.
+    pub fn rings(&mut self, since: Tick, cx: &mut Context<'_>) -> bool {
+        if self.bound_ms == 0 {
+            return false;
+        }
+        let until = since.plus_ms(self.bound_ms);
+        while now() < until {
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
+            match timer.as_mut().poll(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(()) => self.timer = None,
+            }
+        }
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +122,24 @@ mod tests {
     fn now_does_not_go_back() {
         let a = now();
         assert!(now() >= a);
+    }
+
+    #[test]
+    fn it_rings_when_something_has_lasted_and_not_for_what_is_over() {
+        by_hand::take();
+        let (mut alarm, mut cx) = (Alarm::new(30), Context::from_waker(std::task::Waker::noop()));
+        let began = now();
+        assert!(!alarm.rings(began, &mut cx));
+        by_hand::advance(29);
+        assert!(!alarm.rings(began, &mut cx));
+        // That is over; what lasts now began later.
+        let later = now();
+        by_hand::advance(1);
+        assert!(!alarm.rings(later, &mut cx));
+        by_hand::advance(28);
+        assert!(!alarm.rings(later, &mut cx));
+        by_hand::advance(1);
+        assert!(alarm.rings(later, &mut cx));
+        assert!(!Alarm::new(0).rings(Tick(0), &mut cx));
     }
 }

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::backend::check::Check;
+use crate::backend::connect::Destination;
 use crate::clock;
 use crate::forward::context::Context;
 use crate::forward::outgoing;
@@ -28,6 +29,11 @@ impl Checks {
     #[must_use]
     pub fn begin(shared: &Rc<Shared>, table: &Table) -> Option<Checks> {
         let checks = all(table);
+        let is_same = |one: &Destination, other: &Destination| {
+            (&one.host, one.port, one.untrusted) == (&other.host, other.port, other.untrusted)
+        };
+        let is_checked = |to: &Destination| checks.iter().any(|check| is_same(&check.to, to));
+        shared.backend.health().set_checked(is_checked);
         if checks.is_empty() || shared.backend.settings().check_interval_ms == 0 {
             return None;
         }

@@ -11,8 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::backend::body::RequestBody;
-use crate::clock::alarm::Alarm;
-use crate::clock::{self, Tick};
+use crate::clock::{self, Alarm, Tick};
 use crate::http::BodyError;
 use crate::limits::{ACCEPT_REQUEST_BODY_BYTES_MAX, BODY_PREFETCH_BYTES_MAX};
 

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,6 +18,7 @@ use super::policy;
 use super::race::{self, Won};
 use super::resolver::Resolver;
 use crate::clock::{self, Tick};
+use crate::limits::BACKEND_PROBES;
 use crate::stats::Stats;
 use crate::tls::identity::{Identities, Identity};
 
@@ -176,14 +178,25 @@ pub async fn connect(
     }
     let Won { stream: tcp, passed_over } = race::connect(&addresses, deadline).await?;
     stats.backend_addresses_passed_over.add(passed_over as u64);
-    // Without it small requests would wait for acknowledgements; a failure costs only that.
-    let _ = tcp.set_nodelay(true);
+    prepare(&tcp);
     match &to.tls {
         None => Ok(BackendStream::Plain(tcp)),
         Some(server) => within(deadline, handshake(tcp, server, tls))
             .await
             .unwrap_or_else(|| Err(timed_out(Stage::Tls))),
     }
+}
+
+/// Sets what can be set of a connection; a failure costs only that.
+fn prepare(tcp: &TcpStream) {
+    // Without it small requests would wait for acknowledgements.
+    let _ = tcp.set_nodelay(true);
+    let (idle_s, interval_s, retries) = BACKEND_PROBES;
+    let probes = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(idle_s))
+        .with_interval(Duration::from_secs(interval_s))
+        .with_retries(retries);
+    let _ = socket2::SockRef::from(tcp).set_tcp_keepalive(&probes);
 }
 
 /// `future`'s value, unless `deadline` comes first.
@@ -233,7 +246,6 @@ async fn handshake(
         Err(error) => {
             let kind = match error.kind() {
                 _ if crate::tls::client::is_certificate_error(&error) => Kind::Certificate,
-                _ if crate::tls::client::is_refused_by_alert(&error) => Kind::Certificate,
                 io::ErrorKind::InvalidData => Kind::Malformed,
                 io::ErrorKind::UnexpectedEof
                 | io::ErrorKind::ConnectionReset

@@ -174,8 +174,10 @@ impl Error {
     #[must_use]
     pub fn from_connect(error: &io::Error, address: &dyn std::fmt::Display) -> Error {
         let kind = match error.kind() {
-            // A unix socket is refused, or is not there any more.
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Kind::Refused,
+            // A unix socket may not be there any more; who resets at once refuses as well.
+            io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::NotFound => Kind::Refused,
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Kind::TimedOut,
             // ENFILE and EMFILE, which std does not name; the numbers are the same on every Linux.
             _ if matches!(error.raw_os_error(), Some(23 | 24)) => Kind::NoDescriptor,
@@ -327,6 +329,8 @@ mod tests {
         assert_eq!(word(Stage::Body, Kind::Closed), "body cut short");
         let full = io::Error::from_raw_os_error(24);
         assert_eq!(Error::from_connect(&full, &"a:1").reason().word(), "no descriptor");
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert_eq!(Error::from_connect(&reset, &"a:1").reason().word(), "connect refused");
         let error = Error::new(Stage::Resolve, Kind::NotFound, "no.such: failed");
         assert_eq!(error.to_string(), "dns: no.such: failed");
     }

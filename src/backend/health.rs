@@ -76,7 +76,7 @@ impl Health {
         }
         let troubled = self.troubled.borrow();
         let pause = |to: &To<'_>| troubled.get(to).and_then(|trouble| trouble.ill);
-        // A check is of the target, whatever name clients ask it for over TLS.
+        // See `checked`.
         let checked = || to.tls.is_some().then(|| pause(&To { tls: None, ..*to })).flatten();
         match pause(to).or_else(checked) {
             None => Standing::Well,
@@ -133,6 +133,9 @@ impl Health {
 
     /// A check of it has succeeded, or failed for this reason; so many in a row make ill.
     pub fn checked(&self, to: &Rc<Destination>, failure: Option<&str>, checks_max: u32, now: Tick) {
+        // It is of the target, whatever name clients ask it for over TLS.
+        let plain = to.tls.is_some().then(|| Rc::new(Destination { tls: None, ..(**to).clone() }));
+        let to = plain.as_ref().unwrap_or(to);
         let mut troubled = self.troubled.borrow_mut();
         let Some(reason) = failure else {
             self.recover(&mut troubled, to);
@@ -147,6 +150,21 @@ impl Health {
             // Only a check ends it.
             let (until, ms) = (Tick(u64::MAX), HEALTH_PAUSE_MS.0);
             trouble.ill = Some(Pause { until, ms, probing: false });
+        }
+    }
+
+    /// From now on only these are checked: what checks of others have found counts no more.
+    pub fn set_checked(&self, is_checked: impl Fn(&Destination) -> bool) {
+        if self.is_quiet() {
+            return;
+        }
+        let mut troubled = self.troubled.borrow_mut();
+        let outdated =
+            |(to, trouble): &(&Rc<Destination>, &Trouble)| trouble.checks > 0 && !is_checked(to);
+        let outdated: Vec<_> =
+            troubled.iter().filter(outdated).map(|(to, _)| Rc::clone(to)).collect();
+        for to in outdated {
+            self.recover(&mut troubled, &to);
         }
     }
 
@@ -287,6 +305,34 @@ mod tests {
         health.checked(&a, None, 2, Tick(10));
         assert_eq!(stand(10), Standing::Well);
         assert!(health.is_quiet());
+    }
+
+    #[test]
+    fn a_check_is_of_the_target_whatever_name_it_is_asked_for() {
+        let health = Health::new(0, Rc::default());
+        let named = |name: &str| {
+            let name = name.to_owned();
+            let tls = crate::backend::connect::ServerTls { name, insecure: false, identity: None };
+            Rc::new(Destination { tls: Some(tls), ..(*to(1)).clone() })
+        };
+        health.checked(&named("a"), Some("status 500"), 1, Tick(0));
+        let stand = |to: &Rc<Destination>| health.standing(&to.as_to(), Tick(1));
+        assert_eq!([stand(&named("b.example")), stand(&to(1))], [Standing::Ill; 2]);
+        assert_eq!(stand(&to(2)), Standing::Well);
+        health.checked(&named("a"), None, 1, Tick(2));
+        assert!(health.is_quiet());
+    }
+
+    #[test]
+    fn who_is_not_checked_any_more_is_not_ill_of_it() {
+        let health = Health::new(1, Rc::default());
+        for port in 1..=2 {
+            health.checked(&to(port), Some("status 500"), 1, Tick(0));
+        }
+        health.failed(&to(3), &refused(), Tick(0));
+        health.set_checked(|to| to.port == 1);
+        let stand = |port| health.standing(&to(port).as_to(), Tick(1));
+        assert_eq!([1, 2, 3].map(stand), [Standing::Ill, Standing::Well, Standing::Ill]);
     }
 
     #[test]

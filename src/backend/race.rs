@@ -59,14 +59,13 @@ pub async fn connect(addresses: &[SocketAddr], deadline: Tick) -> Result<Won, Er
         };
         tokio::select! {
             biased;
-            over = poll_fn(|cx| race.poll(cx)) => match over {
-                Some(stream) => {
+            over = poll_fn(|cx| race.poll(cx)) => {
+                // Else one has failed: the next one begins.
+                if let Some(stream) = over {
                     let passed_over = addresses.len().saturating_sub(race.left.len() + 1);
                     return Ok(Won { stream, passed_over });
                 }
-                // One has failed: the next one begins.
-                None => {}
-            },
+            }
             () = clock::sleep_until(now.plus_ms(patience_ms)) => {
                 if clock::now() >= deadline {
                     let under_way: Vec<_> = race.under_way.iter().map(|(at, _)| *at).collect();

@@ -9,8 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::state::EdgeState;
-use crate::clock::alarm::Alarm;
-use crate::clock::{self, Tick};
+use crate::clock::{self, Alarm, Tick};
 
 /// One connection's timer.
 pub(super) struct Patience {

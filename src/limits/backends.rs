@@ -14,6 +14,9 @@ pub const BACKEND_CONNECT_MS: u64 = 30_000;
 /// An address of a name that has said nothing for so long has company: the next one is tried beside
 /// it, in milliseconds (RFC 8305, 8).
 pub const BACKEND_NEXT_ADDRESS_MS: u64 = 250;
+/// A backend whose machine is gone without a word is found out: a connection that is silent for so
+/// many seconds is probed, every so many seconds, so often.
+pub const BACKEND_PROBES: (u64, u64, u32) = (60, 15, 4);
 /// Default time without progress before a response head is whole (option `--backend-head-timeout`);
 /// 0: as within a body.
 pub const BACKEND_HEAD_MS: u64 = 0;

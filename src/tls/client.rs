@@ -116,11 +116,16 @@ pub fn is_refused_by_alert(error: &io::Error) -> bool {
     )
 }
 
-/// Whether a handshake failed because of the certificate.
+/// Whether a handshake failed because of a certificate: the backend's, or ours. What is refused
+/// without a reason (`handshake_failure`) may have any.
 #[must_use]
 pub fn is_certificate_error(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    matches!(inner, Some(Error::InvalidCertificate(_) | Error::NoCertificatesPresented))
+    match inner {
+        Some(Error::InvalidCertificate(_) | Error::NoCertificatesPresented) => true,
+        Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) => false,
+        _ => is_refused_by_alert(error),
+    }
 }
 
 /// Accepts any certificate, but the peer must still own its key.

@@ -1,5 +1,5 @@
-//! Backends that fail WebSockets, over HTTP or not: what is tried, what the client is told, and what
-//! the log says. And a process that has no descriptor left for them.
+//! Backends that fail WebSockets, over HTTP or not: what is tried, what the client is told, and
+//! what the log says. And a process that has no descriptor left for them.
 
 use crate::harness::backend::swallowing;
 use crate::harness::websocket::refusal;

@@ -115,7 +115,7 @@ fn malformed_and_oversized_heads() {
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx".to_owned();
         for (kind, head) in [
             (Kind::TooLarge, long),
-            (Kind::Malformed, many),
+            (Kind::TooLarge, many),
             (Kind::Malformed, lengths),
             (Kind::Malformed, "SSH-2.0-x\r\n\r\n".to_owned()),
         ] {

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::body::BodyError;
-use super::connect::ServerTls;
+use super::connect::{BackendStream, ServerTls};
 use super::error::{Kind, Stage};
 use super::*;
 

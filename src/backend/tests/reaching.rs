@@ -14,6 +14,22 @@ fn refused_goes_to_the_next_target() {
 }
 
 #[test]
+fn who_is_gone_without_a_word_is_found_out() {
+    shard(async {
+        let (listener, to) = listener().await;
+        let backend = backend();
+        let opening = backend.upgrade(&to, get("/"), None, 5_000);
+        let switched = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
+        let (opened, _stream) = tokio::join!(opening, answer(&listener, switched));
+        let Ok(Opened::Switched { io: BackendStream::Plain(tcp), .. }) = opened else { panic!() };
+        let socket = socket2::SockRef::from(&tcp);
+        assert!(socket.keepalive().unwrap() && tcp.nodelay().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
+    });
+}
+
+#[test]
 fn unknown_names_go_to_the_next_target() {
     shard(async {
         let to = Destination {
