@@ -213,8 +213,10 @@ CASES = [
     ignored("garbage-behind", b'{"type":"detach"} x', b'{"type":"detach"', b"{'type':'detach'}"),
     ignored("not-utf8", b'{"type":"\xff"}'),
     ignored("empty", b""),
-    gripped("control-in-fragments", [Heard, *FAREWELL], Tell(TEXT, b'c:{"type":', fin=False),
-            Tell(0, b'"detach"}'), Tell(TEXT, b"m:still here"), *END),
+    gripped("control-in-fragments", [Heard, *FAREWELL],
+            Tell(TEXT, b'c:{"type":"send-delayed",', fin=False),
+            Tell(0, b'"content":"read","timeout":30}'), control(type="flush-delayed"),
+            Tell(TEXT, b"m:end"), *END),
     # Publishing, 4.
     published("binary-as-text", told("wc-p1", type="text", **{"content-bin": "AAE="}),
               channel="wc-p1"),
