@@ -57,7 +57,7 @@ use self::start::{Refusal, Told};
 use self::tls::TlsArgs;
 use self::websocket::WebSocketArgs;
 use crate::config::logging;
-use crate::config::problem::{Places, Problem};
+use crate::config::problem::{Findings, Places, Problem};
 use crate::config::settings::Settings;
 use crate::config::websocket::WebSockets;
 use crate::limits;
@@ -82,8 +82,8 @@ struct Cli {
 enum Command {
     /// Serve (the default).
     Run(Box<RunArgs>),
-    /// Report the mistakes of configuration and routes without serving; exit code 2 if there are
-    /// any.
+    /// Report the mistakes of configuration and routes without serving: all that a start would
+    /// find out, and warnings. Exit code 1 if something prevents the start or a route is skipped.
     Check {
         /// A routes file: only that is looked at.
         file: Option<PathBuf>,
@@ -201,19 +201,22 @@ pub fn main() -> ExitCode {
             print!("{}", asked.told.effective);
             ExitCode::SUCCESS
         }
-        Some(Command::Check { file: Some(file), .. }) => check::routes_file(&file),
+        Some(Command::Check { file: Some(file), run, .. }) => {
+            check::routes_file(&file, run.global.strict)
+        }
         Some(Command::Check { run, .. }) => {
-            check::tell(&asked.told);
-            let log = logging::check(&run.logs.logs(&run.invocation)).err();
-            let judged = asked.told.judge(settings(&run), run.global.strict);
-            check::all(judged, log, &run.routes.routes(), &asked.told)
+            let mut found = Findings::default();
+            logging::check(&run.logs.logs(&run.invocation), &mut found);
+            let settings = settings(&run, &mut found);
+            check::all(settings, found, &run.routes.routes(), &asked.told, run.global.strict)
         }
         Some(Command::Options(args)) => {
             print!("{}", documented::options(&args, &start::command::<Cli>()));
             ExitCode::SUCCESS
         }
         Some(Command::Explain { request, run }) => {
-            let made = asked.told.judge(settings(&run), run.global.strict);
+            let settings = settings(&run, &mut Findings::default());
+            let made = asked.told.judge(settings, run.global.strict);
             let explained = made.and_then(|settings| {
                 explain::run(&request, &settings).map_err(|problem| vec![problem])
             });
@@ -248,12 +251,16 @@ fn serve(args: &RunArgs, told: &Told, pushpin: bool) -> ExitCode {
         return exit_code(pushpin);
     }
     let log = logging::init(&args.logs.logs(&args.invocation));
-    told.log();
-    let settings = settings(args);
+    let mut found = Findings::default();
+    let settings = settings(args, &mut found);
     let settings = match log {
-        Ok(()) => settings,
+        Ok(doubts) => {
+            found.warnings.extend(doubts);
+            settings
+        }
         Err(problem) => Err([vec![problem], settings.err().unwrap_or_default()].concat()),
     };
+    told.log(&found.warnings, args.global.strict);
     let ended = match told.judge(settings, args.global.strict) {
         Ok(settings) => server::run(Settings { places: told.places.clone(), ..settings }),
         Err(problems) => cannot_start(&problems, pushpin),
@@ -262,8 +269,8 @@ fn serve(args: &RunArgs, told: &Told, pushpin: bool) -> ExitCode {
     if ended == ExitCode::from(failing::CANNOT_START) { exit_code(pushpin) } else { ended }
 }
 
-/// What was typed, as it is meant; all that is wrong at once.
-fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
+/// What was typed, as it is meant; all that is wrong at once. What is doubtful is added to `found`.
+fn settings(args: &RunArgs, found: &mut Findings) -> Result<Settings, Vec<Problem>> {
     let mut problems = Vec::new();
     let listening = args.listening.listening(&args.invocation.port, &mut problems);
     for (flag, value, least) in [
@@ -282,9 +289,8 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
             problems.push(Problem::of(flag, format!("{value} is less than {least}")));
         }
     }
-    if let Some(doubt) = args.messages.doubt() {
-        tracing::warn!("{doubt}");
-    }
+    found.warnings.extend(args.messages.doubt());
+    let forwarding = args.forwarding.forwarding(found);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -296,7 +302,7 @@ fn settings(args: &RunArgs) -> Result<Settings, Vec<Problem>> {
         places: Places::default(),
         listening,
         tls: args.tls.tls(),
-        forwarding: args.forwarding.forwarding(),
+        forwarding,
         backends: args.backends.backends(),
         logs: args.logs.logs(&args.invocation),
         reload_delay_ms: args.reloading.reload_delay,

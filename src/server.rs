@@ -9,6 +9,7 @@ mod notify;
 mod pid_file;
 mod presence;
 mod reload;
+mod renewal;
 mod signals;
 
 use std::io::{self, Write};
@@ -21,13 +22,14 @@ use notify::Supervisor;
 use pid_file::PidFile;
 use presence::Presence;
 use reload::{Beginning, Reload};
+use renewal::Renewal;
 use signals::Signals;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use crate::clock;
 use crate::config::logging;
-use crate::config::problem::Problem;
+use crate::config::problem::{Findings, Problem};
 use crate::config::settings::{RoutesFrom, Settings};
 use crate::publish::{self, command_port, operator::Operator, publisher::Publisher};
 use crate::shard;
@@ -76,12 +78,16 @@ struct Outfit {
 #[must_use]
 pub fn run(settings: Settings) -> ExitCode {
     raise_descriptor_limit(settings.connections_max);
-    let mut problems = Vec::new();
-    let routes = reload::begin(&settings, &mut problems);
-    let binding = binding::bind(&settings, &mut problems);
+    let mut found = Findings::default();
+    let routes = reload::begin(&settings, &mut found.problems);
+    let binding = binding::bind(&settings, &mut found.problems);
     let tls = binding.entrances.has_tls();
-    let edge = tls.then(|| settings.tls.edge(&mut problems)).flatten();
-    let shard = shard_settings(&settings, &mut problems);
+    let edge = tls.then(|| settings.tls.edge(&mut found)).flatten();
+    let shard = shard_settings(&settings, &mut found);
+    let Findings { mut problems, warnings } = found;
+    for warning in warnings {
+        tracing::warn!("{}", settings.places.located(warning));
+    }
     let pid_file = pid_file(&settings, &mut problems);
     let (Some(routes), Some(shard), true) = (routes, shard, problems.is_empty()) else {
         for problem in problems {
@@ -111,12 +117,9 @@ fn pid_file(settings: &Settings, problems: &mut Vec<Problem>) -> Option<PidFile>
 }
 
 /// What the shards are told; a key that cannot sign and missing cryptography are found now.
-fn shard_settings(
-    settings: &Settings,
-    problems: &mut Vec<Problem>,
-) -> Option<shard::state::Settings> {
-    let client_tls = settings.tls.towards_backends(problems)?;
-    problems.extend(settings.check());
+fn shard_settings(settings: &Settings, found: &mut Findings) -> Option<shard::state::Settings> {
+    let client_tls = settings.tls.towards_backends(found)?;
+    found.problems.extend(settings.check());
     Some(settings.for_shards(client_tls))
 }
 
@@ -124,6 +127,11 @@ fn serve(settings: &Settings, outfit: Outfit, shard: &shard::state::Settings) ->
     let Outfit { routes, binding, edge, pid_file } = outfit;
     let banner = banner(settings, &binding)?;
     let Binding { entrances, control, files } = binding;
+    entrances.log();
+    if let Some(control) = &control {
+        let address = control.local_addr()?;
+        tracing::info!(target: "linchpin::publish", "http control server: {address}");
+    }
     let mut presence = Presence { files, pid_file, supervisor: Supervisor::from_env() };
     let openings = entrances.openings(settings.workers, edge.as_ref(), &settings.listening.proxies);
     let (mailboxes, inboxes): (Vec<Mailbox>, Vec<Inbox>) =
@@ -141,8 +149,9 @@ fn serve(settings: &Settings, outfit: Outfit, shard: &shard::state::Settings) ->
     tasks.block_on(&runtime, async {
         let commands = commands(settings)?;
         let doors = (control, commands);
+        let files = (routes, edge);
         let outcome =
-            control_thread(settings, routes, banner, &mut presence, doors, &mailboxes, &threads)
+            control_thread(settings, files, banner, &mut presence, doors, &mailboxes, &threads)
                 .await;
         drop(mailboxes);
         join(threads, settings.drain_ms).await;
@@ -190,7 +199,7 @@ fn announce(banner: &str) {
 /// Serves the control API until a signal comes or a shard dies, then tells everybody to stop.
 async fn control_thread(
     settings: &Settings,
-    routes: Beginning,
+    (routes, edge): (Beginning, Option<Edge>),
     mut banner: String,
     presence: &mut Presence,
     (control, commands): (Option<std::net::TcpListener>, Option<command_port::Listener>),
@@ -220,15 +229,22 @@ async fn control_thread(
         tokio::task::spawn_local(command_port::serve(commands, operator, stopping_too));
     }
     let hang_up_heard = Rc::new(Notify::new());
+    let reloaded = Rc::new(Notify::new());
     let reload = Reload::new(settings, routes, mailboxes, stats.clone());
     let reloads = reload.is_some();
     let reload = reload.map(|reload| {
-        let heard = hang_up_heard.clone();
-        tokio::task::spawn_local(reload.run(heard)).abort_handle()
+        let (heard, done) = (hang_up_heard.clone(), reloaded.clone());
+        tokio::task::spawn_local(reload.run(heard, done)).abort_handle()
+    });
+    let look_at_once = Rc::new(Notify::new());
+    let renewal = edge.map(|edge| {
+        let renewal = Renewal::new(edge, mailboxes, stats.clone());
+        tokio::task::spawn_local(renewal.run(look_at_once.clone())).abort_handle()
     });
     let mut signals = Signals::new()?;
     let mut hang_up = signal(SignalKind::hangup())?;
     // Only now: whoever reads it may send a signal at once.
+    tracing::info!("started");
     announce(&banner);
     presence.ready();
     let outcome = loop {
@@ -236,13 +252,17 @@ async fn control_thread(
             () = signals.next() => break Ok(()),
             _ = hang_up.recv() => {
                 tracing::info!("reloading");
+                presence.reloading();
                 logging::reopen();
+                look_at_once.notify_one();
                 if reloads {
                     hang_up_heard.notify_one();
                 } else {
                     tracing::warn!("there is no routes file: the routes stay");
+                    presence.ready();
                 }
             }
+            () = reloaded.notified() => presence.ready(),
             () = clock::sleep_ms(LOOK_MS) => if let Some(name) = ended(threads) {
                 break Err(io::Error::other(format!("{name}: Exited unexpectedly")));
             },
@@ -251,8 +271,8 @@ async fn control_thread(
     signals.end_at_once();
     tracing::info!("stopping...");
     presence.stopping();
-    if let Some(reload) = reload {
-        reload.abort();
+    for task in [reload, renewal].into_iter().flatten() {
+        task.abort();
     }
     log_counters(mailboxes, &stats).await;
     // Publishers first: what has been accepted is still delivered by the shards.

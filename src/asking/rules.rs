@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use super::errand::{self, Home};
 use super::filters;
 use crate::clock::Tick;
+use crate::forward::access;
 use crate::forward::askers::Askers;
 use crate::forward::context::{Context, RouteRef};
 use crate::grip::channel::{Channel, ChannelName};
@@ -174,7 +175,7 @@ fn subscribe(subject: Subject<'_>, channel: Channel, now: Tick) -> Consequence {
     });
     match subscribed {
         Subscribed::Added | Subscribed::Replaced => {
-            tracing::info!("subscribe {} channel={}", uri(context), name.as_str());
+            access::subscribed(route, || uri(context), name.as_str(), "");
             return Consequence::Settled { channel: channel.name, reliable };
         }
         Subscribed::TooMany => {
@@ -190,10 +191,15 @@ fn subscribe(subject: Subject<'_>, channel: Channel, now: Tick) -> Consequence {
 }
 
 /// Subscribes a new connection to what its target names with `sub=`: without the route's prefix.
-pub fn subscribe_implicitly(hub: &Hub, context: &Context, id: SessionId, target: &Target) {
+pub fn subscribe_implicitly(
+    hub: &Hub,
+    (context, route): (&Context, &Route),
+    id: SessionId,
+    target: &Target,
+) {
     for name in target.subs.iter().filter(|name| !name.is_empty()) {
         hub.with(|registry| registry.subscribe(id, &ChannelName::new(name), true));
-        tracing::info!("subscribe {} channel={name}", uri(context));
+        access::subscribed(route, || uri(context), name, "");
     }
 }
 

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::errand::Home;
 use super::filters;
+use crate::forward::access;
 use crate::forward::content;
 use crate::forward::outgoing::Last;
 use crate::forward::shared::Shared;
@@ -19,6 +20,7 @@ use crate::hub::interest::Interest;
 use crate::hub::registry::{Registry, Subscribed};
 use crate::hub::slab::SessionId;
 use crate::hub::updates::Standing;
+use crate::route::Route;
 
 /// Lets the client's `Last-Event-ID` stand for what the backend says that the client has, where the
 /// backend has it so (the channel parameter `last-event-id`). When the backend was asked once more,
@@ -131,13 +133,13 @@ pub fn set_meta(shared: &Shared, id: SessionId, instruction: &Instruction) {
     }
 }
 
-/// Subscribes a session, and sets its variables. `request` and `note` are for the log.
+/// Subscribes a session, and sets its variables. The others are for the log.
 pub fn subscribe(
     shared: &Shared,
     id: SessionId,
     instruction: &Instruction,
     interests: &[Interest],
-    (request, note): (&dyn Display, &str),
+    (route, request, note): (&Route, &dyn Display, &str),
 ) {
     set_meta(shared, id, instruction);
     for interest in interests {
@@ -149,7 +151,7 @@ pub fn subscribe(
             continue;
         }
         if subscribed == Subscribed::Added {
-            tracing::info!("subscribe {request} channel={name}{note}");
+            access::subscribed(route, || request, name, note);
         }
     }
 }

@@ -41,7 +41,7 @@ pub async fn status(
     pool: &Rc<Pool>,
     within_ms: u64,
 ) -> Result<StatusCode, Error> {
-    let io = connect::connect(&check.to, resolver, tls, within_ms).await?;
+    let io = connect::connect(&check.to, resolver, tls, pool.stats(), within_ms).await?;
     let connection = Connection::new(io, Rc::clone(&check.to), None, within_ms);
     pool.watch(connection.link());
     let mut head = RequestHead::new(Method::GET, &check.path, None);

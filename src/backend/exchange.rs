@@ -136,7 +136,10 @@ impl Talk {
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
                 Err(error) => {
                     let kind = match error {
-                        head::HeadError::TooLarge => Kind::TooLarge,
+                        head::HeadError::TooLarge
+                        | head::HeadError::Syntax(httparse::Error::TooManyHeaders) => {
+                            Kind::TooLarge
+                        }
                         _ => Kind::Malformed,
                     };
                     let error = Error::new(Stage::Head, kind, error.to_string());

@@ -87,6 +87,7 @@ impl Outbound {
                     Poll::Pending => break,
                 }
             }
+            connection.set_owed(self.is_written() && !self.ended);
             if self.is_written() {
                 let flushed = connection.poll_flush(cx).map_err(OutboundError::Connection);
                 return match self.ended {

@@ -57,7 +57,7 @@ impl RequestHead {
     fn name(&mut self, name: &HeaderName, spelled: Option<&[u8]>) {
         match spelled {
             Some(spelled) => self.bytes.extend_from_slice(spelled),
-            None => names::put_usual(&mut self.bytes, name.as_str()),
+            None => names::put_registered(&mut self.bytes, name.as_str()),
         }
     }
 

@@ -4,27 +4,73 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::failing::{self, cannot_start};
 use super::start::Told;
-use crate::config::problem::Problem;
+use crate::config::check;
+use crate::config::problem::{Findings, Problem};
 use crate::config::routes::{self, Loaded};
 use crate::config::settings::{RoutesFrom, Settings};
 
+/// Something prevents the start, or a route is skipped.
+const EXIT_MISTAKES: u8 = 1;
+
 /// Looks at a routes file only.
-pub fn routes_file(file: &Path) -> ExitCode {
+pub fn routes_file(file: &Path, strict: bool) -> ExitCode {
     match load(file) {
-        Ok(loaded) => shown(&loaded),
-        Err(problem) => cannot_start(&[problem], false),
+        Ok(loaded) => exit_code(shown(&loaded, strict)),
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            exit_code(false)
+        }
     }
 }
 
-/// Says what is doubtful, and what is good to know.
-pub fn tell(told: &Told) {
-    for text in told.doubts() {
-        eprintln!("warning: {text}");
+/// Looks at the settings that were made, at what was found doing so, and at the routes; tells all
+/// of it.
+pub fn all(
+    settings: Result<Settings, Vec<Problem>>,
+    mut found: Findings,
+    routes: &RoutesFrom,
+    told: &Told,
+    strict: bool,
+) -> ExitCode {
+    let settings = settings.map(|settings| check::look(&settings, &mut found));
+    let loaded = routes_of(routes, &mut found);
+    let Findings { problems, warnings } = found;
+    // Those that were found first prevent the settings from being made.
+    let judged = settings.and_then(|()| if problems.is_empty() { Ok(()) } else { Err(Vec::new()) });
+    let judged = judged.map_err(|first| [first, problems].concat());
+    for doubt in told.doubts(&warnings, strict) {
+        eprintln!("warning: {doubt}");
     }
     for text in told.notes() {
         eprintln!("note: {text}");
+    }
+    let routes_do = loaded.is_none_or(|loaded| shown(&loaded, strict));
+    match told.judge(judged, strict) {
+        Ok(()) if routes_do => {
+            println!("no mistakes");
+            exit_code(true)
+        }
+        judged => {
+            for problem in judged.err().unwrap_or_default() {
+                eprintln!("error: {problem}");
+            }
+            exit_code(false)
+        }
+    }
+}
+
+/// The routes that would serve, if they come from a file or from the command line.
+fn routes_of(routes: &RoutesFrom, found: &mut Findings) -> Option<Loaded> {
+    match routes {
+        RoutesFrom::Compiled => {
+            for reason in routes::unusable(&routes::compiled()) {
+                found.doubt("the routes compiled in", reason);
+            }
+            None
+        }
+        RoutesFrom::Lines(lines) => Some(routes::from_lines(lines.iter().map(String::as_str))),
+        RoutesFrom::File(file) => load(file).map_err(|problem| found.problems.push(problem)).ok(),
     }
 }
 
@@ -34,47 +80,16 @@ fn load(file: &Path) -> Result<Loaded, Problem> {
     })
 }
 
-fn shown(loaded: &Loaded) -> ExitCode {
+/// Shows what is wrong with routes. Whether all of them serve; strictly, as they were meant.
+fn shown(loaded: &Loaded, strict: bool) -> bool {
     if loaded.problems.is_empty() {
         println!("{}: {} routes, no mistakes", loaded.file, loaded.table.routes().len());
-        return ExitCode::SUCCESS;
+        return true;
     }
     eprintln!("{}", loaded.report());
-    ExitCode::from(failing::CANNOT_START)
+    !loaded.has_errors() && !strict
 }
 
-/// Looks at the settings, as they were judged, at what is wrong with the log, and at the routes.
-pub fn all(
-    judged: Result<Settings, Vec<Problem>>,
-    log: Option<Problem>,
-    routes: &RoutesFrom,
-    told: &Told,
-) -> ExitCode {
-    let mut problems = match judged {
-        Ok(settings) => settings.check(),
-        Err(problems) => problems,
-    };
-    problems.extend(log);
-    let mut problems: Vec<_> = problems.into_iter().map(|each| told.places.located(each)).collect();
-    let loaded = match routes {
-        RoutesFrom::Compiled => None,
-        RoutesFrom::Lines(lines) => Some(routes::from_lines(lines.iter().map(String::as_str))),
-        RoutesFrom::File(file) => match load(file) {
-            Ok(loaded) => Some(loaded),
-            Err(problem) => {
-                problems.push(problem);
-                None
-            }
-        },
-    };
-    let mistakes = loaded.as_ref().is_some_and(|loaded| !loaded.problems.is_empty());
-    let routes = loaded.as_ref().map_or(ExitCode::SUCCESS, shown);
-    if !problems.is_empty() {
-        return cannot_start(&problems, false);
-    }
-    if mistakes {
-        return routes;
-    }
-    println!("no mistakes");
-    ExitCode::SUCCESS
+fn exit_code(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::from(EXIT_MISTAKES) }
 }

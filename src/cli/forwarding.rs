@@ -5,6 +5,7 @@ use clap::{ArgAction, Args};
 use http::{HeaderName, HeaderValue};
 
 use crate::config::forwarding::{ForRule, Forwarding, Protocols, SetProtocol};
+use crate::config::problem::Findings;
 use crate::limits;
 
 /// See the module.
@@ -98,6 +99,16 @@ pub struct ForwardingArgs {
     )]
     pub upload_timeout: u64,
 
+    /// A client that takes nothing of an answer for so many seconds has left; 0 is no bound. Held
+    /// streams and WebSockets have bounds of their own.
+    #[arg(
+        long,
+        env = "LINCHPIN_DOWNLOAD_TIMEOUT",
+        default_value_t = limits::DOWNLOAD_SILENCE_S,
+        value_name = "SECONDS"
+    )]
+    pub download_timeout: u64,
+
     /// Say in access lines where clients are: `from=`.
     #[arg(long, env = "LINCHPIN_LOG_FROM")]
     pub log_from: bool,
@@ -110,49 +121,62 @@ pub struct ForwardingArgs {
 impl ForwardingArgs {
     /// The same, as meant. What cannot be read of a rule is passed over, as in Pushpin, but told.
     #[must_use]
-    pub fn forwarding(&self) -> Forwarding {
-        let names = &self.orig_headers_need_mark;
+    pub fn forwarding(&self, found: &mut Findings) -> Forwarding {
         Forwarding {
             cross_origin: self.auto_cross_origin,
             accept_protocol: self.accept_x_forwarded_protocol,
             set_protocol: SetProtocol::parse(&self.set_x_forwarded_protocol),
-            for_rule: rule("x_forwarded_for", &self.x_forwarded_for),
-            for_rule_trusted: rule("x_forwarded_for_trusted", &self.x_forwarded_for_trusted),
-            need_mark: names
-                .iter()
-                .filter_map(|name| name.trim().parse::<HeaderName>().ok())
-                .collect(),
-            cdn_loop: self.cdn_loop.as_deref().and_then(token),
+            for_rule: rule("--x-forwarded-for", &self.x_forwarded_for, found),
+            for_rule_trusted: rule(
+                "--x-forwarded-for-trusted",
+                &self.x_forwarded_for_trusted,
+                found,
+            ),
+            need_mark: names(&self.orig_headers_need_mark, found),
+            cdn_loop: self.cdn_loop.as_deref().and_then(|text| token(text, found)),
             accept_route: self.accept_pushpin_route,
-            protocols: protocols(&self.upgrade_protocols),
+            protocols: protocols(&self.upgrade_protocols, found),
             upload_ms: self.upload_timeout.saturating_mul(1000),
+            download_ms: self.download_timeout.saturating_mul(1000),
             log_from: self.log_from,
             log_user_agent: self.log_user_agent,
         }
     }
 }
 
-fn rule(option: &str, words: &[String]) -> ForRule {
+fn rule(flag: &str, words: &[String], found: &mut Findings) -> ForRule {
     let (rule, bad) = ForRule::parse(words.iter().map(String::as_str));
     for word in bad {
-        tracing::warn!("{option}: `{word}` is neither `truncate:N` nor `append`");
+        found.doubt(flag, format!("`{word}` is neither `truncate:N` nor `append`"));
     }
     rule
 }
 
-fn protocols(words: &[String]) -> Protocols {
+fn names(words: &[String], found: &mut Findings) -> Vec<HeaderName> {
+    let words = words.iter().map(|word| word.trim()).filter(|word| !word.is_empty());
+    let name = |word: &str| {
+        let name = word.parse().ok();
+        if name.is_none() {
+            found.doubt("--orig-headers-need-mark", format!("{word:?} is no header's name"));
+        }
+        name
+    };
+    words.filter_map(name).collect()
+}
+
+fn protocols(words: &[String], found: &mut Findings) -> Protocols {
     let (protocols, barred) = Protocols::parse(words.iter().map(String::as_str));
     for word in barred {
-        tracing::warn!("upgrade_protocols: nobody may change to `{word}`");
+        found.doubt("--upgrade-protocols", format!("nobody may change to `{word}`"));
     }
     protocols
 }
 
-fn token(text: &str) -> Option<HeaderValue> {
+fn token(text: &str, found: &mut Findings) -> Option<HeaderValue> {
     let text = text.trim();
     let value = HeaderValue::from_str(text).ok().filter(|_| !text.is_empty());
     if value.is_none() && !text.is_empty() {
-        tracing::warn!("cdn_loop: {text:?} cannot stand in a header field");
+        found.doubt("--cdn-loop", format!("{text:?} cannot stand in a header field"));
     }
     value
 }
@@ -169,8 +193,36 @@ mod tests {
         forwarding: ForwardingArgs,
     }
 
+    fn told(words: &[&str]) -> (Forwarding, Vec<String>) {
+        let mut found = Findings::default();
+        let line = Line::parse_from([&["linchpin"], words].concat());
+        let forwarding = line.forwarding.forwarding(&mut found);
+        assert_eq!(found.problems, []);
+        (forwarding, found.warnings.iter().map(ToString::to_string).collect())
+    }
+
     fn meant(words: &[&str]) -> Forwarding {
-        Line::parse_from([&["linchpin"], words].concat()).forwarding.forwarding()
+        told(words).0
+    }
+
+    #[test]
+    fn what_is_passed_over_is_told() {
+        let (_, said) = told(&[
+            "--x-forwarded-for=append,trunc:1",
+            "--x-forwarded-for-trusted=x",
+            "--orig-headers-need-mark=Accept,,no name",
+            "--upgrade-protocols=h2c",
+            "--cdn-loop=a\nb",
+        ]);
+        let expected = [
+            "--x-forwarded-for: `trunc:1` is neither `truncate:N` nor `append`",
+            "--x-forwarded-for-trusted: `x` is neither `truncate:N` nor `append`",
+            "--orig-headers-need-mark: \"no name\" is no header's name",
+            "--cdn-loop: \"a\\nb\" cannot stand in a header field",
+            "--upgrade-protocols: nobody may change to `h2c`",
+        ];
+        assert_eq!(said, expected);
+        assert!(told(&["--x-forwarded-for=", "--orig-headers-need-mark="]).1.is_empty());
     }
 
     #[test]

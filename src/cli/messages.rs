@@ -8,6 +8,7 @@ use std::str::FromStr;
 use clap::Args;
 
 use crate::config::messages::Messages;
+use crate::config::problem::Problem;
 use crate::limits;
 
 /// Flags about published items.
@@ -157,11 +158,11 @@ impl MessageArgs {
 
     /// What means nothing without more.
     #[must_use]
-    pub fn doubt(&self) -> Option<&'static str> {
+    pub fn doubt(&self) -> Option<Problem> {
         let alone = self.message_block_size > 0 && self.message_rate == 0 && self.message_hwm == 0;
-        let text = "message_block_size has no effect without message_rate or message_hwm: nothing \
-                    else is counted in blocks";
-        alone.then_some(text)
+        let text = "it has no effect without message_rate or message_hwm: nothing else is counted \
+                    in blocks";
+        alone.then(|| Problem::of("--message-block-size", text))
     }
 }
 

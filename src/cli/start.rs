@@ -75,9 +75,14 @@ impl Told {
         Err(problems)
     }
 
-    /// What is doubtful, then what has no effect.
-    pub fn doubts(&self) -> impl Iterator<Item = String> {
-        self.warnings.iter().chain(&self.unknown).map(ToString::to_string)
+    /// What is doubtful, `more` included, by place; without what strictly is wrong.
+    #[must_use]
+    pub fn doubts(&self, more: &[Problem], strict: bool) -> Vec<Problem> {
+        let unknown = self.unknown.iter().filter(|_| !strict);
+        let all = self.warnings.iter().chain(unknown).chain(more);
+        let mut all: Vec<_> = all.map(|problem| self.places.located(problem.clone())).collect();
+        problem::sort(&mut all);
+        all
     }
 
     /// What is good to know.
@@ -85,9 +90,9 @@ impl Told {
         self.notes.iter().map(String::as_str)
     }
 
-    /// Writes it to the log.
-    pub fn log(&self) {
-        self.doubts().for_each(|text| tracing::warn!("{text}"));
+    /// Writes it to the log, with further doubts.
+    pub fn log(&self, more: &[Problem], strict: bool) {
+        self.doubts(more, strict).iter().for_each(|doubt| tracing::warn!("{doubt}"));
         self.notes().for_each(|text| tracing::info!("{text}"));
     }
 }

@@ -6,7 +6,7 @@ use crate::route::condition::Slow;
 fn parse(args: &[&str]) -> Result<Settings, Vec<Problem>> {
     let words = std::iter::once(&"linchpin").chain(args).map(Into::into);
     let asked = start::ask::<Cli>(&words.collect::<Vec<_>>()).expect("a command line");
-    settings(&asked.cli.run)
+    settings(&asked.cli.run, &mut Findings::default())
 }
 
 #[test]

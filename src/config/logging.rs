@@ -5,13 +5,15 @@ pub mod component;
 mod format;
 mod writer;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
 
-use super::problem::Problem;
+use super::access;
+use super::problem::{Findings, Problem};
 use component::Component;
 use format::Lines;
 use writer::{Log, Places};
@@ -35,14 +37,17 @@ pub struct Logs {
 /// The log of the process, once it has begun.
 static LOG: OnceLock<Log> = OnceLock::new();
 
-/// Starts the log. What `RUST_LOG` says goes on top of the levels that are set.
+/// Starts the log. What `RUST_LOG` says goes on top of the levels that are set. Gives what is
+/// doubtful about them.
 ///
 /// # Errors
 /// When the level or `RUST_LOG` is none, or a file cannot be written to.
-pub fn init(logs: &Logs) -> Result<(), Problem> {
-    let (filter, unknown) = filter(logs)?;
-    let log =
-        Log::start(places(logs)?).map_err(|error| Problem::of("the log", error.to_string()))?;
+pub fn init(logs: &Logs) -> Result<Vec<Problem>, Problem> {
+    let (filter, doubts) = filter(logs)?;
+    let places = places(logs);
+    make_folder(logs)?;
+    let log = Log::start(places)
+        .map_err(|(component, error)| Problem::of(flag(logs, component), error.to_string()))?;
     let log = LOG.get_or_init(|| log).clone();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log);
     // A second start in one process (tests) keeps the first log.
@@ -52,40 +57,75 @@ pub fn init(logs: &Logs) -> Result<(), Problem> {
         let merged = logs.folder.is_none();
         subscriber.event_format(Lines { merged, zone: TimeZone::system() }).try_init()
     };
-    for name in unknown {
-        tracing::warn!("--log-level: there is no component {name}: its level has no effect");
-    }
-    Ok(())
+    Ok(doubts)
 }
 
 /// Looks at what is set, and starts nothing.
-///
-/// # Errors
-/// As [`init`].
-pub fn check(logs: &Logs) -> Result<(), Problem> {
-    filter(logs).map(drop)
+pub fn check(logs: &Logs, found: &mut Findings) {
+    match filter(logs) {
+        Ok((_, doubts)) => found.warnings.extend(doubts),
+        Err(problem) => found.problems.push(problem),
+    }
+    // Files of a folder that is to be made can be made in it.
+    let folder = logs.folder.as_deref().filter(|folder| !folder.exists());
+    if let Some(folder) = folder {
+        if let Err(error) = access::can_make_folder(folder) {
+            found.wrong("--logdir", not_made(folder, &error));
+        }
+    }
+    for (component, path) in Component::ALL.into_iter().zip(places(logs)) {
+        let Some(path) = path.filter(|path| folder.is_none_or(|f| !path.starts_with(f))) else {
+            continue;
+        };
+        if let Err(error) = access::can_write(&path) {
+            let problem = Problem::of(flag(logs, component), writer::named(&path, &error));
+            if !found.problems.contains(&problem) {
+                found.problems.push(problem);
+            }
+        }
+    }
 }
 
-/// The lines that are told, and the components that nobody knows.
-fn filter(logs: &Logs) -> Result<(EnvFilter, Vec<String>), Problem> {
+/// The option that says where a component's lines go.
+fn flag(logs: &Logs, component: Component) -> &'static str {
+    match (component, &logs.folder) {
+        (Component::Runner, _) | (_, None) => "--logfile",
+        (_, Some(_)) => "--logdir",
+    }
+}
+
+/// The lines that are told, and what is doubtful about them.
+fn filter(logs: &Logs) -> Result<(EnvFilter, Vec<Problem>), Problem> {
     let (levels, unknown) = component::directives(&logs.level)
         .map_err(|error| Problem::of("--log-level", error.to_string()))?;
     let refined = std::env::var("RUST_LOG").unwrap_or_default();
     // Routes with a level of their own have decided whether they say something.
-    let directives = format!("{levels},access_of_route=trace,{refined}");
+    let directives =
+        format!("{levels},access_of_route=trace,subscriptions_of_route=trace,{refined}");
     let filter = EnvFilter::try_new(directives.trim_end_matches(','))
         .map_err(|error| Problem::of("RUST_LOG", error.to_string()))?;
-    Ok((filter, unknown))
+    let doubt = |name: &String| {
+        let text = format!("there is no component {name}: its level has no effect");
+        Problem::of("--log-level", text)
+    };
+    Ok((filter, unknown.iter().map(doubt).collect()))
 }
 
-/// Where lines go. A folder is made if it is not there.
-fn places(logs: &Logs) -> Result<Places, Problem> {
+/// Makes the folder if it is not there.
+fn make_folder(logs: &Logs) -> Result<(), Problem> {
+    let Some(folder) = &logs.folder else { return Ok(()) };
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Problem::of("--logdir", not_made(folder, &error)))
+}
+
+fn not_made(folder: &Path, error: &io::Error) -> String {
+    format!("failed to create directory: {}: {error}", folder.display())
+}
+
+/// Where lines go.
+fn places(logs: &Logs) -> Places {
     let mut places = [const { None }; 4].map(|_: Option<PathBuf>| logs.file.clone());
     if let Some(folder) = &logs.folder {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            let text = format!("failed to create directory: {}: {error}", folder.display());
-            Problem::of("--logdir", text)
-        })?;
         for component in Component::ALL {
             // As in Pushpin, the runner's lines stay on the terminal.
             if component != Component::Runner {
@@ -94,7 +134,7 @@ fn places(logs: &Logs) -> Result<Places, Problem> {
             }
         }
     }
-    Ok(places)
+    places
 }
 
 /// Opens files anew, by their names: they may have been renamed.
@@ -124,14 +164,14 @@ mod tests {
             prefix: "p1-".to_owned(),
             ..Logs::default()
         };
+        make_folder(&logs).unwrap();
         let names: Vec<String> = places(&logs)
-            .unwrap()
             .map(|path| path.unwrap().file_name().unwrap().to_string_lossy().into_owned())
             .to_vec();
         let expected =
             ["p1-connmgr.log", "p1-pushpin-proxy.log", "p1-pushpin-handler.log", "runner"];
         assert_eq!(names, expected);
         assert!(folder.path().join("log").is_dir());
-        assert_eq!(places(&Logs::default()).unwrap(), [const { None }; 4]);
+        assert_eq!(places(&Logs::default()), [const { None }; 4]);
     }
 }

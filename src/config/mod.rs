@@ -1,6 +1,8 @@
 //! What the operator has set, from what was typed; the routes; the log.
 
+mod access;
 pub mod backends;
+pub mod check;
 pub mod explain;
 pub mod file;
 pub mod forwarding;

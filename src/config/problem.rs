@@ -37,6 +37,27 @@ impl Problem {
     }
 }
 
+/// What an operator is told of what he has set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What prevents the start.
+    pub problems: Vec<Problem>,
+    /// What does not, but is hardly as meant.
+    pub warnings: Vec<Problem>,
+}
+
+impl Findings {
+    /// Something cannot be used.
+    pub fn wrong(&mut self, place: impl Into<String>, text: impl Into<String>) {
+        self.problems.push(Problem::of(place, text));
+    }
+
+    /// Something is hardly as meant.
+    pub fn doubt(&mut self, place: impl Into<String>, text: impl Into<String>) {
+        self.warnings.push(Problem::of(place, text));
+    }
+}
+
 /// By their lines, as far as their places are lines of files.
 pub fn sort(problems: &mut [Problem]) {
     problems.sort_by_key(|problem| {

@@ -1,9 +1,11 @@
 //! Where the routes come from: compiled in, a file, or lines of the command line; and how what is
 //! wrong with them is shown. Called by `cli` (`check`) and `server`. The grammar is in `route`.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::forward::signing;
 use crate::route::problem::{Problem, Severity, mistakes};
 use crate::route::target::Target;
 use crate::route::{Builder, Table};
@@ -58,8 +60,7 @@ pub fn load(path: &Path) -> io::Result<Loaded> {
 /// the working directory.
 #[must_use]
 pub fn read(path: &Path, content: &[u8]) -> Loaded {
-    let mut builder = Builder::default();
-    builder.look_with(look);
+    let mut builder = builder();
     if let Some(folder) = path.parent() {
         builder.keys_relative_to(folder);
     }
@@ -68,10 +69,16 @@ pub fn read(path: &Path, content: &[u8]) -> Loaded {
     Loaded { table, problems, file: path.display().to_string() }
 }
 
-/// Reads lines of the command line (`--route`). Each is line 1 of the file [`COMMAND_LINE`].
-pub fn from_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Loaded {
+fn builder() -> Builder {
     let mut builder = Builder::default();
     builder.look_with(look);
+    builder.look_at_keys_with(look_at_key);
+    builder
+}
+
+/// Reads lines of the command line (`--route`). Each is line 1 of the file [`COMMAND_LINE`].
+pub fn from_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Loaded {
+    let mut builder = builder();
     for line in lines {
         builder.line(1, line.as_bytes());
     }
@@ -87,12 +94,20 @@ fn look(target: &Target) -> Result<(), (String, String)> {
         .map_err(|problem| (problem.file().display().to_string(), problem.to_string()))
 }
 
-/// What cannot be used of the files that the targets of a table name; for one whose lines were
-/// read when the program was built.
+/// Why a key cannot sign. Blocks, if it is a file's.
+fn look_at_key(key: &str) -> Option<String> {
+    let error = signing::Keys::new(PathBuf::new()).check(key).err()?;
+    Some(format!("sig_key: {error}"))
+}
+
+/// What cannot be used of the files that the routes of a table and their targets name; for one
+/// whose lines were read when the program was built.
 #[must_use]
 pub fn unusable(table: &Table) -> Vec<String> {
+    let keys: BTreeSet<_> = table.routes().filter_map(|r| r.options.sig_key.as_deref()).collect();
+    let keys = keys.into_iter().filter_map(look_at_key);
     let targets = table.routes().flat_map(|route| route.targets.iter());
-    targets.filter_map(|target| look(target).err()).map(|(_, reason)| reason).collect()
+    keys.chain(targets.filter_map(|target| look(target).err()).map(|(_, reason)| reason)).collect()
 }
 
 impl Loaded {
@@ -182,13 +197,28 @@ mod tests {
         let path = folder.path().join("routes");
         std::fs::write(
             &path,
-            "*,sig_key=file:a.key a:1\nb,sig_key=file:/b.key a:1\nc,sig_key=x a:1",
+            "*,sig_key=file:a.key a:1\nb,sig_key=file:/b.key a:1\nc,sig_key=x a:1\n\
+             d,sig_key=file:a.key,debug a:1",
         )
         .unwrap();
-        let table = load(&path).unwrap().strict().unwrap();
+        let loaded = load(&path).unwrap();
+        // The lines serve, with the next key that there is; but it is told, of each of them.
+        assert!(!loaded.has_errors());
+        let report = loaded.report();
+        let file = folder.path().join("a.key");
+        let told = format!("sig_key: cannot read {}: No such file", file.display());
+        assert_eq!(report.matches(&told).count(), 2, "{report}");
+        for part in
+            ["routes:1:3\n", "routes:2:3\n", "routes:4:3\n", " ^^^^^^^^^^^^^^^^^^ expected "]
+        {
+            assert!(report.contains(part), "{part} in {report}");
+        }
+        let table = loaded.table;
         let keys: Vec<_> = table.routes().filter_map(|r| r.options.sig_key.clone()).collect();
-        let beside = format!("file:{}", folder.path().join("a.key").display());
-        assert_eq!(keys, [beside.as_str(), "file:/b.key", "x"]);
+        let beside = format!("file:{}", file.display());
+        assert_eq!(keys, [beside.as_str(), "file:/b.key", "x", beside.as_str()]);
+        std::fs::write(file, "-----BEGIN NOTHING-----\n").unwrap();
+        assert!(load(&path).unwrap().report().contains("warning: sig_key: "));
     }
 
     #[test]

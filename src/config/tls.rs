@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::problem::Problem;
+use super::problem::{Findings, Problem};
 use crate::tls::authorities::Authorities;
 use crate::tls::client::{self, ClientTls};
 pub use crate::tls::server::MinVersion;
@@ -39,23 +39,22 @@ pub enum ClientCertificates {
 }
 
 impl Tls {
-    /// The side that clients see. A pair that cannot be used is told and left out; a folder without
+    /// The side that clients see. Pairs that cannot be used are told and left out; a folder without
     /// any that can prevents the start. Blocks.
-    pub fn edge(&self, problems: &mut Vec<Problem>) -> Option<Edge> {
+    pub fn edge(&self, found: &mut Findings) -> Option<Edge> {
         let (certificates, mistakes) = Certificates::load(&self.certs);
         if certificates.is_empty() {
             let folder = self.certs.display();
-            problems.push(Problem::of("--certs", format!("no usable certificate in {folder}")));
-            problems
-                .extend(mistakes.iter().map(|mistake| Problem::of("--certs", mistake.to_string())));
+            found.wrong("--certs", format!("no usable certificate in {folder}"));
+            mistakes.iter().for_each(|mistake| found.wrong("--certs", mistake.to_string()));
         } else {
             for mistake in &mistakes {
-                tracing::warn!(%mistake, "certificate left out");
+                found.doubt("--certs", format!("certificate left out: {mistake}"));
             }
         }
-        let authorities = self.authorities(problems);
-        let sessions = Edge::new(certificates)
-            .map_err(|error| problems.push(Problem::of("TLS", error.to_string())));
+        let authorities = self.authorities(&mut found.problems);
+        let sessions =
+            Edge::new(certificates).map_err(|error| found.wrong("TLS", error.to_string()));
         let edge = sessions.ok().filter(|edge| !edge.certificates.is_empty())?;
         Some(Edge { authorities: authorities?, min_version: self.min_version, ..edge })
     }
@@ -80,24 +79,24 @@ impl Tls {
     }
 
     /// The side that backends see. Blocks.
-    pub fn towards_backends(&self, problems: &mut Vec<Problem>) -> Option<ClientTls> {
+    pub fn towards_backends(&self, found: &mut Findings) -> Option<ClientTls> {
         let more = match self.backend_ca.as_deref().map(client::further_roots) {
             None => Vec::new(),
             Some(Ok(more)) => more,
             Some(Err(problem)) => {
-                problems.push(Problem::of("--backend-ca", problem.to_string()));
+                found.wrong("--backend-ca", problem.to_string());
                 return None;
             }
         };
         match ClientTls::from_system(more) {
             Ok((tls, notes)) => {
                 for note in notes {
-                    tracing::warn!("root certificates: {note}");
+                    found.doubt("root certificates", note.to_string());
                 }
                 Some(tls)
             }
             Err(error) => {
-                problems.push(Problem::of("TLS towards backends", error.to_string()));
+                found.wrong("TLS towards backends", error.to_string());
                 None
             }
         }

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -26,7 +26,10 @@ use crate::wire::params::{elements, parameters};
 const TARGET: &str = "access";
 /// The same of routes that have a `log_level` of their own: the process's level does not count.
 const TARGET_OF_ROUTES: &str = "access_of_route";
-/// The level of access lines as `log_level` counts.
+/// Where subscriptions go, which Pushpin's handler tells of, and those of such routes.
+const SUBSCRIPTIONS: &str = "subscriptions";
+const SUBSCRIPTIONS_OF_ROUTES: &str = "subscriptions_of_route";
+/// The level of access lines, and of subscriptions, as `log_level` counts.
 const INFO: u8 = 2;
 
 /// How a request ended.
@@ -244,6 +247,21 @@ impl Drop for Line {
             (false, false) => tracing::info!(target: TARGET, "{}", self.text()),
             (false, true) => tracing::info!(target: TARGET_OF_ROUTES, "{}", self.text()),
         }
+    }
+}
+
+/// Tells that a channel has one subscriber more, unless the route is to be quiet: `subscribe URL
+/// channel=NAME[ retry]` (specification, routing 8.2).
+pub fn subscribed<D: Display>(route: &Route, request: impl FnOnce() -> D, name: &str, note: &str) {
+    // The target of a line is part of what is known of it at compile time.
+    match route.options.log_level {
+        None if tracing::enabled!(target: SUBSCRIPTIONS, tracing::Level::INFO) => {
+            tracing::info!(target: SUBSCRIPTIONS, "subscribe {} channel={name}{note}", request());
+        }
+        Some(INFO..) => {
+            tracing::info!(target: SUBSCRIPTIONS_OF_ROUTES, "subscribe {} channel={name}{note}", request());
+        }
+        _ => {}
     }
 }
 

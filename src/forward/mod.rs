@@ -17,6 +17,7 @@ pub mod fields;
 pub mod forwarded;
 pub mod heading;
 pub mod kept;
+mod meaning;
 pub mod order;
 pub mod outgoing;
 pub mod preview;

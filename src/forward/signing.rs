@@ -18,7 +18,7 @@ const TOKEN_REUSE_S: u64 = 60;
 /// A key as an option's text gives it.
 enum Prepared {
     /// The text or the file is empty, or the file cannot be read: as if none had been given.
-    Missing,
+    Missing(KeyError),
     /// There is something, but it is no key.
     Unusable(KeyError),
     /// Ready.
@@ -63,7 +63,7 @@ impl Keys {
         for text in keys {
             let entry = self.entry(text);
             match &entry.key {
-                Prepared::Missing => {}
+                Prepared::Missing(_) => {}
                 Prepared::Unusable(error) => return Err(KeyError(error.0.clone())),
                 Prepared::Usable(key) => {
                     return entry.token(key, issuer, now_unix_s).map(Some);
@@ -75,9 +75,8 @@ impl Keys {
 
     /// Whether the key that `text` names can sign: for the start, so that a mistake is told then.
     pub fn check(&self, text: &str) -> Result<(), KeyError> {
-        match &self.entry(text).key {
-            Prepared::Missing => Err(KeyError("the key is empty or cannot be read".to_owned())),
-            Prepared::Unusable(error) => Err(KeyError(error.0.clone())),
+        match self.prepare(text) {
+            Prepared::Missing(error) | Prepared::Unusable(error) => Err(error),
             Prepared::Usable(_) => Ok(()),
         }
     }
@@ -91,7 +90,11 @@ impl Keys {
         if let Some(entry) = self.entries.borrow().get(text) {
             return Rc::clone(entry);
         }
-        let entry = Rc::new(Entry { key: self.prepare(text), tokens: RefCell::default() });
+        let key = self.prepare(text);
+        if let Prepared::Missing(error) = &key {
+            tracing::warn!("{error}: going without this key");
+        }
+        let entry = Rc::new(Entry { key, tokens: RefCell::default() });
         self.entries.borrow_mut().insert(text.to_owned(), Rc::clone(&entry));
         entry
     }
@@ -99,14 +102,15 @@ impl Keys {
     /// Reads a key file the first time that it is needed: it is small, and it happens once.
     fn prepare(&self, text: &str) -> Prepared {
         let key = match text.strip_prefix("file:") {
-            _ if text.is_empty() => return Prepared::Missing,
+            _ if text.is_empty() => return Prepared::Missing(KeyError("it is empty".to_owned())),
             None => SigningKey::from_text(text),
             Some(path) => match std::fs::read(self.directory.join(path)) {
-                Ok(content) if content.trim_ascii().is_empty() => return Prepared::Missing,
+                Ok(content) if content.trim_ascii().is_empty() => {
+                    return Prepared::Missing(KeyError(format!("{path} is empty")));
+                }
                 Ok(content) => SigningKey::from_file_content(&content),
                 Err(error) => {
-                    tracing::warn!(path, %error, "cannot read the signing key: going without it");
-                    return Prepared::Missing;
+                    return Prepared::Missing(KeyError(format!("cannot read {path}: {error}")));
                 }
             },
         };

@@ -11,6 +11,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, SEC_WEBSOCKET_EXTENSIONS,
+    TRANSFER_ENCODING,
+};
 use http::{HeaderMap, HeaderValue, Method, Response, header};
 use tokio::sync::mpsc;
 
@@ -20,6 +24,7 @@ use crate::session::socket::Form;
 use crate::sockjs::client::Client;
 use crate::sockjs::transport::Receiver;
 use crate::wire::http1::Version;
+use crate::ws::handshake;
 
 /// Which session: the same name under another route, or another base, is another one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +75,19 @@ pub struct Opening {
     pub headers: HeaderMap,
     /// The client is a GRIP proxy that is trusted.
     pub trusted: bool,
+}
+
+/// The fields of the handshake of a session that a request with these opens.
+#[must_use]
+pub fn as_handshake(headers: HeaderMap) -> HeaderMap {
+    let mut headers = headers;
+    let own: [HeaderName; 5] =
+        [CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, CONNECTION, SEC_WEBSOCKET_EXTENSIONS];
+    for name in own {
+        headers.remove(name);
+    }
+    handshake::ask(&mut headers, &handshake::new_key());
+    headers
 }
 
 impl Opening {

@@ -31,12 +31,10 @@ pub fn written<'h>(
     headers: &'h HeaderMap,
     spelling: Option<&'h Spelling>,
 ) -> impl Iterator<Item = (Bytes, &'h HeaderName, &'h HeaderValue)> {
-    headers.keys().flat_map(move |name| {
-        headers.get_all(name).iter().enumerate().map(move |(before, value)| {
-            let spelled = spelling.and_then(|spelling| spelling.of(name.as_str(), before));
-            let spelled = spelled.map(Bytes::copy_from_slice);
-            (spelled.unwrap_or_else(|| title_case(name.as_str())), name, value)
-        })
+    let mut names = spelling.map(Spelling::names).unwrap_or_default();
+    headers.iter().map(move |(name, value)| {
+        let spelled = names.take(name.as_str()).map(Bytes::copy_from_slice);
+        (spelled.unwrap_or_else(|| title_case(name.as_str())), name, value)
     })
 }
 

@@ -241,7 +241,13 @@ impl Outcome<'_> {
         });
         let request = format_args!("{}", self.home.host);
         terms::remember(&held.shared, id, self.instruction, self.home, || self.url.clone());
-        terms::subscribe(&held.shared, id, self.instruction, interests, (&request, ""));
+        terms::subscribe(
+            &held.shared,
+            id,
+            self.instruction,
+            interests,
+            (&self.home.route, &request, ""),
+        );
         hub.with_outlet(|registry, outlet| registry.settle(id, now, outlet));
         if !holds {
             // The next link's body follows at once.

@@ -136,7 +136,8 @@ impl Origin {
             let url = || errand::url(&self.context).ok();
             terms::remember(&self.shared, lease.id(), instruction, &self.home(), url);
         }
-        terms::subscribe(&self.shared, lease.id(), instruction, interests, (&request, ""));
+        let (shared, route) = (&self.shared, &self.route);
+        terms::subscribe(shared, lease.id(), instruction, interests, (route, &request, ""));
         let now = clock::now();
         lease.hub().with_outlet(|registry, outlet| registry.settle(lease.id(), now, outlet));
     }

@@ -289,7 +289,8 @@ impl Round<'_> {
             hub.with(|registry| registry.resume_response(id, hold, now));
             let url = || errand::url(self.context).ok();
             terms::remember(&held.shared, id, &instruction, home, url);
-            terms::subscribe(&held.shared, id, &instruction, &interests, (&shown, " retry"));
+            let (shared, route) = (&held.shared, &home.route);
+            terms::subscribe(shared, id, &instruction, &interests, (route, &shown, " retry"));
             hub.with_outlet(|registry, outlet| registry.settle(id, now, outlet));
             if conflict {
                 hub.with(|registry| registry.request_update(id, false));

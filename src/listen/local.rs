@@ -82,14 +82,33 @@ impl Local {
         Ok(local)
     }
 
+    /// Whether the names are known and there is no file of another kind in the way; for who does
+    /// not bind it.
+    ///
+    /// # Errors
+    /// See [`BindError`].
+    pub fn check(&self) -> Result<(), BindError> {
+        self.owner()?;
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) if !found.file_type().is_socket() => Err(BindError::NotASocket),
+            _ => Ok(()),
+        }
+    }
+
+    /// The numbers of its user and its group.
+    fn owner(&self) -> Result<(Option<u32>, Option<u32>), BindError> {
+        let user = self.user.as_deref().map(|name| id("user", USERS, name)).transpose()?;
+        let group = self.group.as_deref().map(|name| id("group", GROUPS, name)).transpose()?;
+        Ok((user, group))
+    }
+
     /// Binds it. A socket that nobody accepts on any more is replaced. Nobody can connect before
     /// the permissions are as they are to be. Blocks shortly.
     ///
     /// # Errors
     /// See [`BindError`]. The file is as it was then, or gone.
     pub fn bind(&self, backlog: u32) -> Result<(UnixListener, SocketFile), BindError> {
-        let user = self.user.as_deref().map(|name| id("user", USERS, name)).transpose()?;
-        let group = self.group.as_deref().map(|name| id("group", GROUPS, name)).transpose()?;
+        let (user, group) = self.owner()?;
         make_way(&self.path)?;
         let socket = RawSocket::new(Domain::UNIX, Type::STREAM, None);
         let socket = socket.map_err(|error| BindError::System("socket", error))?;

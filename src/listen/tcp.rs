@@ -5,7 +5,7 @@
 //! that an address that is taken is a start-up error.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
@@ -34,6 +34,14 @@ pub fn bind(
         bound.push(listener);
     }
     Ok(bound)
+}
+
+/// Whether an address is one of this machine; no port is taken.
+///
+/// # Errors
+/// The system's.
+pub fn is_own(address: IpAddr) -> io::Result<()> {
+    bind_one(SocketAddr::new(address, 0), None).map(drop)
 }
 
 /// With a backlog it listens, and shares its port. An IPv6 address is for IPv6 only, the wildcard

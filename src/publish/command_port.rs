@@ -6,7 +6,7 @@
 //! asked is `operator`'s affair.
 
 use std::io;
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::pin::pin;
 
@@ -52,20 +52,14 @@ impl Listener {
     /// # Errors
     /// The system's, and for what is neither.
     pub fn bind(spec: &str) -> io::Result<Listener> {
-        if let Some(address) = spec.strip_prefix("tcp://") {
-            let address = match address.strip_prefix("*:") {
-                Some(port) => format!("0.0.0.0:{port}"),
-                None => address.to_owned(),
-            };
-            let addresses: Vec<_> = address.to_socket_addrs()?.collect();
-            let listener = std::net::TcpListener::bind(&addresses[..])?;
-            listener.set_nonblocking(true)?;
-            return Ok(Listener::Tcp(TcpListener::from_std(listener)?));
-        }
-        let path = spec.strip_prefix("ipc://").filter(|path| !path.is_empty());
-        let path = PathBuf::from(path.ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, "neither tcp://HOST:PORT nor ipc://PATH")
-        })?);
+        let path = match place(spec)? {
+            Place::Tcp(addresses) => {
+                let listener = std::net::TcpListener::bind(&addresses[..])?;
+                listener.set_nonblocking(true)?;
+                return Ok(Listener::Tcp(TcpListener::from_std(listener)?));
+            }
+            Place::Ipc(path) => path,
+        };
         // Nobody listens any more at a socket that an earlier process left behind.
         let is_left = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
         if std::os::unix::net::UnixStream::connect(&path).is_err_and(is_left) {
@@ -94,6 +88,36 @@ impl Listener {
             }
             Listener::Ipc(listener, _) => Box::new(listener.accept().await?.0),
         })
+    }
+}
+
+/// What an address means.
+#[derive(Debug)]
+pub enum Place {
+    /// `tcp://HOST:PORT`
+    Tcp(Vec<SocketAddr>),
+    /// `ipc://PATH`
+    Ipc(PathBuf),
+}
+
+/// Reads an address. Looks names up, and blocks meanwhile.
+///
+/// # Errors
+/// It is neither; the system does not know the name.
+pub fn place(spec: &str) -> io::Result<Place> {
+    if let Some(address) = spec.strip_prefix("tcp://") {
+        let address = match address.strip_prefix("*:") {
+            Some(port) => format!("0.0.0.0:{port}"),
+            None => address.to_owned(),
+        };
+        return Ok(Place::Tcp(address.to_socket_addrs()?.collect()));
+    }
+    match spec.strip_prefix("ipc://").filter(|path| !path.is_empty()) {
+        Some(path) => Ok(Place::Ipc(path.into())),
+        None => {
+            let text = "neither tcp://HOST:PORT nor ipc://PATH";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        }
     }
 }
 

@@ -16,14 +16,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use tokio::sync::MutexGuard;
+use tokio::sync::{MutexGuard, oneshot};
 
 use super::receipts::Receipts;
 use super::seen::{self, Seen, Sight};
 use crate::clock;
 use crate::grip::item::Item;
 use crate::limits;
-use crate::shard::mailbox::{Command, Growing, Mailbox, MailboxError, Slot};
+use crate::shard::mailbox::{Command, Growing, Mailbox, MailboxError, Receipt, Slot};
 use crate::stats::Stats;
 
 /// What is gathered goes on its way before the end of the turn when it is so large.
@@ -177,8 +177,9 @@ impl Publisher {
         let mut places = self.places(pending.bytes).await?;
         let items: Vec<_> = self.unseen(pending.items).collect();
         if !items.is_empty() {
-            let items = announce(items);
-            places.fill(|| Command::Publish(Arc::clone(&items)));
+            let mut given = Given::of(items);
+            places.fill(|| given.command());
+            self.log(given);
         }
         Ok(())
     }
@@ -188,27 +189,28 @@ impl Publisher {
     pub async fn publish_with_receipts(&self, items: Vec<Item>) -> Result<Receipts, Refused> {
         let mut places = self.places(items.iter().map(Item::memory_bytes).sum()).await?;
         let shown = items.into_iter().map(|item| (self.is_new(&item), Arc::new(item)));
-        let mut receipts = Receipts::of(shown);
-        let given = receipts.given();
-        let mut answers = Vec::new();
-        if !given.is_empty() {
-            let given = announce(given);
-            places.fill(|| {
-                let (reply, answer) = tokio::sync::oneshot::channel();
-                answers.push(answer);
-                Command::PublishCounted(Arc::clone(&given), reply)
-            });
+        let receipts = Receipts::of(shown);
+        let mut given = Given { items: receipts.given().into(), answers: Some(Vec::new()) };
+        if !given.items.is_empty() {
+            places.fill(|| given.command());
         }
         drop(places);
-        let late = clock::now().plus_ms(self.inner.receipt_ms);
-        for answer in answers {
-            tokio::select! {
-                biased;
-                answer = answer => receipts.add(answer.ok().as_deref()),
-                () = clock::sleep_until(late) => receipts.add(None),
-            }
-        }
+        let receipts = given.receipts(receipts, self.inner.receipt_ms).await;
+        receipts.log();
         Ok(receipts)
+    }
+
+    /// Says in the log how many each item is for, once all shards have said it.
+    fn log(&self, given: Given) {
+        if given.answers.is_none() {
+            return;
+        }
+        let wait_ms = self.inner.receipt_ms;
+        tokio::task::spawn_local(async move {
+            let items = given.items.iter().map(|item| (true, Arc::clone(item)));
+            let receipts = Receipts::of(items);
+            given.receipts(receipts, wait_ms).await.log();
+        });
     }
 
     /// Has every shard forget what it knows of ids, and ask the backends of what it holds; or none.
@@ -271,10 +273,11 @@ impl Publisher {
     fn flush(&self) {
         let Gathered { items, places, .. } = self.inner.gathered.take();
         if !items.is_empty() {
-            let items = announce(items);
+            let mut given = Given::of(items);
             for place in places {
-                place.fill(Command::Publish(Arc::clone(&items)));
+                place.fill(given.command());
             }
+            self.log(given);
         }
     }
 
@@ -317,14 +320,41 @@ impl Places<'_> {
     }
 }
 
-/// Items on their way, logged.
-fn announce(items: Vec<Arc<Item>>) -> Arc<[Arc<Item>]> {
-    if tracing::enabled!(tracing::Level::INFO) {
-        for item in &items {
-            tracing::info!("publish channel={}", item.channel.as_str());
-        }
+/// Items on their way to every shard.
+struct Given {
+    items: Arc<[Arc<Item>]>,
+    /// What the shards will say of them, if anybody wants to know.
+    answers: Option<Vec<oneshot::Receiver<Vec<Receipt>>>>,
+}
+
+impl Given {
+    /// Of items that nobody has asked about; the log does if it tells lines of this level.
+    fn of(items: Vec<Arc<Item>>) -> Given {
+        let answers = tracing::enabled!(tracing::Level::INFO).then(Vec::new);
+        Given { items: items.into(), answers }
     }
-    Arc::from(items)
+
+    /// What the next shard is told.
+    fn command(&mut self) -> Command {
+        let items = Arc::clone(&self.items);
+        let Some(answers) = &mut self.answers else { return Command::Publish(items) };
+        let (reply, answer) = oneshot::channel();
+        answers.push(answer);
+        Command::PublishCounted(items, reply)
+    }
+
+    /// Adds what the shards say within this time.
+    async fn receipts(self, mut receipts: Receipts, wait_ms: u64) -> Receipts {
+        let late = clock::now().plus_ms(wait_ms);
+        for answer in self.answers.into_iter().flatten() {
+            tokio::select! {
+                biased;
+                answer = answer => receipts.add(answer.ok().as_deref()),
+                () = clock::sleep_until(late) => receipts.add(None),
+            }
+        }
+        receipts
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What came of each item of a publish, over all shards: for publishers that ask for it
-//! (`POST /publish?receipt=1`).
+//! (`POST /publish?receipt=1`), and for the log.
 //!
-//! Filled by `publisher`, written by `answer`. Publishes without receipts never come here.
+//! Filled by `publisher`, written by `answer`. Publishes that nobody asks about
+//! and that are not logged never come here.
 
 use std::sync::Arc;
 
@@ -83,6 +84,23 @@ impl Receipts {
             entry.sum.refused = entry.sum.refused.saturating_add(receipt.refused);
             entry.sum.waiting |= receipt.waiting;
             entry.sum.dropped |= receipt.dropped;
+        }
+    }
+
+    /// A line in the log for each item that is no duplicate, as Pushpin has it (specification,
+    /// routing 8.2).
+    pub fn log(&self) {
+        for entry in self.items.iter().filter(|entry| !entry.duplicate) {
+            let (channel, receivers) = (entry.item.channel.as_str(), entry.sum.matched);
+            match entry.state() {
+                State::Delivered if self.complete => {
+                    tracing::info!("publish channel={channel} receivers={receivers}");
+                }
+                State::Waiting => tracing::info!("publish channel={channel} waiting"),
+                State::Dropped => tracing::info!("publish channel={channel} dropped"),
+                // A worker was silent for too long.
+                State::Delivered | State::Duplicate => tracing::info!("publish channel={channel}"),
+            }
         }
     }
 

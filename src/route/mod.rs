@@ -20,9 +20,10 @@ pub mod row;
 pub mod sockjs;
 pub mod target;
 pub mod token;
+mod url_text;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use condition::Condition;
@@ -133,10 +134,16 @@ type Key = (Option<Cow<'static, str>>, Option<bool>, Option<bool>, Option<Cow<'s
 /// Looks at the files that a target names: which one cannot be used, and why.
 pub type Look = fn(&target::Target) -> Result<(), (String, String)>;
 
+/// Looks at what a `sig_key` names: why it cannot sign.
+pub type LookAtKey = fn(&str) -> Option<String>;
+
 /// Reads lines one after another.
 #[derive(Debug, Default)]
 pub struct Builder {
     look: Option<Look>,
+    look_at_key: Option<LookAtKey>,
+    /// What was found out about keys: many lines may name the same one.
+    keys_seen: HashMap<Cow<'static, str>, Option<String>>,
     routes: Vec<Route>,
     conditions: HashSet<Key>,
     problems: Vec<Problem>,
@@ -154,8 +161,14 @@ impl Builder {
         self.look = Some(look);
     }
 
-    /// Reads the lines of a file, numbered from 1.
+    /// From now on a key of which `look` says that it cannot sign is told.
+    pub fn look_at_keys_with(&mut self, look: LookAtKey) {
+        self.look_at_key = Some(look);
+    }
+
+    /// Reads the lines of a file, numbered from 1. A byte order mark before them is none of theirs.
     pub fn file(&mut self, file: &[u8]) {
+        let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
         for (number, line) in (1_u32..).zip(file.split(|byte| *byte == b'\n')) {
             self.line(number, line);
         }
@@ -194,8 +207,24 @@ impl Builder {
             let expected = "a host, `proto`, `ssl` or `path_beg` that no earlier line has";
             faults.push(Fault::error(span, DUPLICATE, expected));
         } else {
-            self.routes.push(self.with_key(route));
+            let route = self.with_key(route);
+            self.look_at_key(&route, text, faults);
+            self.routes.push(route);
         }
+    }
+
+    fn look_at_key(&mut self, route: &Route, text: &str, faults: &mut Vec<Fault>) {
+        let (Some(look), Some(key)) = (self.look_at_key, &route.options.sig_key) else { return };
+        let seen = self.keys_seen.entry(key.clone()).or_insert_with(|| look(key));
+        let Some(reason) = seen else { return };
+        let start = text.find("sig_key").unwrap_or(0);
+        let length = text.get(start..).and_then(|from| from.find([',', ' ']));
+        let end = start.saturating_add(length.unwrap_or(text.len())).min(text.len());
+        faults.push(Fault::warning(
+            Span { start, end },
+            reason.clone(),
+            "`sig_key=` and text, base64:... or file:... (PEM or hex)",
+        ));
     }
 
     fn with_key(&self, mut route: Route) -> Route {

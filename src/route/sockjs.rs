@@ -24,6 +24,18 @@ pub struct SockJs {
     pub response_bytes_max: Option<u32>,
 }
 
+impl SockJs {
+    /// The path that a backend sees of a request with this behind the base.
+    #[must_use]
+    pub fn backend_path(&self, behind: &str) -> String {
+        match &self.as_path {
+            Some(path) => path.clone().into_owned(),
+            None if self.base.is_empty() && behind.is_empty() => "/".to_owned(),
+            None => format!("{}{behind}", self.base),
+        }
+    }
+}
+
 /// What a line has said so far.
 #[derive(Default)]
 pub(super) struct Draft<'a> {

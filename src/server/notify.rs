@@ -7,6 +7,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// The way to the service manager.
 #[derive(Debug)]
 pub struct Supervisor {
@@ -23,6 +25,14 @@ impl Supervisor {
     /// It listens, and serves whoever comes; after a reload, with what is new.
     pub fn ready(&self) {
         self.say("READY=1\n");
+    }
+
+    /// It reads anew what it has been told; [`Supervisor::ready`] says when that is done. The time
+    /// tells managers that asked for it (`Type=notify-reload`) that it is this one.
+    pub fn reloading(&self) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
+        self.say(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}\n"));
     }
 
     /// It is on its way out.
@@ -65,13 +75,19 @@ mod tests {
             (UnixDatagram::bind_addr(&abstract_name).unwrap(), format!("@{name}").into()),
         ] {
             let supervisor = Supervisor { to: Some(to) };
+            let heard = || {
+                let mut text = [0; 64];
+                let length = manager.recv(&mut text).unwrap();
+                String::from_utf8(text[..length].to_vec()).unwrap()
+            };
             supervisor.ready();
+            supervisor.reloading();
             supervisor.stopping();
-            let mut text = [0; 32];
-            let length = manager.recv(&mut text).unwrap();
-            assert_eq!(&text[..length], b"READY=1\n");
-            let length = manager.recv(&mut text).unwrap();
-            assert_eq!(&text[..length], b"STOPPING=1\n");
+            assert_eq!(heard(), "READY=1\n");
+            let reloading = heard();
+            let moment = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
+            assert!(moment.trim_end().parse::<u64>().unwrap() > 0);
+            assert_eq!(heard(), "STOPPING=1\n");
         }
     }
 

@@ -19,9 +19,14 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// Clients can come.
+    /// Clients can come; after a reload, to what is new.
     pub fn ready(&self) {
         self.supervisor.ready();
+    }
+
+    /// It was asked to read its files anew; when that is done it is ready again.
+    pub fn reloading(&self) {
+        self.supervisor.reloading();
     }
 
     /// Nobody is let in any more.

@@ -108,14 +108,18 @@ impl Reload {
         })
     }
 
-    /// Does so for ever. `at_once` has the file read without delay, changed or not.
-    pub async fn run(mut self, at_once: Rc<Notify>) {
+    /// Does so for ever. `at_once` has the file read without delay, changed or not, and `done` says
+    /// when that was.
+    pub async fn run(mut self, at_once: Rc<Notify>, done: Rc<Notify>) {
         loop {
-            tokio::select! {
-                () = at_once.notified() => {}
-                () = self.change() => {}
-            }
+            let asked = tokio::select! {
+                () = at_once.notified() => true,
+                () = self.change() => false,
+            };
             self.load().await;
+            if asked {
+                done.notify_one();
+            }
         }
     }
 

@@ -23,6 +23,18 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// The last part of the path of its requests.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Transport::Xhr => "xhr",
+            Transport::XhrStreaming => "xhr_streaming",
+            Transport::EventSource => "eventsource",
+            Transport::HtmlFile => "htmlfile",
+            Transport::Jsonp => "jsonp",
+        }
+    }
+
     /// Whether its answer goes on after a frame.
     #[must_use]
     pub const fn is_streaming(self) -> bool {

@@ -7,10 +7,7 @@
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, ORIGIN, SEC_WEBSOCKET_EXTENSIONS,
-    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
-};
+use http::header::{CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
@@ -22,7 +19,7 @@ use crate::asking::body::Body;
 use crate::clock;
 use crate::forward::carried;
 use crate::forward::context::{Context, RouteRef};
-use crate::forward::visit::{Name, Opening, Purpose, Visit};
+use crate::forward::visit::{Name, Opening, Purpose, Visit, as_handshake};
 use crate::http::Incoming;
 use crate::limits;
 use crate::route::sockjs::SockJs;
@@ -121,15 +118,6 @@ pub fn enter(sessions: &Rc<Sessions>, page: &Page, context: Context, route: Rout
     })
 }
 
-/// The path that a backend sees.
-fn backend_path(sockjs: &SockJs, behind: &str) -> String {
-    match &sockjs.as_path {
-        Some(path) => path.clone().into_owned(),
-        None if sockjs.base.is_empty() && behind.is_empty() => "/".to_owned(),
-        None => format!("{}{behind}", sockjs.base),
-    }
-}
-
 fn socket(sockjs: &SockJs, context: Context, framed: bool) -> Entrance {
     let mut context = context;
     let elder = Elder::of(&mut context);
@@ -141,7 +129,7 @@ fn socket(sockjs: &SockJs, context: Context, framed: bool) -> Entrance {
         }
         context.headers = Rc::new(headers);
     }
-    context.path = backend_path(sockjs, "/websocket").into();
+    context.path = sockjs.backend_path("/websocket").into();
     if framed {
         context.form = Form::Quoted;
         // What is compressed is between the client and its frames.
@@ -155,18 +143,6 @@ fn socket(sockjs: &SockJs, context: Context, framed: bool) -> Entrance {
 /// A handshake of the drafts 7 to 12, which differ from the RFC in the name of one header only.
 fn is_draft(headers: &HeaderMap) -> bool {
     headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "7" || version == "8")
-}
-
-/// The handshake of a session that a request opens.
-fn as_handshake(headers: HeaderMap) -> HeaderMap {
-    let mut headers = headers;
-    let own: [HeaderName; 5] =
-        [CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, CONNECTION, SEC_WEBSOCKET_EXTENSIONS];
-    for name in own {
-        headers.remove(name);
-    }
-    handshake::ask(&mut headers, &handshake::new_key());
-    headers
 }
 
 impl Call {
@@ -193,7 +169,7 @@ impl Call {
         let Call { context, route, client, name, errand, .. } = self;
         let purpose = match errand {
             Errand::Receive(receiver) => {
-                let path = route.options.sockjs.as_ref().map(|sockjs| backend_path(sockjs, ""));
+                let path = route.options.sockjs.as_ref().map(|sockjs| sockjs.backend_path(""));
                 let opening = Opening {
                     peer: context.peer,
                     secure: context.secure,

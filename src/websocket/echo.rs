@@ -11,6 +11,7 @@ use super::courier::finish;
 use crate::asking::rules;
 use crate::backend::builtin;
 use crate::clock;
+use crate::forward::access;
 use crate::forward::context::Context;
 use crate::forward::outgoing;
 use crate::forward::shared::Shared;
@@ -69,7 +70,7 @@ impl Echo {
             for name in builtin::channels(context.query.as_deref()) {
                 let name = ChannelName::prefixed(&route.options.prefix, &name);
                 shared.hub.with(|registry| registry.subscribe(id, &name, false));
-                tracing::info!("subscribe {} channel={}", rules::uri(context), name.as_str());
+                access::subscribed(route, || rules::uri(context), name.as_str(), "");
             }
         }
         let hop = Hop::of_client(context.form, &shared.settings.compression);

@@ -72,6 +72,8 @@ impl Component {
                 "linchpin::holding::holds",
                 "linchpin::holding::follow",
                 "linchpin::asking::filters",
+                "linchpin::asking::rules",
+                "subscriptions",
             ],
             Component::Runner => &[],
         }
@@ -170,6 +172,8 @@ mod tests {
             ("linchpin::proxy::exchange", Component::Proxy),
             ("access", Component::Proxy),
             ("access_of_route", Component::Proxy),
+            ("subscriptions", Component::Handler),
+            ("subscriptions_of_route", Component::Handler),
             ("linchpin::asking::terms", Component::Handler),
             ("linchpin::publish::http", Component::Handler),
             ("linchpin::shard::accept", Component::Connmgr),

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -51,18 +51,19 @@ impl Log {
     /// Opens the files and starts the thread.
     ///
     /// # Errors
-    /// When a file cannot be opened, or there can be no thread.
-    pub fn start(places: Places) -> io::Result<Log> {
+    /// When a file cannot be opened, or there can be no thread; with the component that has none.
+    pub fn start(places: Places) -> Result<Log, (Component, io::Error)> {
         let mut sinks = Vec::new();
-        for path in places {
-            let file = path.as_ref().map(open).transpose()?;
+        for (component, path) in Component::ALL.into_iter().zip(places) {
+            let file = path.as_ref().map(open).transpose().map_err(|error| (component, error))?;
             sinks.push(Sink { path, file, lines: Vec::new() });
         }
         let (told, heard) = channel();
         let counts = Arc::new(Counts::default());
         let log = Log { told, counts: Arc::clone(&counts) };
         let run = move || run(&heard, &mut sinks, &counts);
-        std::thread::Builder::new().name("log".to_owned()).spawn(run)?;
+        let thread = std::thread::Builder::new().name("log".to_owned()).spawn(run);
+        thread.map_err(|error| (Component::Runner, error))?;
         Ok(log)
     }
 
@@ -129,10 +130,13 @@ struct Sink {
 }
 
 fn open(path: &PathBuf) -> io::Result<File> {
-    let named = |error: io::Error| {
-        io::Error::new(error.kind(), format!("cannot write the log to {}: {error}", path.display()))
-    };
+    let named = |error: io::Error| io::Error::new(error.kind(), named(path, &error));
     OpenOptions::new().append(true).create(true).open(path).map_err(named)
+}
+
+/// Why there is no log in a file.
+pub fn named(path: &Path, error: &io::Error) -> String {
+    format!("cannot write the log to {}: {error}", path.display())
 }
 
 impl Sink {
