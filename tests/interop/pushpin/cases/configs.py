@@ -249,6 +249,7 @@ KEYED = Config(
 PATIENT_ROUTES = """
 * 127.0.0.1:{backend}
 jsonp.test,aco 127.0.0.1:{backend}
+jsonp-basic.test,aco,jsonp_mode=basic,jsonp_defmethod=GET 127.0.0.1:{backend}
 over.test 127.0.0.1:{backend},over_http
 sock.test,sockjs=/sock 127.0.0.1:{backend},over_http
 none.test 127.0.0.1:{backend}

@@ -50,9 +50,10 @@ def streamed(id: str, channel: str, back: bytes, sent: bytes | None = None,
                  Publish(item(name, http_stream={"action": "close"})), Rest, End], [back])
 
 
-def timed_out(id: str, back: bytes, sent: bytes | None = None) -> Case:
+def timed_out(id: str, back: bytes) -> Case:
     """A long-poll whose time is up; it is asked about again after a second, as it is the first."""
-    return Case(f"holds-{id}", [sent or get(), Got, End], [back, back])
+    return Case(f"holds-{id}", [get(f"/case-holds-{id}"), Got, End], [back, back],
+                config="patient", patient=True)
 
 
 CASES = [

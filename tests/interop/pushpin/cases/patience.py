@@ -40,9 +40,10 @@ CASES = [
     polled("patient-timeout-script", "Grip-Timeout: 7", "x-low: 1", host="jsonp.test",
            query="?callback=cb"),
     polled("patient-timeout-cors", "Grip-Timeout: 7", host="jsonp.test"),
-    waiting("patient-timeout-document", asked("patient-timeout-document"), Got, End, back=[instruct({
-        "hold": {"channels": [{"name": "pd"}], "timeout": "6"},
-        "response": {"code": 203, "headers": {"x-own": "1"}, "body": "late"}})] * 2),
+    waiting("patient-timeout-document", asked("patient-timeout-document"), Got, End,
+            back=[instruct({
+                "hold": {"channels": [{"name": "pd"}], "timeout": "6"},
+                "response": {"code": 203, "headers": {"x-own": "1"}, "body": "late"}})] * 2),
     waiting("patient-timeout-again",
             asked("patient-timeout-again"), Subscribed("pt-again"),
             Publish(item("pt-again", http_response={"action": "hint"})), Got, End,
