@@ -14,7 +14,11 @@ INTEROP := $(BUILT)/interop
 APT_TOOLS := gcc:gcc g++:g++ curl:curl openssl:openssl $(PYTHON):python3 node:nodejs npm:npm valgrind:valgrind \
     pushpin:pushpin condure:condure zurl:zurl
 
-.PHONY: help run check test e2e interop interop-pushpin interop-pushpin-table conformance conformance-short counted bench docs plots fuzz deps bench-deps
+# A day: 86,400 seconds of troubles, so many of them in one. Files go where no disk is in the way.
+CHURN_SECONDS ?= 86400
+CHURN_SPEED ?= 30
+
+.PHONY: help run check test e2e churn interop interop-pushpin interop-pushpin-table conformance conformance-short counted bench docs plots fuzz deps bench-deps
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +43,12 @@ test: deps ## everything: format, lints, all Rust tests, counted instructions, i
 
 e2e: ## end-to-end tests over real sockets; STORY=name runs one of them
 	$(CARGO) test --locked --test e2e -- $(STORY)
+
+churn: ## a day of restarts and rewritten routes in 50 minutes: make churn CHURN_SECONDS=86400 CHURN_SPEED=30
+	$(CARGO) build --release --locked --bin linchpin
+	SERVER_UNDER_TEST="$(BUILT)/release/linchpin" TMPDIR="$$([ -d /dev/shm ] && echo /dev/shm || echo /tmp)" \
+	    CHURN_SECONDS=$(CHURN_SECONDS) CHURN_SPEED=$(CHURN_SPEED) \
+	    $(CARGO) test --locked --test e2e churn:: -- --nocapture
 
 interop: ## real GRIP libraries and clients against linchpin
 	tests/interop/prepare

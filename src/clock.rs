@@ -4,6 +4,7 @@
 //! The pure parts (`wheel`, `session`, `hub`) never call this module's functions: they are handed a
 //! `Tick`, so that tests move time by hand.
 
+pub mod alarm;
 #[cfg(test)]
 pub mod by_hand;
 

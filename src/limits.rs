@@ -65,6 +65,9 @@ pub const STORM_CONNECTIONS: usize = 128;
 /// Default of how long nothing of a client's upload may come (specification, routing 3.14; option
 /// `--upload-timeout`).
 pub const UPLOAD_SILENCE_S: u64 = 1800;
+/// Default of how long a client may take nothing of an answer (specification, routing 3.14; option
+/// `--download-timeout`).
+pub const DOWNLOAD_SILENCE_S: u64 = 1800;
 /// A tunnel of another protocol reads at most so many bytes at once in each direction, and no more
 /// before they are written.
 pub const TUNNEL_BUFFER_BYTES: usize = 16 * 1024;

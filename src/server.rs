@@ -9,6 +9,7 @@ mod notify;
 mod pid_file;
 mod presence;
 mod reload;
+mod renewal;
 mod signals;
 
 use std::io::{self, Write};
@@ -21,6 +22,7 @@ use notify::Supervisor;
 use pid_file::PidFile;
 use presence::Presence;
 use reload::{Beginning, Reload};
+use renewal::Renewal;
 use signals::Signals;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -147,8 +149,9 @@ fn serve(settings: &Settings, outfit: Outfit, shard: &shard::state::Settings) ->
     tasks.block_on(&runtime, async {
         let commands = commands(settings)?;
         let doors = (control, commands);
+        let files = (routes, edge);
         let outcome =
-            control_thread(settings, routes, banner, &mut presence, doors, &mailboxes, &threads)
+            control_thread(settings, files, banner, &mut presence, doors, &mailboxes, &threads)
                 .await;
         drop(mailboxes);
         join(threads, settings.drain_ms).await;
@@ -196,7 +199,7 @@ fn announce(banner: &str) {
 /// Serves the control API until a signal comes or a shard dies, then tells everybody to stop.
 async fn control_thread(
     settings: &Settings,
-    routes: Beginning,
+    (routes, edge): (Beginning, Option<Edge>),
     mut banner: String,
     presence: &mut Presence,
     (control, commands): (Option<std::net::TcpListener>, Option<command_port::Listener>),
@@ -233,6 +236,11 @@ async fn control_thread(
         let (heard, done) = (hang_up_heard.clone(), reloaded.clone());
         tokio::task::spawn_local(reload.run(heard, done)).abort_handle()
     });
+    let look_at_once = Rc::new(Notify::new());
+    let renewal = edge.map(|edge| {
+        let renewal = Renewal::new(edge, mailboxes, stats.clone());
+        tokio::task::spawn_local(renewal.run(look_at_once.clone())).abort_handle()
+    });
     let mut signals = Signals::new()?;
     let mut hang_up = signal(SignalKind::hangup())?;
     // Only now: whoever reads it may send a signal at once.
@@ -246,6 +254,7 @@ async fn control_thread(
                 tracing::info!("reloading");
                 presence.reloading();
                 logging::reopen();
+                look_at_once.notify_one();
                 if reloads {
                     hang_up_heard.notify_one();
                 } else {
@@ -262,8 +271,8 @@ async fn control_thread(
     signals.end_at_once();
     tracing::info!("stopping...");
     presence.stopping();
-    if let Some(reload) = reload {
-        reload.abort();
+    for task in [reload, renewal].into_iter().flatten() {
+        task.abort();
     }
     log_counters(mailboxes, &stats).await;
     // Publishers first: what has been accepted is still delivered by the shards.

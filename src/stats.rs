@@ -75,6 +75,8 @@ counters! {
     tunnels_idle,
     /// Requests refused before routing: malformed, or too large a head.
     requests_malformed,
+    /// Connections closed because their client took nothing of an answer for too long.
+    clients_stuck,
     /// Requests refused because of their body's size.
     requests_too_large,
     /// Requests answered with an error of our own because no backend answered.
@@ -85,12 +87,16 @@ counters! {
     backend_next_targets,
     /// Connections made to backends.
     backend_connections,
+    /// Addresses of backends' names that had failed, or had not answered yet, when another one did.
+    backend_addresses_passed_over,
     /// Idle connections that a backend closed.
     backend_idle_closed,
     /// Requests that waited because as many as may be were under way (`--max-open-requests`).
     backend_waits,
     /// Of these, the ones that were refused.
     backend_waits_refused,
+    /// Failures: the process had no descriptor left.
+    backend_descriptors_missing,
     /// Failures: names without an address.
     backend_dns_failures,
     /// Failures: the resolver took too long.
@@ -292,6 +298,10 @@ counters! {
     routes_loaded,
     /// Times that they did not, because the file was gone or had errors.
     routes_refused,
+    /// Certificates, and files of authorities, that were read again and came into force.
+    certificates_loaded,
+    /// Those that did not, because they cannot be used.
+    certificates_refused,
     /// Connections closed because they did not begin with a valid header of the PROXY protocol.
     proxy_headers_invalid,
     /// Connections closed because their sender may not say who the client is.

@@ -46,7 +46,7 @@ fn errors(text: &str) -> String {
 
 /// Files with mistakes, of each kind one at least. What is shown for them stands in
 /// `tests/snapshots/NAME.txt`; `UPDATE_SNAPSHOTS=1` writes it anew, to be reviewed.
-const BROKEN: [(&str, &[u8]); 7] = [
+const BROKEN: [(&str, &[u8]); 8] = [
     (
         "routes_words",
         br#"* localhost:8000
@@ -125,6 +125,18 @@ j.com b:1,weight=3
         .as_bytes(),
     ),
     (
+        "routes_urls",
+        br#"a.com,path_beg=api b:1
+b.com,path_beg="/a b" b:1
+c.com,path_beg=/a/../b b:1
+d.com,as_host=::1 b:1
+e.com,as_host=b:0 b:1
+f.com b:1,host="x y"
+g.com http://b:80
+127.1 b:1
+"#,
+    ),
+    (
         "routes_looks",
         b"h.com,header=\"X-Y: \x01\" b:1\n\
           \tb.com\t,ssl=x b:1\n\xc3\xa9\xc3\xa9.com,proto=\xe4\xb8\xad b:1\n\
@@ -147,12 +159,12 @@ fn compare(name: &str, shown: &str) {
 /// A file with everything that a route can have.
 const GOOD: &str = r#"* test
 a.com,path_beg=/,id="o\\n\"e",sig_iss=i,sig_key=k,prefix=p-,debug localhost:80,sub=x,sub="y z" b:1
-a.com,proto=ws,ssl=no,orig_headers,as_host=h:1,path_rem=3 [::1]:443,ssl,host=é.com,over_http,one_event
+a.com,proto=ws,ssl=no,orig_headers,as_host=h:1,path_rem=3 [::1]:443,ssl,host=b.com,over_http,one_event,sub=é
 [::2],no_grip,slow=drop-oldest,header="X-A: \"b\"",header=X-B:,replace_beg=/z test,untrusted,insecure,trust_connect_host
 b.com,path_beg=/a/,slow=close b:1
 b.com,path_beg=/"b" b:1
-b.com,path_beg=/\,proto=ws b:1
-b.com,path_beg=/é b:1
+b.com,path_beg=/%5C,proto=ws,id=\ b:1
+b.com,path_beg=/%C3%A9,id=é b:1
 b.com,path_beg=/a/b,ssl=yes b:1
 b.com,path_beg=/a/b b:1
 c.com,sockjs=/s b:1

@@ -14,6 +14,7 @@ use linchpin::forward::signing::Keys;
 use linchpin::route::Table;
 use linchpin::session::socket::Form;
 use linchpin::wire::http1::Version;
+use linchpin::wire::names::Spelling;
 
 /// What a browser sends.
 const FIELDS: [(&str, &str); 15] = [
@@ -39,6 +40,7 @@ pub struct Written {
     settings: Settings,
     keys: Keys,
     context: Context,
+    spelling: Option<Spelling>,
     table: Table,
 }
 
@@ -64,13 +66,14 @@ impl Written {
         };
         let (table, problems) = Table::parse(route.as_bytes());
         assert!(problems.is_empty(), "{problems:?}");
-        Written { settings, keys: Keys::new(PathBuf::new()), context, table }
+        Written { settings, keys: Keys::new(PathBuf::new()), context, spelling: None, table }
     }
 
     /// Writes its head; how long it is.
     pub fn write(&self) -> usize {
         let route = self.table.route(0).expect("one route");
-        let heading = Heading { context: &self.context, spelling: None, route, lasts: &[] };
+        let (context, spelling) = (&self.context, self.spelling.as_ref());
+        let heading = Heading { context, spelling, route, lasts: &[] };
         let to = ("www.example.com", None);
         let head = heading.write(&self.settings, &self.keys, to, &RequestBody::empty());
         head.expect("the head is good").as_bytes().len()
@@ -81,13 +84,23 @@ impl Written {
 type Kind = fn() -> Written;
 
 /// What is measured: names, and the request as it is for each.
-pub fn kinds() -> [(&'static str, Kind); 2] {
-    [("heading, browser", default), ("heading, browser, all options", with_options)]
+pub fn kinds() -> [(&'static str, Kind); 3] {
+    [
+        ("heading, browser", default),
+        ("heading, browser, names in lower case", in_lower_case),
+        ("heading, browser, all options", with_options),
+    ]
 }
 
 fn default() -> Written {
     let settings = Settings { sig_key: Some("changeme".into()), ..Settings::default() };
     Written::new("* 127.0.0.1:80", settings)
+}
+
+/// As browsers write some names, and other clients all of them.
+fn in_lower_case() -> Written {
+    let names: String = FIELDS.iter().flat_map(|(name, _)| [name, ":"]).collect();
+    Written { spelling: Some(Spelling::new(names.as_bytes())), ..default() }
 }
 
 fn with_options() -> Written {

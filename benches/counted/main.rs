@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+mod answering;
 mod callgrind;
 mod cases;
 mod compare;

@@ -18,7 +18,7 @@ fn read(bytes: &[u8], piece: usize) -> Option<Result<(u16, Vec<u8>), ()>> {
     for piece in bytes.chunks(piece) {
         buffer.extend_from_slice(piece);
         if answered.is_none() {
-            match head::response(&mut buffer, seen, &Method::GET, HEAD_BYTES_MAX) {
+            match head::response(&mut buffer, seen, (&Method::GET, true), HEAD_BYTES_MAX) {
                 Ok(None) => seen = buffer.len(),
                 Ok(Some(head)) if head.length == Length::Chunked => {
                     answered = Some(head.response.status().as_u16());

@@ -18,16 +18,17 @@ use super::answer::Answer;
 use super::failure::Failure;
 use crate::clock;
 use crate::forward::fields;
-use crate::grip::fields::title_case;
+use crate::grip::fields::written;
 use crate::http::BodyError;
 use crate::limits::{JSONP_WHOLE_BYTES_MAX, JSONP_WHOLE_MS};
 use crate::session::cross_origin::{CrossOrigin, SCRIPT};
 use crate::wire::http1;
 use crate::wire::jsonp::{Head, Pieces, Wrapping};
+use crate::wire::names::Spelling;
 
 /// Adds the CORS fields that an answer lacks.
-pub fn share(page: &CrossOrigin, headers: &mut HeaderMap) {
-    let names: Vec<Bytes> = headers.keys().map(|name| title_case(name.as_str())).collect();
+pub fn share(page: &CrossOrigin, headers: &mut HeaderMap, spelling: Option<&Spelling>) {
+    let names: Vec<Bytes> = written(headers, spelling).map(|(name, ..)| name).collect();
     let own = |name: &&[u8]| !name.eq_ignore_ascii_case(b"connection");
     let lacking = page.cors.lacking(names.iter().map(|name| &name[..]).filter(own));
     for (name, value) in lacking {
@@ -43,14 +44,15 @@ pub fn share(page: &CrossOrigin, headers: &mut HeaderMap) {
 #[must_use]
 pub fn whole(page: &CrossOrigin, mut response: Response<Bytes>) -> Response<Bytes> {
     let Some(wrapping) = &page.jsonp else {
-        share(page, response.headers_mut());
+        let spelling = response.extensions().get::<Spelling>().cloned();
+        share(page, response.headers_mut(), spelling.as_ref());
         return response;
     };
     let reason = reason(&response);
     let (mut parts, body) = response.into_parts();
     let connection = parts.headers.remove(CONNECTION);
-    let names = names(&parts.headers);
-    let fields = pair(&names, &parts.headers);
+    let fields = shown(&parts);
+    let fields = pairs(&fields);
     let head = Head { code: parts.status.as_u16(), reason: &reason, fields: &fields };
     let body = wrapping.relayed(head, &body).into();
     let mut response = script(&parts, true).map(|()| body);
@@ -82,12 +84,12 @@ pub async fn relayed(
     let (mut parts, body) = answer.into_parts();
     parts.headers = fields::response_headers(parts.status, parts.headers);
     let Some(wrapping) = &page.jsonp else {
-        share(page, &mut parts.headers);
+        share(page, &mut parts.headers, parts.extensions.get());
         return Ok(Response::from_parts(parts, body));
     };
     let (first, rest) = soon(body).await?;
-    let names = names(&parts.headers);
-    let fields = pair(&names, &parts.headers);
+    let fields = shown(&parts);
+    let fields = pairs(&fields);
     let head = Head { code: parts.status.as_u16(), reason: &reason, fields: &fields };
     Ok(match rest {
         None => {
@@ -148,13 +150,14 @@ fn reason<B>(response: &Response<B>) -> Bytes {
     crate::http::reason(response).unwrap_or_else(standard)
 }
 
-/// The names of fields as a page reads them.
-fn names(headers: &HeaderMap) -> Vec<Bytes> {
-    headers.iter().map(|(name, _)| title_case(name.as_str())).collect()
+/// The fields of an answer as a page reads them: their names as they were written.
+fn shown(parts: &Parts) -> Vec<(Bytes, &HeaderValue)> {
+    let fields = written(&parts.headers, parts.extensions.get());
+    fields.map(|(name, _, value)| (name, value)).collect()
 }
 
-fn pair<'f>(names: &'f [Bytes], headers: &'f HeaderMap) -> Vec<(&'f [u8], &'f [u8])> {
-    names.iter().map(|name| &name[..]).zip(headers.values().map(HeaderValue::as_bytes)).collect()
+fn pairs<'f>(fields: &'f [(Bytes, &HeaderValue)]) -> Vec<(&'f [u8], &'f [u8])> {
+    fields.iter().map(|(name, value)| (&name[..], value.as_bytes())).collect()
 }
 
 /// A body that is wrapped as it comes; of it nothing is kept but what cannot be said yet.
@@ -253,12 +256,12 @@ mod tests {
     fn the_connection_is_not_exposed() {
         let mut headers = HeaderMap::new();
         headers.append(CONNECTION, HeaderValue::from_static("Transfer-Encoding"));
-        share(&page(None), &mut headers);
+        share(&page(None), &mut headers, None);
         assert!(!headers.contains_key("access-control-expose-headers"));
         headers.append("x-a", HeaderValue::from_static("1"));
         headers.append("etag", HeaderValue::from_static("1"));
-        share(&page(None), &mut headers);
-        assert_eq!(headers["access-control-expose-headers"], "X-A, ETag");
+        share(&page(None), &mut headers, None);
+        assert_eq!(headers["access-control-expose-headers"], "X-A, Etag");
         assert_eq!(headers.get_all("access-control-max-age").iter().count(), 1);
     }
 

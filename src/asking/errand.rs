@@ -20,7 +20,8 @@ use crate::backend::Terms;
 use crate::backend::body::RequestBody;
 use crate::backend::connect::{To, ToTls};
 use crate::backend::error::Error;
-use crate::backend::head::RequestHead;
+use crate::backend::journal::{Deed, Request};
+use crate::backend::request::RequestHead;
 use crate::forward::context::{Context, RouteRef};
 use crate::forward::forwarded::CDN_LOOP;
 use crate::forward::outgoing::{self, GRIP_FEATURE, GRIP_LAST, GRIP_SIG, Last};
@@ -169,8 +170,14 @@ pub async fn run(
     let Some(context) = home.own(&route, &errand) else {
         return abroad(shared, (home, &route), errand).await;
     };
-    let inquiry =
-        Inquiry { shared, context: &context, spelling: None, route: &route, lasts: errand.lasts };
+    let inquiry = Inquiry {
+        shared,
+        context: &context,
+        spelling: None,
+        route: &route,
+        lasts: errand.lasts,
+        named: false,
+    };
     let upload: Upload<Incoming> = Upload::Whole(errand.body);
     let (_, answer) = inquiry.ask(&upload, |_| {}).await.map_err(ErrandError::Route)?;
     Ok(answer)
@@ -216,8 +223,17 @@ async fn abroad(
         }
     }
     head.frame(&body, None, None);
-    let terms = Terms::of(head.method().is_idempotent());
-    Ok(shared.backend.ask(to, terms, head, body).await?.map(Answer::Backend))
+    let method = head.method().clone();
+    let terms = Terms::of(method.is_idempotent());
+    let asked = shared.backend.ask(to, terms, head, body).await;
+    Ok(asked
+        .inspect_err(|error| {
+            let (target, id) = (format_args!("{bare}:{port}"), route.options.id.as_deref());
+            let (path, attempt) = (url.path(), 1);
+            let request = Request { target: &target, route: id, method: &method, path, attempt };
+            shared.backend.journal().tell(&request, error, Deed::GivenUp);
+        })?
+        .map(Answer::Backend))
 }
 
 fn is_ours(name: &HeaderName) -> bool {

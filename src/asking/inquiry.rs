@@ -13,7 +13,7 @@ use super::choice::{Choice, Seeker, Step};
 use super::failure::Failure;
 use super::upload::{Upload, UploadError};
 use crate::backend::body::RequestBody;
-use crate::backend::head::RequestHead;
+use crate::backend::request::RequestHead;
 use crate::backend::{Ready, builtin, error};
 use crate::forward::context::Context;
 use crate::forward::heading::Heading;
@@ -37,6 +37,8 @@ pub struct Inquiry<'a> {
     pub route: &'a Route,
     /// For `Grip-Last`.
     pub lasts: &'a [Last],
+    /// Whether the answer is shown by others than hyper, as who held requests and pages get it.
+    pub named: bool,
 }
 
 impl Inquiry<'_> {
@@ -124,7 +126,7 @@ impl Inquiry<'_> {
         let Shared { settings, keys, .. } = self.shared;
         let head = heading.write(settings, keys, (&host, port), body);
         let made = head.and_then(|head| Ok((head, outgoing::destination(target, &host)?)));
-        let (head, to) = made.map_err(|error| {
+        let (mut head, to) = made.map_err(|error| {
             tracing::error!(target = %target, %error, "the request cannot be put to this target");
             Failure::Backend
         })?;
@@ -143,6 +145,9 @@ impl Inquiry<'_> {
             }
         };
         Ok(ready.map(|mut ready| {
+            if self.named {
+                head.ask_for_names();
+            }
             ready.carry(choice.load(index));
             (ready, head)
         }))

@@ -10,6 +10,8 @@ use super::body::Body;
 use crate::forward::access::Access;
 use crate::grip::headers::InstructError;
 use crate::grip::instruction::Response as Shown;
+use crate::http::spelling;
+use crate::wire::names;
 
 /// An answer that is here whole; `code` is what the access line says.
 pub fn whole(response: Response<Bytes>, code: u16, access: &mut Option<Access>) -> Response<Body> {
@@ -25,13 +27,14 @@ pub fn whole(response: Response<Bytes>, code: u16, access: &mut Option<Access>) 
 /// # Errors
 /// When it could not be written.
 pub fn head(shown: &Shown) -> Result<Response<()>, InstructError> {
-    let status = StatusCode::from_u16(shown.code).map_err(|_| InstructError {
+    let status = StatusCode::from_u16(shown.code).ok();
+    // An interim status ends no answer: its client would wait for ever.
+    let status = status.filter(|status| !status.is_informational()).ok_or(InstructError {
         message: format!("status code {} can only answer a held long-poll", shown.code),
         field: "Grip-Status",
     })?;
     let mut response = Response::new(());
     *response.status_mut() = status;
-    crate::http::set_reason(&mut response, &shown.reason);
     for field in &shown.headers {
         let name = HeaderName::from_bytes(&field.name);
         let value = HeaderValue::from_bytes(&field.value);
@@ -42,5 +45,13 @@ pub fn head(shown: &Shown) -> Result<Response<()>, InstructError> {
         };
         response.headers_mut().append(name, value);
     }
+    let unusual = shown.headers.iter().any(|field| !names::is_usual(&field.name));
+    if unusual {
+        let all: Vec<&[u8]> = shown.headers.iter().flat_map(|f| [&f.name[..], b":"]).collect();
+        let all = all.concat();
+        *response.extensions_mut() = spelling::for_hyper(&all);
+        response.extensions_mut().insert(names::Spelling::new(&all));
+    }
+    crate::http::set_reason(&mut response, &shown.reason);
     Ok(response)
 }

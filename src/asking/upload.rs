@@ -11,7 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::backend::body::RequestBody;
-use crate::clock;
+use crate::clock::alarm::Alarm;
+use crate::clock::{self, Tick};
 use crate::http::BodyError;
 use crate::limits::{ACCEPT_REQUEST_BODY_BYTES_MAX, BODY_PREFETCH_BYTES_MAX};
 
@@ -32,8 +33,9 @@ pub struct Partial<B> {
     length: Option<u64>,
     seen: usize,
     limit: u64,
-    /// Who sends nothing for so long has left; 0 is no bound.
-    silence_ms: u64,
+    /// Rings when nothing has come for too long: the client has left.
+    alarm: Alarm,
+    silent_since: Option<Tick>,
     taken: bool,
     ended: bool,
     too_large: bool,
@@ -112,7 +114,8 @@ where
             length,
             seen,
             limit,
-            silence_ms,
+            alarm: Alarm::new(silence_ms),
+            silent_since: None,
             taken: false,
             ended: false,
             too_large: false,
@@ -188,9 +191,7 @@ where
                     return Ok(Rest::WithinLimit);
                 }
             }
-            let silence_ms = partial.borrow().silence_ms;
-            let rest = std::future::poll_fn(|cx| partial.borrow_mut().poll_rest(cx));
-            let frame = within(silence_ms, rest).await?;
+            let frame = std::future::poll_fn(|cx| partial.borrow_mut().poll_rest(cx)).await;
             if let Some(Err(error)) = frame {
                 return Err(UploadError::Broken(error));
             }
@@ -206,9 +207,11 @@ async fn within<T>(ms: u64, coming: impl Future<Output = T>) -> Result<T, Upload
     tokio::select! {
         biased;
         come = coming => Ok(come),
-        () = clock::sleep_ms(ms) => Err(UploadError::Broken("nothing came for too long".into())),
+        () = clock::sleep_ms(ms) => Err(UploadError::Broken(SILENT.into())),
     }
 }
+
+const SILENT: &str = "nothing came for too long";
 
 fn joined(first: Bytes, more: BytesMut) -> Bytes {
     if more.is_empty() {
@@ -227,6 +230,12 @@ where
 {
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.rest).poll_frame(cx);
+        if polled.is_pending() {
+            let since = *self.silent_since.get_or_insert_with(clock::now);
+            let over = self.alarm.rings(since, cx);
+            return if over { Poll::Ready(Some(Err(SILENT.into()))) } else { Poll::Pending };
+        }
+        self.silent_since = None;
         polled.map(|frame| match frame {
             None => {
                 self.ended = true;
@@ -302,82 +311,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use http_body_util::{Full, StreamBody};
-
-    type Frames = Vec<Result<Frame<Bytes>, std::io::Error>>;
-
-    fn pieces(sizes: &[usize]) -> impl Body<Data = Bytes, Error = std::io::Error> + Unpin {
-        let frames: Frames =
-            sizes.iter().map(|n| Ok(Frame::data(Bytes::from(vec![b'x'; *n])))).collect();
-        StreamBody::new(futures_util::stream::iter(frames))
-    }
-
-    #[tokio::test]
-    async fn a_small_body_is_whole_and_can_be_sent_again() {
-        let upload = Upload::gather(Full::new(Bytes::from_static(b"abc")), 3, 0).await.unwrap();
-        for _ in 0..2 {
-            let body = upload.request_body().unwrap().collect().await.unwrap();
-            assert_eq!(body.to_bytes(), "abc");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_large_body_streams_once() {
-        let upload = Upload::gather(pieces(&[9_000, 9_000, 9_000]), u64::MAX, 0).await.unwrap();
-        assert!(matches!(upload, Upload::Partial(_)));
-        assert!(upload.request_body().is_some());
-        let body = upload.request_body().unwrap().collect().await.unwrap();
-        assert_eq!(body.to_bytes().len(), 27_000);
-        assert_eq!(upload.drain().await.unwrap(), Rest::WithinLimit);
-    }
-
-    #[tokio::test]
-    async fn what_was_read_can_be_sent_again_as_long_as_it_is_kept() {
-        let upload = Upload::gather(pieces(&[9_000, 9_000, 9_000]), u64::MAX, 0).await.unwrap();
-        // The first backend reads a part and breaks off.
-        let mut first = upload.request_body().unwrap();
-        assert_eq!(first.frame().await.unwrap().unwrap().into_data().unwrap().len(), 18_000);
-        drop(first);
-        for _ in 0..2 {
-            let again = upload.request_body().unwrap();
-            assert_eq!(again.collect().await.unwrap().to_bytes().len(), 27_000);
-        }
-        let large = Upload::gather(pieces(&[50_000, 50_000, 1, 9]), u64::MAX, 0).await.unwrap();
-        let body = large.request_body().unwrap();
-        assert_eq!(body.collect().await.unwrap().to_bytes().len(), 100_010);
-        assert!(large.request_body().is_none());
-    }
-
-    #[tokio::test]
-    async fn what_no_backend_read_is_drained_up_to_the_limit() {
-        let within = Upload::gather(pieces(&[50_000, 50_000]), u64::MAX, 0).await.unwrap();
-        assert!(within.collected().is_none());
-        assert_eq!(within.drain().await.unwrap(), Rest::WithinLimit);
-        assert_eq!(within.collected().unwrap().len(), 100_000);
-        let over = Upload::gather(pieces(&[50_000, 50_001, 50_000]), u64::MAX, 0).await.unwrap();
-        assert_eq!(over.drain().await.unwrap(), Rest::OverLimit);
-        assert!(over.collected().is_none());
-    }
-
-    #[tokio::test]
-    async fn a_body_over_its_limit_is_refused_as_soon_as_that_is_known() {
-        let announced = Upload::gather(Full::new(Bytes::from_static(b"abcd")), 3, 0).await;
-        assert!(matches!(announced, Err(UploadError::TooLarge(3))));
-        let collected = Upload::gather(pieces(&[2, 2]), 3, 0).await;
-        assert!(matches!(collected, Err(UploadError::TooLarge(3))));
-        let streamed = Upload::gather(pieces(&[9_000, 9_000, 9_000]), 20_000, 0).await.unwrap();
-        assert!(streamed.request_body().unwrap().collect().await.is_err());
-        assert!(streamed.is_too_large());
-    }
-
-    #[tokio::test]
-    async fn who_is_silent_has_left() {
-        let silent = StreamBody::new(futures_util::stream::pending::<
-            Result<Frame<Bytes>, std::io::Error>,
-        >());
-        let gathered = Upload::gather(silent, u64::MAX, 20).await;
-        assert!(matches!(gathered, Err(UploadError::Broken(_))));
-    }
-}
+mod tests;

@@ -102,7 +102,7 @@ impl AnswerBody {
     /// Takes in what is here already, without waiting for more.
     ///
     /// # Errors
-    /// When the body breaks off within it.
+    /// When the body breaks off within it; it is for the caller to tell of that.
     pub fn look_ahead(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         let here = self.connection.as_ref().map_or(0, |connection| connection.read.len() as u64);
         if matches!(self.coming, Coming::Bytes(left) if left <= here) {
@@ -110,7 +110,7 @@ impl AnswerBody {
         }
         let (mut bytes, mut pieces) = (0_usize, VecDeque::new());
         while bytes < AHEAD_BYTES && pieces.len() < AHEAD_PIECES {
-            match self.poll_next(cx) {
+            match self.poll_next(cx, false) {
                 Poll::Ready(Some(piece)) => {
                     let piece = piece?;
                     bytes = bytes.saturating_add(piece.len());
@@ -123,12 +123,16 @@ impl AnswerBody {
         Ok(())
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        begun: bool,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
         let Some(mut connection) = self.connection.take() else { return Poll::Ready(None) };
         let polled = self.poll_on(cx, &mut connection);
         if let Poll::Ready(Some(Err(error))) = &polled {
             if let Some(pool) = self.pool.upgrade() {
-                pool.broke_off(&connection, error);
+                pool.broke_off(&connection, error, begun);
             }
         } else {
             self.connection = Some(connection);
@@ -220,7 +224,7 @@ impl Body for AnswerBody {
         if let Some(piece) = this.ahead.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
-        let polled = this.poll_next(cx);
+        let polled = this.poll_next(cx, true);
         polled.map(|next| next.map(|bytes| bytes.map(Frame::data).map_err(Into::into)))
     }
 

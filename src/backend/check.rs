@@ -11,9 +11,9 @@ use super::connect::{self, Destination};
 use super::connection::Connection;
 use super::error::Error;
 use super::exchange::{self, Talk};
-use super::head::RequestHead;
 use super::outbound::Outbound;
 use super::pool::Pool;
+use super::request::RequestHead;
 use super::resolver::Resolver;
 use super::upload::RequestBody;
 use crate::limits::RESPONSE_HEAD_BYTES_MAX;
@@ -41,7 +41,7 @@ pub async fn status(
     pool: &Rc<Pool>,
     within_ms: u64,
 ) -> Result<StatusCode, Error> {
-    let io = connect::connect(&check.to, resolver, tls, within_ms).await?;
+    let io = connect::connect(&check.to, resolver, tls, pool.stats(), within_ms).await?;
     let connection = Connection::new(io, Rc::clone(&check.to), None, within_ms);
     pool.watch(connection.link());
     let mut head = RequestHead::new(Method::GET, &check.path, None);

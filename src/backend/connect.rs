@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -15,8 +14,10 @@ use tokio_rustls::client::TlsStream;
 
 use super::error::{Error, Kind, Stage};
 use super::policy;
+use super::race::{self, Won};
 use super::resolver::Resolver;
 use crate::clock::{self, Tick};
+use crate::stats::Stats;
 use crate::tls::identity::{Identities, Identity};
 
 /// A unix socket whose queue is full is tried again so often, in milliseconds.
@@ -149,6 +150,7 @@ pub async fn connect(
     to: &Destination,
     resolver: &Rc<Resolver>,
     tls: &Identities,
+    stats: &Stats,
     limit_ms: u64,
 ) -> Result<BackendStream, Error> {
     #[cfg(test)]
@@ -172,7 +174,8 @@ pub async fn connect(
             format!("{} is not allowed", refused.ip()),
         ));
     }
-    let tcp = connect_any(&addresses, deadline).await?;
+    let Won { stream: tcp, passed_over } = race::connect(&addresses, deadline).await?;
+    stats.backend_addresses_passed_over.add(passed_over as u64);
     // Without it small requests would wait for acknowledgements; a failure costs only that.
     let _ = tcp.set_nodelay(true);
     match &to.tls {
@@ -196,32 +199,6 @@ fn timed_out(stage: Stage) -> Error {
     Error::new(stage, Kind::TimedOut, "no answer in time")
 }
 
-/// The first address that accepts, tried in order; each gets its share of the time that is left, so
-/// that one that swallows packets does not use up that of the others.
-async fn connect_any(addresses: &[SocketAddr], deadline: Tick) -> Result<TcpStream, Error> {
-    let mut last = timed_out(Stage::Connect);
-    for (tried, address) in addresses.iter().enumerate() {
-        let now = clock::now();
-        let left = u64::try_from(addresses.len() - tried).unwrap_or(1).max(1);
-        let until = now.plus_ms(deadline.ms_since(now) / left);
-        last = match within(until, TcpStream::connect(address)).await {
-            Some(Ok(stream)) => return Ok(stream),
-            Some(Err(error)) => {
-                let kind = match error.kind() {
-                    io::ErrorKind::ConnectionRefused => Kind::Refused,
-                    io::ErrorKind::TimedOut => Kind::TimedOut,
-                    _ => Kind::Network,
-                };
-                Error::new(Stage::Connect, kind, format!("{address}: {error}"))
-            }
-            None => {
-                Error::new(Stage::Connect, Kind::TimedOut, format!("{address}: no answer in time"))
-            }
-        };
-    }
-    Err(last)
-}
-
 /// Connects to a unix socket. Who does not accept fast enough makes the system say so at once,
 /// instead of letting it wait as with TCP: it is asked again until the time is up.
 async fn connect_unix(path: &str, deadline: Tick) -> Result<UnixStream, Error> {
@@ -231,17 +208,11 @@ async fn connect_unix(path: &str, deadline: Tick) -> Result<UnixStream, Error> {
             Err(error) => error,
         };
         let now = clock::now();
-        let kind = match error.kind() {
-            io::ErrorKind::WouldBlock if now < deadline => {
-                clock::sleep_until(deadline.min(now.plus_ms(CROWDED_MS))).await;
-                continue;
-            }
-            io::ErrorKind::WouldBlock => Kind::TimedOut,
-            // Nobody is there, or nobody any more.
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Kind::Refused,
-            _ => Kind::Network,
-        };
-        return Err(Error::new(Stage::Connect, kind, format!("unix:{path}: {error}")));
+        if error.kind() == io::ErrorKind::WouldBlock && now < deadline {
+            clock::sleep_until(deadline.min(now.plus_ms(CROWDED_MS))).await;
+            continue;
+        }
+        return Err(Error::from_connect(&error, &format_args!("unix:{path}")));
     }
 }
 

@@ -28,6 +28,10 @@ pub struct Link {
     pub progress: Cell<Tick>,
     /// A request uses it: silence counts.
     pub busy: Cell<bool>,
+    /// Somebody waits for it; not, for one, while the client takes nothing of its answer.
+    awaited: Cell<bool>,
+    /// All that there was of its request has been written, and the client owes the rest.
+    owed: Cell<bool>,
     /// How long it may be silent while it is in use, in milliseconds.
     pub patience_ms: Cell<u64>,
     /// It was idle before it was taken into use.
@@ -50,6 +54,19 @@ impl Link {
     #[must_use]
     pub fn is_timed_out(&self) -> bool {
         self.timed_out.get()
+    }
+
+    /// Whether its silence is the backend's.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.busy.get() && self.awaited.get() && !self.owed.get()
+    }
+
+    /// Somebody waits for it from now on, or not any more. The backend's time begins with that.
+    fn set_awaited(&self, awaited: bool) {
+        if self.awaited.replace(awaited) != awaited && awaited {
+            self.progress.set(clock::now());
+        }
     }
 
     /// Who is to be woken then.
@@ -87,6 +104,8 @@ impl Connection {
             destination,
             progress: Cell::new(clock::now()),
             busy: Cell::new(true),
+            awaited: Cell::new(false),
+            owed: Cell::new(false),
             patience_ms: Cell::new(patience_ms),
             reused: Cell::new(false),
             timed_out: Cell::new(false),
@@ -128,6 +147,8 @@ impl Connection {
         self.read_bytes = READ_BYTES.0;
         self.occupancy = None;
         self.link.busy.set(false);
+        self.link.awaited.set(false);
+        self.link.owed.set(false);
         self.link.user.take();
     }
 
@@ -157,7 +178,9 @@ impl Connection {
             self.read.reserve(self.read_bytes);
         }
         let room = self.read.capacity().saturating_sub(self.read.len());
-        let read = ready!(pin!(self.io.read_buf(&mut self.read)).poll(cx))?;
+        let read = pin!(self.io.read_buf(&mut self.read)).poll(cx);
+        self.link.set_awaited(read.is_pending());
+        let read = ready!(read)?;
         if read >= room {
             self.read_bytes = self.read_bytes.saturating_mul(2).min(READ_BYTES.1);
         }
@@ -172,10 +195,14 @@ impl Connection {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.link.attend(cx);
-        let written = ready!(match pieces {
+        let written = match pieces {
             [piece] => Pin::new(&mut self.io).poll_write(cx, piece),
             pieces => Pin::new(&mut self.io).poll_write_vectored(cx, pieces),
-        })?;
+        };
+        if written.is_pending() {
+            self.link.set_awaited(true);
+        }
+        let written = ready!(written)?;
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
@@ -185,6 +212,14 @@ impl Connection {
     /// Says that bytes have gone out, where that takes long enough to matter.
     pub fn progressed(&self) {
         self.link.progress.set(clock::now());
+    }
+
+    /// Says whether the client owes what is to be sent next. The backend's time begins when it does
+    /// not any more.
+    pub fn set_owed(&self, owed: bool) {
+        if self.link.owed.replace(owed) && !owed {
+            self.progressed();
+        }
     }
 
     /// Gives what was written to the system, where something lies between (TLS).

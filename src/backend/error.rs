@@ -47,6 +47,8 @@ pub enum Kind {
     Forbidden,
     /// As many requests are under way as may be, and as many wait.
     NoRoom,
+    /// The process has no descriptor left.
+    NoDescriptor,
     /// The request's own body failed: the client left or broke its framing.
     Upload,
 }
@@ -109,6 +111,7 @@ impl Error {
         match (self.stage, self.kind) {
             (_, Kind::Upload) => Reason::RequestBody,
             (_, Kind::NoRoom) => Reason::NoRoom,
+            (_, Kind::NoDescriptor) => Reason::NoDescriptor,
             (Stage::Policy, _) => Reason::Policy,
             (Stage::Resolve, Kind::TimedOut) => Reason::DnsTimeout,
             (Stage::Resolve, _) => Reason::Dns,
@@ -134,7 +137,7 @@ impl Error {
     #[must_use]
     pub fn next_target(&self) -> bool {
         let unseen = matches!(self.stage, Stage::Resolve | Stage::Connect | Stage::Tls);
-        (unseen && self.kind != Kind::NoRoom) || self.is_silence()
+        (unseen && !self.is_ours()) || self.is_silence()
     }
 
     /// What may be done about it, for a request that may be made twice (`idempotent`) or not.
@@ -153,7 +156,7 @@ impl Error {
     /// Whether it is no backend's failure: we have no room.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        self.kind == Kind::NoRoom
+        matches!(self.kind, Kind::NoRoom | Kind::NoDescriptor)
     }
 
     /// Whether it tells against the target's health: not an answer that is wrong, and not a pooled
@@ -165,6 +168,20 @@ impl Error {
 
     fn is_silence(&self) -> bool {
         self.stage == Stage::Head && self.kind == Kind::TimedOut && self.taken != Taken::Answered
+    }
+
+    /// What an error of connecting to `address` means.
+    #[must_use]
+    pub fn from_connect(error: &io::Error, address: &dyn std::fmt::Display) -> Error {
+        let kind = match error.kind() {
+            // A unix socket is refused, or is not there any more.
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Kind::Refused,
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Kind::TimedOut,
+            // ENFILE and EMFILE, which std does not name; the numbers are the same on every Linux.
+            _ if matches!(error.raw_os_error(), Some(23 | 24)) => Kind::NoDescriptor,
+            _ => Kind::Network,
+        };
+        Error::new(Stage::Connect, kind, format!("{address}: {error}"))
     }
 
     /// What an error of a connection in use means.
@@ -231,6 +248,8 @@ reasons! {
     Tls = "tls: handshake",
     /// Too many requests are under way.
     NoRoom = "no room",
+    /// The process has no descriptor left.
+    NoDescriptor = "no descriptor",
     /// Closed or reset without a byte of an answer.
     ResetBeforeHead = "reset before head",
     /// No progress before the head was whole.
@@ -263,6 +282,7 @@ mod tests {
         assert!(next(Stage::Tls, Kind::Certificate));
         assert!(next(Stage::Head, Kind::TimedOut));
         assert!(!next(Stage::Connect, Kind::NoRoom));
+        assert!(!next(Stage::Connect, Kind::NoDescriptor));
         assert!(!next(Stage::Head, Kind::Closed));
         assert!(!next(Stage::Head, Kind::Malformed));
         assert!(!next(Stage::Policy, Kind::Forbidden));
@@ -305,6 +325,8 @@ mod tests {
         assert_eq!(word(Stage::Tls, Kind::Certificate), "tls: certificate");
         assert_eq!(word(Stage::Head, Kind::TooLarge), "head too large");
         assert_eq!(word(Stage::Body, Kind::Closed), "body cut short");
+        let full = io::Error::from_raw_os_error(24);
+        assert_eq!(Error::from_connect(&full, &"a:1").reason().word(), "no descriptor");
         let error = Error::new(Stage::Resolve, Kind::NotFound, "no.such: failed");
         assert_eq!(error.to_string(), "dns: no.such: failed");
     }

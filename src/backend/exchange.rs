@@ -136,7 +136,10 @@ impl Talk {
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
                 Err(error) => {
                     let kind = match error {
-                        head::HeadError::TooLarge => Kind::TooLarge,
+                        head::HeadError::TooLarge
+                        | head::HeadError::Syntax(httparse::Error::TooManyHeaders) => {
+                            Kind::TooLarge
+                        }
                         _ => Kind::Malformed,
                     };
                     let error = Error::new(Stage::Head, kind, error.to_string());
@@ -149,8 +152,8 @@ impl Talk {
     /// The head, if it is there. 1xx are skipped.
     fn read(&mut self) -> Result<Option<ResponseHead>, head::HeadError> {
         while !self.connection.read.is_empty() {
-            let (read, method) = (&mut self.connection.read, self.request.method());
-            let Some(head) = head::response(read, self.seen, method, self.limit_bytes)? else {
+            let (read, asked) = (&mut self.connection.read, self.request.asked());
+            let Some(head) = head::response(read, self.seen, asked, self.limit_bytes)? else {
                 self.seen = self.connection.read.len();
                 return Ok(None);
             };

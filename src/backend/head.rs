@@ -1,129 +1,21 @@
-//! Heads on the wire: a request's on its way out, a response's on its way in. Pure.
+//! A response's head on its way in. Pure.
 //!
-//! Used by `exchange`; `proxy` makes the requests. What a response's head says of the connection
-//! is obeyed here and left out: `Connection` that only says whether it persists, `Keep-Alive`, and
-//! the transfer coding, which is taken off.
+//! Used by `exchange`; a request's head is in `request`. What a response's head says of the
+//! connection is obeyed here and left out: `Connection` that only says whether it persists,
+//! `Keep-Alive`, and the transfer coding, which is taken off.
 
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body::Body as _;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use smallvec::SmallVec;
 
-use super::upload::RequestBody;
 use crate::http::spelling;
 use crate::wire::names;
 
 /// Most header fields of a response.
 const HEADERS_MAX: usize = 100;
-
-/// A request's head as it is written, but for its framing.
-#[derive(Clone, Debug)]
-pub struct RequestHead {
-    method: Method,
-    bytes: Vec<u8>,
-}
-
-impl RequestHead {
-    /// A head with its request line. Path and query are what a request line may have.
-    #[must_use]
-    pub fn new(method: Method, path: &str, query: Option<&str>) -> RequestHead {
-        let mut bytes = Vec::with_capacity(512);
-        bytes.extend_from_slice(method.as_str().as_bytes());
-        bytes.push(b' ');
-        bytes.extend_from_slice(path.as_bytes());
-        if let Some(query) = query {
-            bytes.push(b'?');
-            bytes.extend_from_slice(query.as_bytes());
-        }
-        bytes.extend_from_slice(b" HTTP/1.1\r\n");
-        RequestHead { method, bytes }
-    }
-
-    /// The head of `request`, framed by its body; names as they are usually written.
-    #[must_use]
-    pub fn of(request: &Request<RequestBody>) -> RequestHead {
-        let uri = request.uri();
-        let path = if uri.path().is_empty() { "/" } else { uri.path() };
-        let mut head = RequestHead::new(request.method().clone(), path, uri.query());
-        for (name, value) in request.headers() {
-            if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
-                head.field(name, value.as_bytes(), None);
-            }
-        }
-        head.frame(request.body(), request.headers().get(CONTENT_LENGTH), None);
-        head
-    }
-
-    /// Adds a field; `spelled` is how its name is written if not as usual.
-    pub fn field(&mut self, name: &HeaderName, value: &[u8], spelled: Option<&[u8]>) {
-        self.name(name, spelled);
-        self.value(value);
-    }
-
-    fn name(&mut self, name: &HeaderName, spelled: Option<&[u8]>) {
-        match spelled {
-            Some(spelled) => self.bytes.extend_from_slice(spelled),
-            None => names::put_usual(&mut self.bytes, name.as_str()),
-        }
-    }
-
-    fn value(&mut self, value: &[u8]) {
-        self.bytes.extend_from_slice(if value.is_empty() { b":" } else { b": " });
-        self.bytes.extend_from_slice(value);
-        self.bytes.extend_from_slice(b"\r\n");
-    }
-
-    /// Frames the body (specification, routing 3.8): its own length if it is known, else chunks. A
-    /// `given` length that says otherwise is corrected: the body is what is sent. Ends the head.
-    pub fn frame(
-        &mut self,
-        body: &RequestBody,
-        given: Option<&HeaderValue>,
-        spelled: Option<&[u8]>,
-    ) {
-        let ended = body.is_end_stream();
-        let bodyless = matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        match if ended { Some(0) } else { body.size_hint().exact() } {
-            Some(length) => {
-                let right = |value: &&HeaderValue| {
-                    std::str::from_utf8(value.as_bytes())
-                        .is_ok_and(|text| text.parse() == Ok(length))
-                };
-                if let Some(given) = given.filter(right) {
-                    self.field(&CONTENT_LENGTH, given.as_bytes(), spelled);
-                } else if length > 0 || !bodyless {
-                    self.name(&CONTENT_LENGTH, spelled);
-                    self.value(itoa::Buffer::new().format(length).as_bytes());
-                }
-            }
-            None => {
-                let chunked = b"Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n";
-                self.bytes.extend_from_slice(chunked);
-            }
-        }
-        self.bytes.extend_from_slice(b"\r\n");
-    }
-
-    /// Adds what is to leave with the head: the size of the body's first chunk.
-    pub fn append(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    /// The method.
-    #[must_use]
-    pub fn method(&self) -> &Method {
-        &self.method
-    }
-
-    /// All of it.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
 
 /// How long a response's body is (RFC 9112, 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,8 +31,8 @@ pub enum Length {
 /// A response's head as it was read.
 #[derive(Debug)]
 pub struct ResponseHead {
-    /// Status, header fields, and how hyper is to write their names. The version is ours, whatever
-    /// the backend's is (RFC 9112, 2.3).
+    /// Status, header fields, and how hyper is to write their names; if others write them, a
+    /// [`names::Spelling`]. The version is ours, whatever the backend's is (RFC 9112, 2.3).
     pub response: Response<()>,
     /// How its body is framed.
     pub length: Length,
@@ -168,14 +60,15 @@ pub enum HeadError {
 }
 
 /// Takes a head off the front of `bytes`; `None` if it is not whole yet. Of the first `seen` bytes
-/// it is known that they do not end one. 1xx are heads of their own, without a body.
+/// it is known that they do not end one. 1xx are heads of their own, without a body. How names were
+/// written is told if it is asked for (`named`), and of what hyper does not write.
 ///
 /// # Errors
 /// See [`HeadError`].
 pub fn response(
     bytes: &mut BytesMut,
     seen: usize,
-    method: &Method,
+    (method, named): (&Method, bool),
     limit_bytes: usize,
 ) -> Result<Option<ResponseHead>, HeadError> {
     if seen > 0 && !ends(bytes, seen) {
@@ -229,12 +122,15 @@ pub fn response(
     let mut response = Response::new(());
     if fields.unusual {
         let mut all: SmallVec<[u8; 512]> = SmallVec::new();
+        let mut grip = false;
         for (name, length, ..) in &places {
-            all.extend_from_slice(head.get(*name..=name + length).unwrap_or_default());
+            let written = head.get(*name..=name + length).unwrap_or_default();
+            grip |= written.get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case(b"grip-"));
+            all.extend_from_slice(written);
         }
         *response.extensions_mut() = spelling::for_hyper(&all);
-        if status == StatusCode::SWITCHING_PROTOCOLS {
-            // Not hyper's to write.
+        // What is held is written by others, and so is what is no HTTP any more.
+        if named || grip || status == StatusCode::SWITCHING_PROTOCOLS {
             response.extensions_mut().insert(names::Spelling::new(&all));
         }
     }

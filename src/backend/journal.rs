@@ -27,6 +27,16 @@ pub enum Deed {
     Answered(u16),
     /// The answer to the client was broken off.
     BrokenOff,
+    /// It was not made again; no client waits for its answer.
+    GivenUp,
+}
+
+impl Deed {
+    /// Of a request on behalf of a client that waits for nothing, which is made again or not.
+    #[must_use]
+    pub fn of_retry(again: bool) -> Deed {
+        if again { Deed::Retried } else { Deed::GivenUp }
+    }
 }
 
 impl std::fmt::Display for Deed {
@@ -36,6 +46,7 @@ impl std::fmt::Display for Deed {
             Deed::NextTarget => f.write_str("next target"),
             Deed::Answered(status) => write!(f, "answered {status}"),
             Deed::BrokenOff => f.write_str("broken off"),
+            Deed::GivenUp => f.write_str("given up"),
         }
     }
 }
@@ -128,6 +139,7 @@ impl Journal {
             Reason::TlsTimeout => &stats.backend_tls_timeouts,
             Reason::Tls => &stats.backend_tls_failures,
             Reason::NoRoom => &stats.backend_waits_refused,
+            Reason::NoDescriptor => &stats.backend_descriptors_missing,
             Reason::ResetBeforeHead => &stats.backend_resets_before_head,
             Reason::HeadTimeout => &stats.backend_head_timeouts,
             Reason::HeadCutShort => &stats.backend_heads_cut_short,
@@ -161,14 +173,19 @@ impl Journal {
     }
 
     /// Tells that a response's body is not whole; its request is not known here.
-    pub fn tell_of_body(self: &Rc<Journal>, target: &dyn std::fmt::Display, error: &Error) {
+    pub fn tell_of_body(
+        self: &Rc<Journal>,
+        target: &dyn std::fmt::Display,
+        error: &Error,
+        deed: Deed,
+    ) {
         if self.admits(error) {
             tracing::warn!(
                 %target,
                 stage = ?error.stage,
                 reason = error.reason().word(),
                 reused = error.reused,
-                done = %Deed::BrokenOff,
+                done = %deed,
                 detail = %error.detail,
                 "a backend failed"
             );

@@ -22,6 +22,8 @@ pub mod memory;
 pub mod outbound;
 pub mod policy;
 pub mod pool;
+mod race;
+pub mod request;
 pub mod resolver;
 #[cfg(test)]
 mod tests;
@@ -44,11 +46,11 @@ use connection::Connection;
 use error::{Error, Kind, Remedy, Stage};
 use exchange::{Opened, Talk};
 use gate::{Gate, Load, Occupancy, Permit};
-use head::RequestHead;
 use health::Health;
 use journal::Journal;
 use outbound::Outbound;
 use pool::{Bounds, Pool};
+use request::RequestHead;
 use resolver::Resolver;
 
 /// What can be set of the way to backends. Times in milliseconds.
@@ -145,13 +147,16 @@ pub struct Terms {
     pub once: bool,
     /// Nevertheless it may be made once more when nothing came of it.
     pub repeat: bool,
+    /// A connection is made within so many milliseconds; `None` is as set for all targets of a
+    /// request.
+    pub connect_ms: Option<u64>,
 }
 
 impl Terms {
     /// For a request that may be made twice, or not.
     #[must_use]
     pub fn of(idempotent: bool) -> Terms {
-        Terms { once: !idempotent, repeat: idempotent }
+        Terms { once: !idempotent, repeat: idempotent, connect_ms: None }
     }
 }
 
@@ -257,7 +262,7 @@ impl Backend {
         head: RequestHead,
         body: RequestBody,
     ) -> Result<Response<AnswerBody>, Error> {
-        let connect_ms = self.0.settings.connect_ms;
+        let connect_ms = terms.connect_ms.unwrap_or(self.0.settings.connect_ms);
         let ready = match self.pooled(to, terms.once) {
             Some(ready) => ready,
             None => self.reach(to, Some(terms.once), connect_ms).await?,
@@ -275,21 +280,6 @@ impl Backend {
         };
         self.0.journal.stats().backend_repeats.inc();
         self.reach(to, None, connect_ms).await?.send(head, body).await
-    }
-
-    /// The same for a request of WebSocket-over-HTTP: its protocol lets it be made again when
-    /// nothing came of it.
-    ///
-    /// # Errors
-    /// As [`Backend::ask`].
-    pub async fn send(
-        &self,
-        to: &Destination,
-        request: Request<RequestBody>,
-    ) -> Result<Response<AnswerBody>, Error> {
-        let head = RequestHead::of(&request);
-        let terms = Terms { once: true, repeat: true };
-        self.ask(to.as_to(), terms, head, request.into_body()).await
     }
 
     /// Sends a WebSocket handshake over a connection of its own, made within so many milliseconds.
@@ -350,7 +340,7 @@ impl Backend {
     ) -> Result<Box<Connection>, Error> {
         let Inner { resolver, tls, health, journal, pool, .. } = &*self.0;
         health.begin(&to.as_to(), clock::now());
-        match connect::connect(&to, resolver, tls, within_ms).await {
+        match connect::connect(&to, resolver, tls, journal.stats(), within_ms).await {
             Ok(io) => {
                 journal.stats().backend_connections.inc();
                 let connection = Connection::new(io, to, occupancy, pool.patience_ms());

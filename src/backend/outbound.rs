@@ -11,7 +11,7 @@ use http::Method;
 use http_body::Body as _;
 
 use super::connection::Connection;
-use super::head::RequestHead;
+use super::request::RequestHead;
 use super::upload::{BodyError, RequestBody};
 
 /// See the module.
@@ -61,10 +61,10 @@ impl Outbound {
         }
     }
 
-    /// The method.
+    /// What its answer is read by: the method, and whether it is to say how names were written.
     #[must_use]
-    pub fn method(&self) -> &Method {
-        self.head.method()
+    pub fn asked(&self) -> (&Method, bool) {
+        (self.head.method(), self.head.asks_for_names())
     }
 
     /// Nothing has been written: no backend can have seen any of it.
@@ -87,6 +87,7 @@ impl Outbound {
                     Poll::Pending => break,
                 }
             }
+            connection.set_owed(self.is_written() && !self.ended);
             if self.is_written() {
                 let flushed = connection.poll_flush(cx).map_err(OutboundError::Connection);
                 return match self.ended {

@@ -16,9 +16,10 @@ use super::connection::{Connection, Link};
 use super::error::{Error, Kind};
 use super::gate::Occupancy;
 use super::health::Health;
-use super::journal::Journal;
+use super::journal::{Deed, Journal};
 use crate::clock::{self, Tick};
 use crate::limits::{BACKEND_IDLE_SHARE, BACKEND_LEARNT_IDLE_MS_MIN, BACKEND_LEARNT_MS};
+use crate::stats::Stats;
 
 /// While there are connections they are looked after so often: one that a backend has closed, or
 /// that has been idle too long, holds its descriptor no longer than this.
@@ -160,6 +161,12 @@ impl Pool {
         self.bounds.head_ms
     }
 
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        self.journal.stats()
+    }
+
     /// A head has come over a connection: from now on it has the time of bodies.
     pub fn answered(&self, connection: &Connection) {
         let link = connection.link();
@@ -173,11 +180,13 @@ impl Pool {
         self.health.failed(&connection.link().destination, error, clock::now());
     }
 
-    /// A body that comes over a connection is not whole.
-    pub fn broke_off(&self, connection: &Connection, error: &Error) {
+    /// A body that comes over a connection is not whole. If its head has gone on (`begun`) nobody
+    /// else tells of it.
+    pub fn broke_off(&self, connection: &Connection, error: &Error, begun: bool) {
         self.journal.count(error);
-        if error.kind != Kind::Upload {
-            self.journal.tell_of_body(&connection.link().destination, error);
+        if begun && error.kind != Kind::Upload {
+            let destination = &connection.link().destination;
+            self.journal.tell_of_body(destination, error, Deed::BrokenOff);
         }
     }
 
@@ -251,9 +260,9 @@ impl Pool {
         links.retain(|link| {
             let Some(link) = link.upgrade() else { return false };
             let until = link.progress.get().plus_ms(link.patience_ms.get());
-            if link.busy.get() && now >= until {
+            if link.is_awaited() && now >= until {
                 link.time_out();
-            } else if link.busy.get() {
+            } else if link.is_awaited() {
                 next = next.min(until);
             }
             true

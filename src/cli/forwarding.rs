@@ -99,6 +99,16 @@ pub struct ForwardingArgs {
     )]
     pub upload_timeout: u64,
 
+    /// A client that takes nothing of an answer for so many seconds has left; 0 is no bound. Held
+    /// streams and WebSockets have bounds of their own.
+    #[arg(
+        long,
+        env = "LINCHPIN_DOWNLOAD_TIMEOUT",
+        default_value_t = limits::DOWNLOAD_SILENCE_S,
+        value_name = "SECONDS"
+    )]
+    pub download_timeout: u64,
+
     /// Say in access lines where clients are: `from=`.
     #[arg(long, env = "LINCHPIN_LOG_FROM")]
     pub log_from: bool,
@@ -127,6 +137,7 @@ impl ForwardingArgs {
             accept_route: self.accept_pushpin_route,
             protocols: protocols(&self.upgrade_protocols, found),
             upload_ms: self.upload_timeout.saturating_mul(1000),
+            download_ms: self.download_timeout.saturating_mul(1000),
             log_from: self.log_from,
             log_user_agent: self.log_user_agent,
         }

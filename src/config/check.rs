@@ -9,6 +9,7 @@ use super::access;
 use super::listening::{Listening, Place, Proxied};
 use super::problem::Findings;
 use super::settings::Settings;
+use crate::clock;
 use crate::listen::tcp;
 use crate::publish::command_port;
 
@@ -26,6 +27,14 @@ pub fn look(settings: &Settings, found: &mut Findings) {
 
 fn certificates(settings: &Settings, found: &mut Findings) {
     let Some(edge) = settings.tls.edge(found) else { return };
+    let now_s = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
+    let mut ends: Vec<_> = edge.certificates.validities().collect();
+    ends.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    for (file, validity) in ends {
+        if let Some(words) = validity.words(now_s) {
+            found.doubt("--certs", format!("{}: the certificate {words}", file.display()));
+        }
+    }
     for address in &settings.listening.https {
         if edge.certificates.find(None, address.port()).is_none() {
             let folder = settings.tls.certs.display();

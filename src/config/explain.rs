@@ -77,14 +77,16 @@ impl Explanation {
     }
 
     fn describe(&self, route: &Route, text: &mut String) {
-        let _ = writeln!(text, "\nroute {}: {route}", self.place(route));
+        let _ = writeln!(text, "\nroute {}: {}", self.place(route), line(route));
         let _ = writeln!(text, "  id {}", Id(route));
         self.describe_order(route, text);
         for (number, (target, sent)) in (1..).zip(route.targets.iter().zip(&self.preview.sent)) {
             let order = match (route.options.balance, number) {
+                _ if route.targets.len() == 1 => "first",
+                (Balance::RoundRobin, _) => "first in its turn",
+                (Balance::Least, _) => "first if it has the fewest requests",
                 (Balance::First, 1) => "first",
                 (Balance::First, _) => "if those before it cannot be reached",
-                (Balance::RoundRobin | Balance::Least, _) => "when it is chosen",
             };
             let _ = match sent {
                 Sent::Head(head) => {
@@ -147,7 +149,7 @@ impl Explanation {
             };
             text.push_str(if first { "\nnot taken:\n" } else { "" });
             first = false;
-            let _ = writeln!(text, "  {}: {route}\n    {why}", self.place(route));
+            let _ = writeln!(text, "  {}: {}\n    {why}", self.place(route), line(route));
         }
         if elsewhere > 0 {
             let routes = if elsewhere == 1 { "route is" } else { "routes are" };
@@ -176,7 +178,7 @@ impl Explanation {
             "route": self.route().map(|route| json!({
                 "line": route.line,
                 "id": Id(route).to_string(),
-                "text": route.to_string(),
+                "text": line(route),
                 "balance": route.options.balance.word(),
             })),
             "targets": self.route().map_or_else(Vec::new, |route| self.targets(route)),
@@ -204,6 +206,17 @@ impl Explanation {
 
 fn join(why: &[Difference]) -> String {
     why.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// A route as it may be shown around: without a key that stands in it.
+fn line(route: &Route) -> String {
+    let key = route.options.sig_key.as_deref();
+    if key.is_none_or(|key| key.starts_with("file:")) {
+        return route.to_string();
+    }
+    let mut shown = route.clone();
+    shown.options.sig_key = Some("(key)".into());
+    shown.to_string()
 }
 
 /// A line of a head as it may be shown around: a token without its signature, which would make it

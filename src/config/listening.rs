@@ -175,11 +175,16 @@ fn address(text: &str, bind: IpAddr) -> Result<SocketAddr, String> {
     {
         return Ok(SocketAddr::new(bind, port));
     }
-    if let Ok(address) = text.parse() {
-        return Ok(address);
+    match text.parse() {
+        Ok(SocketAddr::V6(v6)) if v6.ip().to_ipv4_mapped().is_some() => {
+            return Err(format!("'{text}': an IPv4 address is written without brackets"));
+        }
+        Ok(address) => return Ok(address),
+        Err(_) => {}
     }
     let expected = "expected PORT, ADDR:PORT or [V6ADDR]:PORT";
-    let Some((host, port)) = text.rsplit_once(':') else {
+    let parts = text.rsplit_once(':').filter(|_| !text.ends_with(']'));
+    let Some((host, port)) = parts else {
         return Err(format!("'{text}': {expected}"));
     };
     if port.parse::<u16>().is_err() {
@@ -187,6 +192,10 @@ fn address(text: &str, bind: IpAddr) -> Result<SocketAddr, String> {
     }
     if host.parse::<IpAddr>().is_ok() {
         return Err(format!("'{text}': an IPv6 address is written in brackets"));
+    }
+    if host.starts_with('[') && host.contains('%') {
+        let zone = "the zone of an address is written as the number of its interface";
+        return Err(format!("'{text}': {zone}"));
     }
     Err(format!("'{text}': host names are not allowed here: {expected}"))
 }

@@ -145,6 +145,7 @@ impl Settings {
             http: http::Settings {
                 head_bytes_max: self.head_bytes_max,
                 early_bytes_max: self.websockets.bounds.early_bytes_max,
+                stuck_ms: self.forwarding.download_ms,
                 ..Default::default()
             },
             hub: self.messages.for_shard(

@@ -39,7 +39,7 @@ pub enum ClientCertificates {
 }
 
 impl Tls {
-    /// The side that clients see. A pair that cannot be used is told and left out; a folder without
+    /// The side that clients see. Pairs that cannot be used are told and left out; a folder without
     /// any that can prevents the start. Blocks.
     pub fn edge(&self, found: &mut Findings) -> Option<Edge> {
         let (certificates, mistakes) = Certificates::load(&self.certs);

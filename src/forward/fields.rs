@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use smallvec::SmallVec;
@@ -92,11 +93,13 @@ impl<'a> Fields<'a> {
 /// The names that `Connection` lists as meant for the next hop only (RFC 9110, 7.6.1).
 ///
 /// `Upgrade`, `TE` and `Trailer` are passed on all the same (specification, routing 3.5 and 3.11).
-/// Framing, `Host` and what other proxies say of the client are not for a client to remove.
+/// Framing, `Host` and what other proxies say of the client and of the way that its request has
+/// come (RFC 8586, 2, forbids it for `CDN-Loop`) are not for a client to remove.
 #[must_use]
 pub fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
     let kept = |name: &HeaderName| {
-        [HOST, CONTENT_LENGTH, UPGRADE, TE, TRAILER].contains(name)
+        [HOST, CONTENT_LENGTH, UPGRADE, TE, TRAILER, FORWARDED, VIA].contains(name)
+            || name == "cdn-loop"
             || name.as_str().starts_with("client-cert")
             || name.as_str().starts_with("x-forwarded-")
     };
@@ -208,6 +211,7 @@ mod tests {
         let headers = map(&[
             ("Connection", "close, Content-Length,host , X-Forwarded-For"),
             ("Connection", "Upgrade, te, x-mine, not a name,"),
+            ("Connection", "CDN-Loop, forwarded, Via"),
         ]);
         let names = connection_names(&headers);
         assert_eq!(names, [HeaderName::from_static("close"), HeaderName::from_static("x-mine")]);

@@ -14,7 +14,7 @@ use super::outgoing::{self, GRIP_LAST, Kind, Last, OutgoingError};
 use super::shared::Settings;
 use super::signing::Keys;
 use crate::backend::body::RequestBody;
-use crate::backend::head::RequestHead;
+use crate::backend::request::RequestHead;
 use crate::route::Route;
 use crate::wire::names::Spelling;
 
@@ -53,33 +53,27 @@ impl Heading<'_> {
             }
         };
         let authority = outgoing::authority(host, port)?;
-        head.field(&HOST, &authority, self.spelled(&HOST, 0));
+        let mut names = self.spelling.map(Spelling::names).unwrap_or_default();
+        let mut spelled = |name: &HeaderName| names.take(name.as_str());
+        head.field(&HOST, &authority, spelled(&HOST));
         // Filled where it stands: it is larger than what would be worth moving.
         let mut fields = Fields::default();
         outgoing::pipeline(&mut fields, settings, keys, context, route, Kind::Http);
         let mut length = None;
-        for (at, (name, value)) in fields.iter().enumerate() {
+        for (name, value) in fields.iter() {
             if **name == CONTENT_LENGTH {
                 length = Some(&**value);
                 continue;
             }
-            let before = match self.spelling {
-                Some(_) => fields.iter().take(at).filter(|(other, _)| other == name).count(),
-                None => 0,
-            };
-            head.field(name, value.as_bytes(), self.spelled(name, before));
+            // It may also be a field of this name that is ours.
+            head.field(name, value.as_bytes(), spelled(name));
         }
         for last in self.lasts {
             if let Some(value) = outgoing::grip_last(last) {
                 head.field(&GRIP_LAST, value.as_bytes(), None);
             }
         }
-        head.frame(body, length, self.spelled(&CONTENT_LENGTH, 0));
+        head.frame(body, length, spelled(&CONTENT_LENGTH));
         Ok(head)
-    }
-
-    /// How the client wrote this name; it may also have been given a field of this name by us.
-    fn spelled(&self, name: &HeaderName, before: usize) -> Option<&[u8]> {
-        self.spelling.and_then(|spelling| spelling.of(name.as_str(), before))
     }
 }

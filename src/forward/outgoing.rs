@@ -225,7 +225,7 @@ pub fn pipeline<'a>(
 ) {
     let (options, forwarding) = (&route.options, &settings.forwarding);
     let passing = Passing {
-        named: fields::connection_names(&context.headers),
+        named: named_by_client(context, route),
         grip: context.trusted,
         originals: options.orig_headers,
         protocol: !forwarding.owns_protocol(),
@@ -240,8 +240,6 @@ pub fn pipeline<'a>(
         fields.read_those(&context.headers, |name| passing.keeps(name));
         if !options.headers.is_empty() {
             set_route_headers(fields, route);
-            // What the operator adds is not for clients to remove.
-            let passing = Passing { named: Vec::new(), ..passing };
             fields.keep(|name| passing.keeps(name));
         }
     }
@@ -263,6 +261,15 @@ pub fn pipeline<'a>(
         (Kind::Http, None) => {}
         _ => for_socket(fields, kind, options.no_grip),
     }
+}
+
+/// What the client's `Connection` removes: not what the operator adds, nor marked copies.
+fn named_by_client(context: &Context, route: &Route) -> Vec<HeaderName> {
+    let set = &route.options.headers;
+    let is_set = |text: &str| set.iter().any(|(name, _)| name.eq_ignore_ascii_case(text));
+    let mut named = fields::connection_names(&context.headers);
+    named.retain(|name| !name.as_str().starts_with(ORIGINAL) && !is_set(name.as_str()));
+    named
 }
 
 /// Which of a client's fields go on; all in one pass, as every request needs it.

@@ -5,11 +5,16 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as Waiting, Poll};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use http_body::{Body, Frame, SizeHint};
 
 use super::context::Context;
 use super::heading::Heading;
@@ -20,10 +25,11 @@ use super::routing::Routing;
 use super::shared::Settings;
 use super::signing::Keys;
 use crate::backend::body::RequestBody;
-use crate::backend::head::RequestHead;
-use crate::route::Table;
+use crate::backend::request::RequestHead;
+use crate::http::BodyError;
 use crate::route::explain::Verdict;
 use crate::route::target::{Address, Target};
+use crate::route::{Route, Table};
 
 /// A request that a client might send.
 #[derive(Clone, Debug)]
@@ -103,14 +109,18 @@ pub fn preview(
     let url = context.url();
     let keys = Keys::new(PathBuf::new());
     let meaning = meaning::of(&mut context, settings, route.as_deref());
+    let body = meaning
+        .body
+        .map_or_else(|| announced(&context.headers), |bytes| RequestBody::Whole(Some(bytes)));
     let asked = route.as_deref().filter(|_| !meaning.is_answered);
     let sent = asked.map_or_else(Vec::new, |route| {
         let would = |target: &Target| match (&target.address, context.websocket) {
             (Address::Test, _) => Sent::BuiltIn,
             (_, true) => socket(settings, &keys, &context, route, target),
             (_, false) => {
-                let body = meaning.body.clone().map_or_else(RequestBody::empty, whole);
-                plain(settings, &keys, &context, route, target, &body)
+                let (host, port) = outgoing::url_host(&context, route, target);
+                let heading = Heading { context: &context, spelling: None, route, lasts: &[] };
+                shown(heading.write(settings, &keys, (&host, port), &body))
             }
         };
         route.targets.iter().map(would).collect()
@@ -122,28 +132,39 @@ pub fn preview(
 /// What makes a request a WebSocket's handshake.
 fn handshake() -> [(HeaderName, HeaderValue); 4] {
     [
-        (CONNECTION, HeaderValue::from_static("Upgrade")),
         (UPGRADE, HeaderValue::from_static("websocket")),
+        (CONNECTION, HeaderValue::from_static("Upgrade")),
         (SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
         (SEC_WEBSOCKET_KEY, HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAA==")),
     ]
 }
 
-fn whole(bytes: Bytes) -> RequestBody {
-    RequestBody::Whole(Some(bytes))
+/// The body that these fields say there is.
+fn announced(headers: &HeaderMap) -> RequestBody {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    match length {
+        None | Some(0) => RequestBody::empty(),
+        Some(length) => RequestBody::Streamed(Box::pin(Announced(length))),
+    }
 }
 
-fn plain(
-    settings: &Settings,
-    keys: &Keys,
-    context: &Context,
-    route: &crate::route::Route,
-    target: &Target,
-    body: &RequestBody,
-) -> Sent {
-    let (host, port) = outgoing::url_host(context, route, target);
-    let heading = Heading { context, spelling: None, route, lasts: &[] };
-    shown(heading.write(settings, keys, (&host, port), body))
+/// A body of which nothing but the length is known, in bytes.
+struct Announced(u64);
+
+impl Body for Announced {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Waiting<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready(None)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
 }
 
 /// A handshake, or the first of the requests that stand for a WebSocket; without what each of them
@@ -152,13 +173,14 @@ fn socket(
     settings: &Settings,
     keys: &Keys,
     context: &Context,
-    route: &crate::route::Route,
+    route: &Route,
     target: &Target,
 ) -> Sent {
     let kind = if target.over_http { Kind::OverHttp } else { Kind::WebSocket };
     let made = outgoing::build(settings, keys, context, route, target, kind);
     shown(made.map(|outgoing| {
-        let mut request = outgoing.request.map(|()| RequestBody::empty());
+        let open = target.over_http.then_some(Bytes::from_static(b"OPEN\r\n"));
+        let mut request = outgoing.request.map(|()| RequestBody::Whole(open));
         let fields = request.headers_mut();
         if target.over_http {
             fields.insert("accept", HeaderValue::from_static("application/websocket-events"));
@@ -278,6 +300,7 @@ mod tests {
         let over_http = head(&preview.sent[1]);
         assert!(over_http.starts_with("post / http/1.1\r\n"), "{over_http}");
         assert!(over_http.contains("\r\ncontent-type: application/websocket-events\r\n"));
+        assert!(over_http.ends_with("\r\ncontent-length: 6\r\n\r\n"), "{over_http}");
         assert_eq!(look(&["b.com a:1"], "http://a.com/", false).route, None);
     }
 }

@@ -100,7 +100,10 @@ pub fn context(
     let given = match uri.authority() {
         Some(authority) => Cow::Borrowed(authority.as_str()),
         None => match headers.get(HOST) {
-            Some(value) => Cow::Borrowed(value.to_str().map_err(|_| HeadError::Host)?),
+            // In UTF-8 it is as good as in ASCII (WHATWG URL).
+            Some(value) => {
+                Cow::Borrowed(std::str::from_utf8(value.as_bytes()).map_err(|_| HeadError::Host)?)
+            }
             None => Cow::Borrowed("localhost"),
         },
     };
@@ -211,7 +214,7 @@ mod tests {
     fn read(uri: &str, hosts: &[&str]) -> Result<Context, HeadError> {
         let mut headers = HeaderMap::new();
         for host in hosts {
-            headers.append(HOST, host.parse().unwrap());
+            headers.append(HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
         }
         let client = Client { peer: None, secure: false, certificate: Certificate::Untold };
         context(client, &Method::GET, &uri.parse().unwrap(), HttpVersion::HTTP_11, headers)
@@ -231,6 +234,7 @@ mod tests {
         assert_eq!(host_of("a.com:08080"), "a.com:8080");
         assert_eq!(host_of("[::1]:7999"), "[::1]:7999");
         assert_eq!(host_of("[::1]"), "[::1]");
+        assert_eq!(host_of("Bücher.de:81"), "xn--bcher-kva.de:81");
         assert_eq!(&*read("/", &[]).unwrap().host, "localhost");
         assert_eq!(&*read("/", &["first", "second"]).unwrap().host, "first");
         assert_eq!(&*read("http://abs/x", &["other"]).unwrap().host, "abs");

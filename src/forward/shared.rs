@@ -154,6 +154,8 @@ pub struct Forwarding {
     pub protocols: Protocols,
     /// A client of whose upload nothing has come for so long has left. Milliseconds; 0 is no bound.
     pub upload_ms: u64,
+    /// A client that takes nothing of an answer for so long has left. Milliseconds; 0 is no bound.
+    pub download_ms: u64,
     /// Access lines have the client's address.
     pub log_from: bool,
     /// Access lines have the client's `User-Agent`.

@@ -5,9 +5,11 @@
 //! an `http::HeaderMap`, where all names are lower case.
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::instruction::Field;
 use super::json::{Array, Fault, Member, Object, Value};
+use crate::wire::names::{self, Spelling};
 
 /// Whether a field concerns one connection or the framing of one body only, so that it is never
 /// part of what an instruction shows the client. `name` in any case.
@@ -24,24 +26,32 @@ pub fn is_grip(name: &str) -> bool {
     name.as_bytes().get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"grip-"))
 }
 
-/// A lower-case field name as it is usually written: `content-type` as `Content-Type`, `etag` as
-/// `ETag`.
+/// The fields of a head with their names as they were written, in their order.
+pub fn written<'h>(
+    headers: &'h HeaderMap,
+    spelling: Option<&'h Spelling>,
+) -> impl Iterator<Item = (Bytes, &'h HeaderName, &'h HeaderValue)> {
+    let mut names = spelling.map(Spelling::names).unwrap_or_default();
+    headers.iter().map(move |(name, value)| {
+        let spelled = names.take(name.as_str()).map(Bytes::copy_from_slice);
+        (spelled.unwrap_or_else(|| title_case(name.as_str())), name, value)
+    })
+}
+
+/// A lower-case field name as it is usually written, which is how it was if nothing else is known
+/// (`wire::names`): `content-type` as `Content-Type`.
 #[must_use]
 pub fn title_case(name: &str) -> Bytes {
-    if let Some(usual) = usual_spelling(name) {
-        return Bytes::from_static(usual.as_bytes());
+    if let Some(common) = common(name) {
+        return Bytes::from_static(common.as_bytes());
     }
     let mut out = Vec::with_capacity(name.len());
-    let mut first = true;
-    for byte in name.bytes() {
-        out.push(if first { byte.to_ascii_uppercase() } else { byte });
-        first = byte == b'-';
-    }
+    names::put_usual(&mut out, name);
     Bytes::from(out)
 }
 
-/// The names that title case would spell wrongly, and the commonest ones, which then cost nothing.
-fn usual_spelling(name: &str) -> Option<&'static str> {
+/// The commonest names, which then cost nothing.
+fn common(name: &str) -> Option<&'static str> {
     Some(match name {
         "content-type" => "Content-Type",
         "cache-control" => "Cache-Control",
@@ -51,22 +61,6 @@ fn usual_spelling(name: &str) -> Option<&'static str> {
         "vary" => "Vary",
         "location" => "Location",
         "access-control-allow-origin" => "Access-Control-Allow-Origin",
-        "content-md5" => "Content-MD5",
-        "dnt" => "DNT",
-        "etag" => "ETag",
-        "expect-ct" => "Expect-CT",
-        "nel" => "NEL",
-        "p3p" => "P3P",
-        "sec-websocket-accept" => "Sec-WebSocket-Accept",
-        "sec-websocket-extensions" => "Sec-WebSocket-Extensions",
-        "sec-websocket-key" => "Sec-WebSocket-Key",
-        "sec-websocket-protocol" => "Sec-WebSocket-Protocol",
-        "sec-websocket-version" => "Sec-WebSocket-Version",
-        "sourcemap" => "SourceMap",
-        "te" => "TE",
-        "www-authenticate" => "WWW-Authenticate",
-        "x-ua-compatible" => "X-UA-Compatible",
-        "x-xss-protection" => "X-XSS-Protection",
         _ => return None,
     })
 }
@@ -155,10 +149,8 @@ mod tests {
     fn names_as_they_are_usually_written() {
         for (name, written) in [
             ("content-type", "Content-Type"),
-            ("etag", "ETag"),
-            ("www-authenticate", "WWW-Authenticate"),
-            ("te", "TE"),
-            ("dnt", "DNT"),
+            ("etag", "Etag"),
+            ("www-authenticate", "Www-Authenticate"),
             ("x-a", "X-A"),
             ("x-request-id", "X-Request-Id"),
             ("access-control-allow-methods", "Access-Control-Allow-Methods"),
@@ -167,6 +159,22 @@ mod tests {
             assert_eq!(title_case(name), written);
             assert!(title_case(name).eq_ignore_ascii_case(name.as_bytes()));
         }
+    }
+
+    #[test]
+    fn names_as_they_were_written() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("x-a", "1"), ("etag", "2"), ("x-a", "3"), ("content-type", "4")] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let shown = |spelling: Option<&Spelling>| {
+            let fields = written(&headers, spelling);
+            let fields = fields.map(|(name, _, value)| [&name[..], value.as_bytes()].concat());
+            String::from_utf8(fields.collect::<Vec<_>>().join(&b' ')).unwrap()
+        };
+        assert_eq!(shown(None), "X-A1 X-A3 Etag2 Content-Type4");
+        let spelling = Spelling::new(b"x-A:ETag:X-a:");
+        assert_eq!(shown(Some(&spelling)), "x-A1 X-a3 ETag2 Content-Type4");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::fields;
 use super::instruction::{Field, Hold, Instruction, KeepAlive, KeepAliveMode, Link, Response};
 use super::json::Fault;
 use crate::limits;
+use crate::wire::names::Spelling;
 use crate::wire::params::{self, Parameters, Value};
 
 /// Why an instruction cannot be carried out. The text is normative.
@@ -55,12 +56,23 @@ pub fn instruction(
     headers: &HeaderMap,
     body: Bytes,
 ) -> Result<Instruction, InstructError> {
+    spelled(code, reason, (headers, None), body)
+}
+
+/// The same of headers whose names were not written as usual: the client sees them as they were.
+pub fn spelled(
+    code: u16,
+    reason: Option<&[u8]>,
+    (headers, spelling): (&HeaderMap, Option<&Spelling>),
+    body: Bytes,
+) -> Result<Instruction, InstructError> {
     let mut instruction = from_headers(code, reason, headers, body)?;
     if is_document(headers) {
         document::apply(code, &mut instruction)?;
     } else {
         let held = instruction.hold.is_some() || instruction.next.is_some();
-        instruction.response.headers = relayed(headers, &instruction.expose_headers, held);
+        instruction.response.headers =
+            relayed((headers, spelling), &instruction.expose_headers, held);
     }
     instruction.channels = last_of_equal(instruction.channels, |channel| &channel.name);
     instruction.meta = last_of_equal(instruction.meta, |(name, _)| name);
@@ -280,19 +292,19 @@ fn link_timeout(element: &Parameters<'_>) -> Result<u32, Fault> {
 ///
 /// `Content-Encoding` is dropped from what is held, because published content that is not encoded
 /// joins it; a response that is relayed whole keeps it, or nobody could read it.
-fn relayed(headers: &HeaderMap, expose: &[Box<str>], held: bool) -> Vec<Field> {
-    headers
-        .iter()
-        .filter(|(name, _)| {
+fn relayed(
+    (headers, spelling): (&HeaderMap, Option<&Spelling>),
+    expose: &[Box<str>],
+    held: bool,
+) -> Vec<Field> {
+    fields::written(headers, spelling)
+        .filter(|(_, name, _)| {
             let name = name.as_str();
             let kept = !fields::is_hop_by_hop(name) || (name == "content-encoding" && !held);
             let exposed = expose.is_empty() || expose.iter().any(|e| **e == *name);
             kept && exposed && !fields::is_grip(name)
         })
-        .map(|(name, value)| Field {
-            name: fields::title_case(name.as_str()),
-            value: Bytes::copy_from_slice(value.as_bytes()),
-        })
+        .map(|(name, _, value)| Field { name, value: Bytes::copy_from_slice(value.as_bytes()) })
         .collect()
 }
 

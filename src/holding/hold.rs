@@ -31,6 +31,7 @@ use crate::route::target::Target;
 use crate::session::cross_origin::CrossOrigin;
 use crate::session::http::{HeldResponse, Next, ResponseHold, StreamFraming, StreamHold};
 use crate::wire::http1::Version;
+use crate::wire::names::Spelling;
 
 /// What a hold is made for.
 pub struct Origin {
@@ -164,7 +165,8 @@ impl Origin {
     fn stream_head(&self, shown: &Shown) -> Result<Response<()>, Failure> {
         let mut head = self.head(shown)?;
         if let Some(page) = &self.page {
-            cross_origin_answer::share(page, head.headers_mut());
+            let spelling = head.extensions().get::<Spelling>().cloned();
+            cross_origin_answer::share(page, head.headers_mut(), spelling.as_ref());
         }
         Ok(head)
     }

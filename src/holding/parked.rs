@@ -14,7 +14,7 @@ use crate::asking::answer::Answer;
 use crate::asking::failure::Failure;
 use crate::clock;
 use crate::forward::fields;
-use crate::grip::fields::title_case;
+use crate::grip::fields::written;
 use crate::grip::instruction::{Field, Response as Shown};
 use crate::hub::fanout::Then;
 use crate::hub::slab::SessionId;
@@ -22,6 +22,7 @@ use crate::session::answer;
 use crate::session::cross_origin::CrossOrigin;
 use crate::session::http::Reply;
 use crate::wire::http1::{LAST_CHUNK, Length, Version, reason};
+use crate::wire::names::Spelling;
 
 /// What a failure shows a client that waits, for a page of another origin as it needs it.
 #[must_use]
@@ -30,15 +31,18 @@ pub fn shown(failure: &Failure, debug: bool, page: Option<&CrossOrigin>) -> Show
     let code = parts.status.as_u16();
     // A page that has it wrapped sees it; whoever writes it on a connection computes it.
     parts.headers.append(header::CONTENT_LENGTH, body.len().into());
-    let shown = described(code, reason_of(code), &parts.headers, body);
+    let shown = described(code, reason_of(code), (&parts.headers, None), body);
     page.map_or_else(|| shown.clone(), |page| page.relayed(&shown))
 }
 
-fn described(code: u16, reason: Bytes, headers: &HeaderMap, body: Bytes) -> Shown {
-    let headers = headers.iter().map(|(name, value)| Field {
-        name: title_case(name.as_str()),
-        value: Bytes::copy_from_slice(value.as_bytes()),
-    });
+fn described(
+    code: u16,
+    reason: Bytes,
+    (headers, spelling): (&HeaderMap, Option<&Spelling>),
+    body: Bytes,
+) -> Shown {
+    let headers = written(headers, spelling)
+        .map(|(name, _, value)| Field { name, value: Bytes::copy_from_slice(value.as_bytes()) });
     Shown { code, reason, headers: headers.collect(), body }
 }
 
@@ -143,7 +147,7 @@ pub async fn relay(held: &Held, flight: &Flight, response: Response<Answer>) {
     // A HEAD's answer has a length and no body.
     let exact = given.and_then(|text| text.parse().ok());
     let exact = exact.or_else(|| http_body::Body::size_hint(&body).exact());
-    let response = described(code, reason, &headers, Bytes::new());
+    let response = described(code, reason, (&headers, parts.extensions.get()), Bytes::new());
     open(held, flight, &response, exact).await;
     if flight.is_empty() || stream(held, flight, body).await {
         end(held, flight, exact).await;

@@ -33,6 +33,7 @@ use crate::hub::slab::SessionId;
 use crate::limits::CONFLICT_ROUNDS_MAX;
 use crate::route::target::Target;
 use crate::session::http::{HeldResponse, Next, Reply, ResponseHold};
+use crate::wire::names::Spelling;
 
 /// What became of an answer.
 enum Concluded {
@@ -83,7 +84,9 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
         let asked = match &route {
             Some(route) => {
                 let (shared, lasts) = (&*held.shared, &lasts[..]);
-                let inquiry = Inquiry { shared, context: &context, spelling: None, route, lasts };
+                let (spelling, named) = (None, true);
+                let context = &context;
+                let inquiry = Inquiry { shared, context, spelling, route, lasts, named };
                 inquiry.ask(&upload, trying).await
             }
             None => Err(Failure::NoRoute),
@@ -158,7 +161,8 @@ impl Round<'_> {
         let reason = crate::http::reason(&answer);
         let (parts, body) = answer.into_parts();
         let code = parts.status.as_u16();
-        let read = |bytes| headers::instruction(code, reason.as_deref(), &parts.headers, bytes);
+        let fields = (&parts.headers, parts.extensions.get::<Spelling>());
+        let read = |bytes| headers::spelled(code, reason.as_deref(), fields, bytes);
         let (read, rest) = match collected::collect(body).await? {
             Collected::Whole(bytes) => (read(bytes), None),
             Collected::Larger(first, rest) if collected::may_stream_through(&parts.headers) => {

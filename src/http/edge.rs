@@ -119,7 +119,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Edge<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.state.set_flushed(false);
-        Pin::new(&mut this.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.state.note_write(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -129,7 +131,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Edge<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.state.set_flushed(false);
-        Pin::new(&mut this.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.state.note_write(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -139,7 +143,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Edge<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes us only after its own buffer has been written whole.
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        this.state.note_write(&flushed);
+        ready!(flushed)?;
         this.state.set_flushed(true);
         Poll::Ready(Ok(()))
     }

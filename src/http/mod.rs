@@ -45,6 +45,8 @@ pub struct Settings {
     pub head_bytes_max: usize,
     /// A connection without a request, or with half a head, is closed after this.
     pub idle_ms: u64,
+    /// A client that takes nothing of an answer for so long is closed; 0 is no bound.
+    pub stuck_ms: u64,
     /// Bytes that a client may send behind a WebSocket's handshake before it is answered; past it
     /// the client waits.
     pub early_bytes_max: usize,
@@ -55,6 +57,7 @@ impl Default for Settings {
         Settings {
             head_bytes_max: limits::REQUEST_HEAD_BYTES_MAX,
             idle_ms: limits::CLIENT_IDLE_MS,
+            stuck_ms: limits::DOWNLOAD_SILENCE_S.saturating_mul(1000),
             early_bytes_max: limits::WEBSOCKET_EARLY_BYTES_MAX,
         }
     }
@@ -65,6 +68,11 @@ pub enum Ended<S, W> {
     /// It is closed (or beyond use).
     Closed {
         /// Who was to take it over, had it lived.
+        unclaimed: Option<W>,
+    },
+    /// It is closed, because the client took nothing of an answer for too long.
+    Stuck {
+        /// As above.
         unclaimed: Option<W>,
     },
     /// What came is not HTTP, or its framing is in doubt; it has been answered and closed.
@@ -125,7 +133,7 @@ where
     let mut stop = pin!(stop);
     let (mut asked, mut stopped) = (false, false);
     // One timer a connection, armed again only when it has rung: hyper arms one for each request.
-    let mut patience = Patience::new(settings.idle_ms);
+    let mut patience = Patience::new(settings.idle_ms, settings.stuck_ms);
     let outcome = poll_fn(|cx| {
         // Asked once, to be woken by it, and then only when it is known to be ready.
         if (!asked || (stopping() && !stopped)) && stop.as_mut().poll(cx).is_ready() {
@@ -141,6 +149,7 @@ where
                 Poll::Ready(Outcome::Answered)
             }
             Poll::Pending if state.is_to_be_refused() => Poll::Ready(Outcome::Doubtful),
+            Poll::Pending if patience.poll_stuck(&state, cx) => Poll::Ready(Outcome::Stuck),
             Poll::Pending if patience.poll_over(&state, cx) => Poll::Ready(Outcome::Silent),
             Poll::Pending => Poll::Pending,
         }
@@ -154,6 +163,7 @@ where
             if error.is_parse() { Ended::Malformed } else { Ended::Closed { unclaimed: wish } }
         }
         Outcome::Silent => Ended::Closed { unclaimed: wish },
+        Outcome::Stuck => Ended::Stuck { unclaimed: wish },
         Outcome::Answered => {
             let (stream, _) = connection.into_parts().io.into_inner().into_parts();
             linger(stream, limits::EARLY_LINGER_MS, limits::EARLY_LINGER_BYTES_MAX).await;
@@ -212,6 +222,8 @@ enum Outcome {
     Parted,
     Doubtful,
     Silent,
+    /// The client has taken nothing for too long.
+    Stuck,
     /// Before all of the request had come.
     Answered,
 }

@@ -2,6 +2,7 @@
 //! requests in flight and `serve`.
 
 use std::cell::{Cell, RefCell};
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 
@@ -20,6 +21,8 @@ pub struct EdgeState {
     idle_since: Cell<Tick>,
     written: Cell<bool>,
     doubt: RefCell<Option<Doubt>>,
+    /// Since when the client has taken nothing of what is to be written.
+    stuck_since: Cell<Option<Tick>>,
 }
 
 /// What is wrong with what came last.
@@ -44,6 +47,19 @@ impl EdgeState {
     /// Whether the kernel has taken all that hyper has written.
     pub(super) fn is_flushed(&self) -> bool {
         self.flushed.get()
+    }
+
+    /// Notes whether the client has taken something that was written.
+    pub(super) fn note_write<T>(&self, written: &Poll<T>) {
+        let since = self.stuck_since.get();
+        if written.is_ready() != since.is_none() {
+            self.stuck_since.set(written.is_pending().then(clock::now));
+        }
+    }
+
+    /// Since when the client has taken nothing, if something is to be written.
+    pub(super) fn stuck_since(&self) -> Option<Tick> {
+        self.stuck_since.get()
     }
 
     /// Whether what came last must not be served.

@@ -77,7 +77,7 @@ impl<'a, 'b> Offers<'a, 'b> {
             // It is found in the ring, later.
             Stance::Behind if kept => Flow::On,
             Stance::Behind => self.miss(nth),
-            Stance::Current if entry.is_some_and(|entry| follows(entry, prev_id)) => {
+            Stance::Current if follows(entry, prev_id) => {
                 if busy {
                     following.stance = Stance::Behind;
                     return if kept { Flow::On } else { self.miss(nth) };
@@ -250,9 +250,13 @@ impl<'a, 'b> Offers<'a, 'b> {
     }
 }
 
-/// Whether an item follows on the one with this id.
-fn follows(entry: &Entry, prev_id: &Rc<str>) -> bool {
-    entry.prev.as_ref().is_some_and(|prev| Rc::ptr_eq(prev, prev_id) || prev == prev_id)
+/// Whether an item follows on the one with this id. The empty one says that there was none yet: an
+/// item that names none follows on it.
+fn follows(entry: Option<&Entry>, prev_id: &Rc<str>) -> bool {
+    match entry.and_then(|entry| entry.prev.as_ref()) {
+        Some(prev) => Rc::ptr_eq(prev, prev_id) || prev == prev_id,
+        None => prev_id.is_empty(),
+    }
 }
 
 /// Where the client of a subscription stands in its channel.

@@ -11,6 +11,9 @@ pub const BACKEND_IDLE_CONNECTIONS_MIN: usize = 16;
 /// Time allowed for resolving, connecting and the TLS handshakes with all targets of a request
 /// together (option `--backend-connect-timeout`).
 pub const BACKEND_CONNECT_MS: u64 = 30_000;
+/// An address of a name that has said nothing for so long has company: the next one is tried beside
+/// it, in milliseconds (RFC 8305, 8).
+pub const BACKEND_NEXT_ADDRESS_MS: u64 = 250;
 /// Default time without progress before a response head is whole (option `--backend-head-timeout`);
 /// 0: as within a body.
 pub const BACKEND_HEAD_MS: u64 = 0;

@@ -19,6 +19,7 @@ use crate::asking::inquiry::{Inquiry, body_failure};
 use crate::asking::onward::Onward;
 use crate::asking::upload::{Rest, Upload};
 use crate::backend::error;
+use crate::backend::journal::Deed;
 use crate::forward::access::Access;
 use crate::forward::context::{Context, RouteRef};
 use crate::forward::fields;
@@ -75,11 +76,8 @@ impl Exchange {
         Some(if upload.is_read() { answer } else { self.early(answer) })
     }
 
-    /// An answer that comes before all of its request has: the client may go on sending, and the
-    /// rest must not be taken for a request. So the connection ends with it.
     fn early(&self, mut answer: Response<Body>) -> Response<Body> {
-        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        self.handoff.close();
+        come_early(&mut answer, &self.handoff);
         answer
     }
 
@@ -116,17 +114,18 @@ impl Exchange {
         // A body that is seen to break off at once is none: its client can still be told so
         // (specification, routing 3.11).
         let begun = poll_fn(|cx| Poll::Ready(answer.body_mut().look_ahead(cx))).await;
-        begun.map_err(|error| self.broken(&error))?;
+        begun.map_err(|error| self.broken(target, &error))?;
         self.relay(answer, access).await.map(Some)
     }
 
-    fn broken(&self, error: &error::Error) -> Failure {
-        self.shared.stats.backend_failures.inc();
-        tracing::warn!(path = %self.context.path, %error, "the backend's answer broke off");
-        match error.kind {
-            error::Kind::Upload => Failure::ClientBody,
-            _ => Failure::Backend,
+    fn broken(&self, target: usize, error: &error::Error) -> Failure {
+        if error.kind == error::Kind::Upload {
+            return Failure::ClientBody;
         }
+        self.shared.stats.backend_failures.inc();
+        let target = &self.route.targets[target];
+        self.shared.backend.journal().tell_of_body(target, error, Deed::Answered(502));
+        Failure::Backend
     }
 
     /// The protocols that a client wants to change to, as they are offered to its backend.
@@ -181,6 +180,7 @@ impl Exchange {
             spelling: self.spelling.as_ref(),
             route: &self.route,
             lasts,
+            named: self.page.is_some(),
         };
         let trying = |target: &Target| {
             if let Some(access) = access {
@@ -257,10 +257,12 @@ impl Exchange {
         let reason = crate::http::reason(&answer);
         let (parts, body) = answer.into_parts();
         let read = |bytes: Bytes| {
-            headers::instruction(parts.status.as_u16(), reason.as_deref(), &parts.headers, bytes)
+            let fields = (&parts.headers, parts.extensions.get::<Spelling>());
+            headers::spelled(parts.status.as_u16(), reason.as_deref(), fields, bytes)
                 .map_err(|error| origin.refuse(&error))
         };
-        match collected::collect(body).await? {
+        let failed = |_: &_| origin.shared.stats.backend_failures.inc();
+        match collected::collect(body).await.inspect_err(failed)? {
             Collected::Whole(bytes) => {
                 let instruction = read(bytes)?;
                 origin.carry_out(instruction, access).await
@@ -308,6 +310,13 @@ impl Exchange {
         }
         Response::from_parts(parts, Body::relayed(None, body, access))
     }
+}
+
+/// Prepares an answer that comes before all of its request has: the client may go on sending, and
+/// the rest must not be taken for a request. So the connection ends with it.
+pub fn come_early(answer: &mut Response<Body>, handoff: &Handoff<Onward>) {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    handoff.close();
 }
 
 /// An answer of ours.

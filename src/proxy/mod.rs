@@ -155,7 +155,11 @@ impl Proxy {
     ) -> impl Future<Output = Response<Body>> {
         let (parts, body) = request.into_parts();
         // Done before there is a future, and boxed: what a future holds is moved about.
-        let begun = self.begin(client, parts, spelling, handoff);
+        let unread = (!http_body::Body::is_end_stream(&body)).then(|| handoff.clone());
+        let mut begun = self.begin(client, parts, spelling, handoff);
+        if let (Begun::Answered(answer), Some(handoff)) = (&mut begun, unread) {
+            exchange::come_early(answer, &handoff);
+        }
         async move {
             match begun {
                 Begun::Answered(response) => *response,

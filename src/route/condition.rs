@@ -2,6 +2,7 @@
 //! and 2.4). Called by `line`; the types are used wherever a route is.
 
 use std::borrow::Cow;
+use std::net::Ipv4Addr;
 
 use super::balance::Balance;
 use super::cross_origin::JsonP;
@@ -10,6 +11,7 @@ use super::names;
 use super::problem::{Fault, Span};
 use super::sockjs::{Draft, SockJs};
 use super::token::{Prop, Section};
+use super::url_text;
 
 /// What a route matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,15 +133,18 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> (Condition, Options)
             "path_beg" if prop.text.is_empty() => {
                 faults.push(Fault::error(prop.span, "path_beg cannot be empty", "`path_beg=/...`"));
             }
-            "path_beg" => condition.path_beg = text(),
+            "path_beg" => {
+                url_text::doubt_beginning(prop, faults);
+                condition.path_beg = text();
+            }
             "id" => options.id = text().filter(|id| !id.is_empty()),
-            "sig_iss" => options.sig_iss = text(),
-            "sig_key" => options.sig_key = text(),
+            "sig_iss" => options.sig_iss = text().filter(|issuer| !issuer.is_empty()),
+            "sig_key" => options.sig_key = text().filter(|key| !key.is_empty()),
             "prefix" => options.prefix = prop.text.clone().into(),
             "orig_headers" => options.orig_headers = true,
-            "as_host" => options.as_host = text().filter(|host| !host.is_empty()),
+            "as_host" => options.as_host = url_text::host(prop, faults),
             "path_rem" => options.path_rem = number(prop, "a number of bytes", faults),
-            "replace_beg" => options.replace_beg = text(),
+            "replace_beg" => options.replace_beg = Some(url_text::encoded(&prop.text).into()),
             "debug" => options.debug = true,
             "header" => headers.extend(header(prop, faults)),
             "no_grip" => options.no_grip = true,
@@ -184,6 +189,8 @@ fn doubt_host(value: &str, span: Span, faults: &mut Vec<Fault>) {
         ("a condition's host is matched as it is", "a whole host name, or `*` alone")
     } else if !value.is_ascii() {
         ("hosts of requests are never in Unicode", "the host's ASCII form (`xn--...`)")
+    } else if url_text::is_number(value) && value.parse::<Ipv4Addr>().is_err() {
+        ("a host that ends in a number is an address", "its usual form, as in `127.0.0.1`")
     } else {
         return;
     };
@@ -305,6 +312,8 @@ mod tests {
             assert_eq!(read(spelling).0.host.as_deref(), Some("::1"));
         }
         assert_eq!(read("a,proto=http,proto=ws").0.websocket, Some(true));
+        let (_, options, faults) = read("a,id=,sig_iss=,sig_key=,as_host=");
+        assert_eq!((options, faults.len()), (Options::default(), 0));
         let (_, options, _) = read("a,header=X-A:");
         assert_eq!(options.headers.as_ref(), [("X-A".into(), "".into())]);
         for (number, slow) in (1..).zip(Slow::ALL) {
@@ -343,7 +352,11 @@ mod tests {
 
     #[test]
     fn hosts_that_never_match_are_doubted() {
-        for host in ["r.com:17", "*.a.com", "bücher.de"] {
+        for host in ["1.2.3.4", "1a", "a.1b", "0xg", "x0x1"] {
+            assert!(read(host).2.is_empty(), "{host}");
+        }
+        for host in ["r.com:17", "*.a.com", "bücher.de", "127.1", "1.2.3.4.", "01.2.3.4", "a.0X1f"]
+        {
             let faults = read(host).2;
             assert_eq!((faults.len(), faults[0].severity), (1, Severity::Warning), "{host}");
         }

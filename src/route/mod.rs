@@ -20,6 +20,7 @@ pub mod row;
 pub mod sockjs;
 pub mod target;
 pub mod token;
+mod url_text;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -165,8 +166,9 @@ impl Builder {
         self.look_at_key = Some(look);
     }
 
-    /// Reads the lines of a file, numbered from 1.
+    /// Reads the lines of a file, numbered from 1. A byte order mark before them is none of theirs.
     pub fn file(&mut self, file: &[u8]) {
+        let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
         for (number, line) in (1_u32..).zip(file.split(|byte| *byte == b'\n')) {
             self.line(number, line);
         }

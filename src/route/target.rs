@@ -8,6 +8,7 @@ use std::net::Ipv6Addr;
 use super::names;
 use super::problem::{Fault, Span};
 use super::token::Section;
+use super::url_text;
 
 /// What a target's value looks like.
 const FORMS: &str = "`host:port`, `[ipv6]:port`, `unix:/path` or `test`";
@@ -85,7 +86,7 @@ pub fn parse(section: &Section, faults: &mut Vec<Fault>) -> Option<Target> {
             "untrusted" => target.untrusted = true,
             "trust_connect_host" => target.trust_connect_host = true,
             "insecure" => target.insecure = true,
-            "host" => target.host = text(),
+            "host" => target.host = url_text::host(prop, faults),
             "sub" if prop.text.is_empty() => {}
             "sub" => subs.push(Cow::Owned(prop.text.clone())),
             "over_http" => target.over_http = true,
@@ -188,7 +189,9 @@ fn address(value: &str, span: Span) -> Result<Address, Fault> {
     let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     let Some(number) = port.parse::<u16>().ok().filter(|port| digits && *port > 0) else {
         let at_port = Span { start: port_start(span, value, port), end: span.end };
-        let expected = if value.parse::<Ipv6Addr>().is_ok() || port.contains(':') {
+        let expected = if port.starts_with("//") {
+            "`host:port` without a scheme, and `,ssl` behind it for https"
+        } else if value.parse::<Ipv6Addr>().is_ok() || port.contains(':') {
             "an IPv6 address to stand in brackets: `[ipv6]:port`"
         } else {
             PORT
@@ -276,6 +279,14 @@ mod tests {
             assert_eq!(faults[0].reason, format!("{name} cannot be had of a unix socket"));
         }
         assert_eq!(read("a:99999").1[0].span, Span { start: 2, end: 7 });
+        for (line, expected) in [
+            ("http://a:80", "`host:port` without a scheme, and `,ssl` behind it for https"),
+            ("::1:80", "an IPv6 address to stand in brackets: `[ipv6]:port`"),
+            ("a:80/x", PORT),
+        ] {
+            assert_eq!(read(line).1[0].expected, expected);
+        }
+        assert_eq!(read("a:1,host=::1").1[0].reason, "host is not a host with an optional port");
     }
 
     #[test]

@@ -93,6 +93,13 @@ fn bad_lines_are_skipped_and_the_others_load() {
 }
 
 #[test]
+fn a_byte_order_mark_is_none_of_the_first_line() {
+    assert_eq!(line(&table("\u{feff}a.com a:1\nb.com a:1"), "http://a.com/"), Some(1));
+    let (table, problems) = Table::parse("a.com a:1\n\u{feff}b.com a:1".as_bytes());
+    assert_eq!((table.routes().len(), problems.len()), (2, 1));
+}
+
+#[test]
 fn duplicates_have_the_same_host_proto_ssl_and_path() {
     let (table, problems) = Table::parse(
         b"a a:1\nA,id=b a:1\na,ssl=yes a:1\na,proto=http a:1\na,path_beg=/ a:1\na,path_beg=/ b:1\n,id=x a:1\n,id=y a:1",
@@ -208,6 +215,12 @@ fn jsonp() -> impl Strategy<Value = cross_origin::JsonP> {
 
 fn route() -> impl Strategy<Value = Route> {
     let optional = || prop::option::of(text().prop_map(Cow::Owned));
+    let host = || {
+        prop::option::of(
+            r"([a-zA-Z0-9._-]{1,9}|\[::[1-9a-f]\])(:[1-9][0-9]{0,3})?".prop_map(Cow::Owned),
+        )
+    };
+    let front = prop::option::of("[!$-;=@-_a-z|~]{0,9}".prop_map(Cow::Owned));
     let plain = "[a-z][a-z0-9.,# \"\\\\]{0,9}";
     let condition = (
         prop::option::of(plain.prop_map(Cow::Owned)),
@@ -222,7 +235,7 @@ fn route() -> impl Strategy<Value = Route> {
         });
     let headers = prop::collection::vec(("[A-Za-z-]{1,9}", "|[!-~][ -~]{0,9}"), 0..3);
     let options = (
-        (optional(), optional(), optional(), optional(), optional()),
+        (optional(), optional(), optional(), host(), front),
         (text(), any::<u32>(), any::<[bool; 5]>(), headers, 0..4_usize),
         prop::option::of(sockjs()),
         (jsonp(), any::<Option<u8>>(), 0..3_usize),
@@ -270,7 +283,7 @@ fn route() -> impl Strategy<Value = Route> {
     let subs = prop::collection::vec(text().prop_map(Cow::Owned), 0..3);
     let check = prop::option::of(text().prop_map(|text| Cow::Owned(format!("/{text}"))));
     let files = (optional(), optional(), check);
-    let target = (address, any::<[bool; 6]>(), optional(), subs, files).prop_map(
+    let target = (address, any::<[bool; 6]>(), host(), subs, files).prop_map(
         |(address, flags, host, subs, (client_cert, client_key, check))| {
             let [tls, untrusted, trust_connect_host, insecure, over_http, one_event] = flags;
             let unix = matches!(address, target::Address::Unix(_));

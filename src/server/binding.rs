@@ -3,6 +3,7 @@
 //!
 //! Called by the roof. Knows what is listened for, not who serves it.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +42,17 @@ enum At {
     Local(PathBuf),
 }
 
+impl Entrance {
+    /// Whether connections to an address come in here: it may be one of all addresses.
+    fn has(&self, address: SocketAddr) -> bool {
+        let At::Tcp(own) = self.at else { return false };
+        let all = own.ip().is_unspecified() || address.ip().is_unspecified();
+        own.port() == address.port()
+            && own.is_ipv4() == address.is_ipv4()
+            && (all || own.ip() == address.ip())
+    }
+}
+
 /// All sockets of the process.
 pub struct Binding {
     /// For clients.
@@ -69,7 +81,12 @@ pub fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Binding {
     let mut plain_inherited = false;
     for Inherited { purpose, socket } in inherited {
         match (purpose, socket) {
-            (Purpose::Control, Bound::Tcp(socket)) => control = Some(socket),
+            (Purpose::Control, Bound::Tcp(socket)) => {
+                if control.replace(socket).is_some() {
+                    let text = "more than one descriptor is named control";
+                    binder.problems.push(Problem::of("LISTEN_FDS", text));
+                }
+            }
             (purpose, socket) => {
                 plain_inherited |= purpose == Purpose::Plain;
                 binder.inherited(socket, purpose == Purpose::Tls);
@@ -78,7 +95,8 @@ pub fn bind(settings: &Settings, problems: &mut Vec<Problem>) -> Binding {
     }
     for address in &listening.http {
         // Who hands sockets over says with them where to listen.
-        let default = limits::HTTP_PORT_DEFAULT.parse().ok() == Some(address.port());
+        let default = limits::HTTP_PORT_DEFAULT.parse().ok() == Some(address.port())
+            && address.ip().is_unspecified();
         if !(plain_inherited && default) {
             binder.tcp(*address, false);
         }
@@ -118,8 +136,17 @@ impl Binder<'_> {
         flag: &str,
     ) -> Option<Vec<std::net::TcpListener>> {
         let bound = tcp::bind(address, count, self.settings.listening.backlog);
-        let problem = |error| {
-            let text = format!("cannot listen on {address}: {error}");
+        let problem = |error: io::Error| {
+            let own = match error.kind() {
+                io::ErrorKind::AddrInUse => self.entrances.iter().find(|one| one.has(address)),
+                _ => None,
+            };
+            let text = match own {
+                Some(Entrance { at: At::Tcp(own), .. }) => {
+                    format!("cannot listen on {address}: listening on {own} takes it")
+                }
+                _ => format!("cannot listen on {address}: {error}"),
+            };
             self.problems.push(Problem::of(flag, text));
         };
         bound.map_err(problem).ok()

@@ -110,8 +110,11 @@ async fn converse(
         let stop = (shard.stopped(), || shard.is_stopping());
         http::serve(stream, read_ahead, &shard.settings.http, handoff, stop, respond).await
     };
+    if matches!(ended, Ended::Stuck { .. }) {
+        shard.stats.clients_stuck.inc();
+    }
     match ended {
-        Ended::Closed { unclaimed } => {
+        Ended::Closed { unclaimed } | Ended::Stuck { unclaimed } => {
             if let Some(Onward::Park(lease)) = &unclaimed {
                 shard.proxy.sockets().gone(lease.id());
             }

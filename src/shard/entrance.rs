@@ -16,7 +16,7 @@ use crate::limits::ENTRANCE_LOG_EVERY_MS;
 use crate::listen::listener::Accepted;
 use crate::listen::network::Network;
 use crate::listen::socket::Socket;
-use crate::tls::server::ServerTls;
+use crate::tls::server::{Edge, ServerTls};
 
 /// See the module.
 pub struct Entrance {
@@ -44,6 +44,13 @@ impl Entrance {
         self.tls.is_some()
     }
 
+    /// TLS, where it is spoken, is like this from the next handshake on.
+    pub fn renew(&self, edge: &Edge) {
+        if let Some(tls) = &self.tls {
+            tls.renew(edge);
+        }
+    }
+
     /// Takes a connection in for which the shard has a place.
     pub fn admit(&self, accepted: Accepted) {
         let shard = &self.shard;
@@ -54,7 +61,7 @@ impl Entrance {
             return;
         }
         let now = clock::now();
-        let tls = self.tls.as_ref().map(|tls| tls.config(now.0));
+        let tls = self.tls.as_ref().map(|tls| tls.config());
         let behind = self.proxies.is_some();
         shard.starting.begin(now, |start| {
             let guest = Guest { socket, peer, behind, tls, start };

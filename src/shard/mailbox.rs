@@ -32,6 +32,8 @@ pub enum Command {
     Welcome(Box<Newcomer>),
     /// Use this table for every request from now on.
     Routes(Arc<crate::route::Table>),
+    /// Do TLS handshakes like this from now on.
+    Edge(Arc<crate::tls::Edge>),
     /// Send back what there is to say to this question about connections.
     Ask(Question, oneshot::Sender<Vec<bool>>),
     /// Send back the counters as they stand.

@@ -91,7 +91,7 @@ fn open(shard: &Rc<Shard>, openings: Vec<Opening>, peers: Option<&Peers>) -> io:
     let (mut entrances, mut accepting) = (Vec::new(), Vec::new());
     for (place, opening) in openings.into_iter().enumerate() {
         let Opening { listener, shared, port, tls, proxies } = opening;
-        let tls = tls.map(|edge| ServerTls::new(edge, port)).transpose();
+        let tls = tls.map(|edge| ServerTls::new(&edge, port)).transpose();
         let tls = tls.map_err(io::Error::other)?;
         let entrance = Rc::new(Entrance::new(shard.clone(), tls, proxies));
         entrances.push(entrance.clone());
@@ -163,6 +163,7 @@ async fn serve(start: Start) -> io::Result<()> {
                 }
                 Command::Drain => {}
                 Command::Welcome(newcomer) if end.is_none() => welcome(&entrances, *newcomer),
+                Command::Edge(edge) => entrances.iter().for_each(|entrance| entrance.renew(&edge)),
                 command => shard.obey(command),
             }
         }

@@ -31,6 +31,8 @@ pub struct Starting {
     entries: RefCell<BTreeMap<u64, Entry>>,
     next: Cell<u64>,
     changed: Notify,
+    /// There are more than there should be.
+    crowded: Notify,
     clients_max: usize,
     timeout_ms: u64,
     stats: Rc<Stats>,
@@ -56,6 +58,7 @@ impl Starting {
             entries: RefCell::default(),
             next: Cell::new(0),
             changed: Notify::new(),
+            crowded: Notify::new(),
             clients_max: clients_max.max(1),
             timeout_ms,
             stats,
@@ -67,13 +70,16 @@ impl Starting {
     pub fn begin(self: &Rc<Self>, now: Tick, spawn: impl FnOnce(Start) -> AbortHandle) {
         let place = self.next.replace(self.next.get() + 1);
         let task = spawn(Start { place, starting: self.clone() });
-        let first = {
+        let count = {
             let mut entries = self.entries.borrow_mut();
             entries.insert(place, Entry { since: now, task });
-            entries.len() == 1
+            entries.len()
         };
-        if first {
+        if count == 1 {
             self.changed.notify_waiters();
+        }
+        if count == self.clients_max + 1 {
+            self.crowded.notify_waiters();
         }
     }
 
@@ -126,15 +132,26 @@ impl Starting {
         }
     }
 
-    /// Ends those whose time is up, for ever: one timer for all of them.
+    /// Ends those whose time is up, for ever: one timer for all of them. Clients that another shard
+    /// has accepted come whether there is room or not: those past the bound make the oldest go as
+    /// above.
     pub async fn watch(&self) {
         loop {
             let Some(oldest) = self.oldest() else {
                 self.changed.notified().await;
                 continue;
             };
-            let due = oldest.plus_ms(self.timeout_ms);
-            clock::sleep_until(due).await;
+            let crowded = self.entries.borrow().len() > self.clients_max;
+            let allowed_ms = if crowded { HANDSHAKE_GRACE_MS } else { self.timeout_ms };
+            let due = oldest.plus_ms(allowed_ms.min(self.timeout_ms));
+            tokio::select! {
+                () = self.crowded.notified() => continue,
+                () = clock::sleep_until(due) => {}
+            }
+            if crowded && self.end_oldest(oldest) {
+                self.stats.handshakes_dropped.inc();
+                continue;
+            }
             let Some(long_ago) = clock::now().0.checked_sub(self.timeout_ms) else { continue };
             while self.end_oldest(Tick(long_ago)) {
                 self.stats.handshakes_timed_out.inc();
@@ -193,6 +210,26 @@ mod tests {
             starting.room().await;
             assert_eq!(starting.stats.handshakes_dropped.get(), 0);
             assert!(starting.entries.borrow().is_empty());
+        });
+    }
+
+    /// As many come from other shards as may.
+    #[test]
+    fn who_came_past_the_bound_makes_the_oldest_go() {
+        run(async {
+            let starting = Starting::new(2, 60_000, Rc::default());
+            let watching = starting.clone();
+            tokio::task::spawn_local(async move { watching.watch().await });
+            let mut clients = vec![silent(&starting, clock::now())];
+            tokio::task::yield_now().await;
+            clients.extend((0..4).map(|_| silent(&starting, clock::now())));
+            for client in clients.drain(..3) {
+                assert!(client.await.unwrap_err().is_cancelled());
+            }
+            tokio::task::yield_now().await;
+            assert!(clients.iter().all(|client| !client.is_finished()), "there is room for two");
+            assert_eq!(starting.stats.handshakes_dropped.get(), 3);
+            assert_eq!(starting.stats.handshakes_timed_out.get(), 0);
         });
     }
 

@@ -162,7 +162,7 @@ impl Shard {
                 let _ = reply.send(self.snapshot());
             }
             // The loop has taken these.
-            Command::Welcome(_) | Command::Drain => {}
+            Command::Welcome(_) | Command::Edge(_) | Command::Drain => {}
         }
     }
 

@@ -121,6 +121,9 @@ async fn open(
         }
         Outcome::Rejected(response) => {
             log_answer(&mut access, &response);
+            if let (Some(access), Rejection::Whole(bytes)) = (&access, response.body()) {
+                access.count(bytes.len());
+            }
             complete(access);
             return Some(Err(response));
         }

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
@@ -12,6 +11,7 @@ use sha1::{Digest, Sha1};
 
 use super::problem::{Problem, read_certificates};
 use super::resumption::Terms;
+use super::stamp::Stamp;
 
 /// The authorities. Immutable: a newer state of the file is another value.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct Authorities {
     file: PathBuf,
     /// Who shows no certificate is refused.
     required: bool,
-    stamp: Option<SystemTime>,
+    stamp: Option<Stamp>,
     /// Checks what clients show.
     pub verifier: Arc<dyn ClientCertVerifier>,
     /// What sessions that were begun under these are marked with.
@@ -32,7 +32,7 @@ impl Authorities {
     /// # Errors
     /// When it is not there, or has nothing that can vouch.
     pub fn load(file: &Path, required: bool) -> Result<Authorities, Problem> {
-        let stamp = written(file);
+        let stamp = Stamp::of(file);
         let (verifier, terms) = read(file, required)?;
         Ok(Authorities { file: file.to_owned(), required, stamp, verifier, terms })
     }
@@ -41,7 +41,7 @@ impl Authorities {
     /// but that it is told. Blocks shortly.
     #[must_use]
     pub fn refresh(&self) -> Option<(Authorities, Option<Problem>)> {
-        let stamp = written(&self.file);
+        let stamp = Stamp::of(&self.file);
         if stamp == self.stamp {
             return None;
         }
@@ -50,10 +50,6 @@ impl Authorities {
             Err(problem) => (Authorities { stamp, ..self.clone() }, Some(problem)),
         })
     }
-}
-
-fn written(file: &Path) -> Option<SystemTime> {
-    std::fs::metadata(file).and_then(|meta| meta.modified()).ok()
 }
 
 fn read(file: &Path, required: bool) -> Result<(Arc<dyn ClientCertVerifier>, Terms), Problem> {

@@ -7,24 +7,36 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use hashbrown::HashMap;
 use rustls::sign::CertifiedKey;
 
-use super::problem::{Problem, read_certificates, read_key};
+use super::problem::{Problem, read_pair};
+use super::stamp::Stamp;
+use super::validity::Validity;
 
 /// Longest certificate name, in bytes (the longest domain name).
 const NAME_BYTES_MAX: usize = 253;
 
-/// When both files of a pair were last written.
-type Stamp = (Option<SystemTime>, Option<SystemTime>);
+/// Both files of a pair, as they were when they were read.
+type Stamps = (Option<Stamp>, Option<Stamp>);
 
 #[derive(Clone, Debug)]
 struct Entry {
-    stamp: Stamp,
+    stamps: Stamps,
     /// `None`: it did not work when it was last read.
     key: Option<Arc<CertifiedKey>>,
+}
+
+/// What came of a look at a folder in which something had changed.
+#[derive(Debug)]
+pub struct Refreshed {
+    /// Its present state.
+    pub certificates: Certificates,
+    /// Names whose pair was read, and can be used.
+    pub taken: Vec<String>,
+    /// What cannot.
+    pub problems: Vec<Problem>,
 }
 
 /// The certificates of a folder. Immutable: a newer state of the folder is another value.
@@ -41,7 +53,9 @@ impl Certificates {
         let mut all = Certificates { folder: folder.to_owned(), entries: HashMap::new() };
         let mut problems = Vec::new();
         for name in all.names(&mut problems) {
-            all.read(&name, &mut problems);
+            if let Some(Err(problem)) = all.read(&name) {
+                problems.push(problem);
+            }
         }
         (all, problems)
     }
@@ -50,36 +64,58 @@ impl Certificates {
     /// is gone or does not work any more keeps the certificate that was read before. Blocks
     /// shortly.
     #[must_use]
-    pub fn refresh(&self) -> Option<(Certificates, Vec<Problem>)> {
-        let mut fresh = self.clone();
-        let mut problems = Vec::new();
-        let mut changed = false;
+    pub fn refresh(&self) -> Option<Refreshed> {
+        let (mut taken, mut problems) = (Vec::new(), Vec::new());
+        let mut fresh = None;
         // What is wrong with the folder or with names was told at the start.
         for name in self.names(&mut Vec::new()) {
-            changed |= fresh.read(&name, &mut problems);
+            if self.is_as_it_was(&name) {
+                continue;
+            }
+            let fresh: &mut Certificates = fresh.get_or_insert_with(|| self.clone());
+            match fresh.read(&name) {
+                Some(Ok(())) => taken.push(name),
+                Some(Err(problem)) => problems.push(problem),
+                None => {}
+            }
         }
-        changed.then_some((fresh, problems))
+        fresh.map(|certificates| Refreshed { certificates, taken, problems })
     }
 
-    /// Reads the pair of that name, unless its files are as they were. Says whether it did.
-    fn read(&mut self, name: &str, problems: &mut Vec<Problem>) -> bool {
-        let (crt, key) = (self.file(name, "crt"), self.file(name, "key"));
-        let stamp = (written(&crt), written(&key));
+    /// The files of a pair.
+    fn pair(&self, name: &str) -> (PathBuf, PathBuf) {
+        (self.file(name, "crt"), self.file(name, "key"))
+    }
+
+    fn is_as_it_was(&self, name: &str) -> bool {
+        let known = self.entries.get(&*name.to_ascii_lowercase());
+        known.is_some_and(|entry| entry.stamps == stamps(&self.pair(name)))
+    }
+
+    /// Reads the pair of that name, unless its files are as they were.
+    fn read(&mut self, name: &str) -> Option<Result<(), Problem>> {
+        let files = self.pair(name);
+        let stamps = stamps(&files);
         let lower = name.to_ascii_lowercase();
         let known = self.entries.get(&lower);
-        if known.is_some_and(|entry| entry.stamp == stamp) {
-            return false;
+        if known.is_some_and(|entry| entry.stamps == stamps) {
+            return None;
         }
         let before = known.and_then(|entry| entry.key.clone());
-        let key = match pair(&crt, &key) {
-            Ok(key) => Some(Arc::new(key)),
-            Err(problem) => {
-                problems.push(problem);
-                before
-            }
+        let (key, outcome) = match pair(&files.0, &files.1) {
+            Ok(key) => (Some(Arc::new(key)), Ok(())),
+            Err(problem) => (before, Err(problem)),
         };
-        self.entries.insert(lower, Entry { stamp, key });
-        true
+        self.entries.insert(lower, Entry { stamps, key });
+        Some(outcome)
+    }
+
+    /// When each certificate that is in use is valid; by its file.
+    pub fn validities(&self) -> impl Iterator<Item = (PathBuf, Validity)> {
+        self.entries.iter().filter_map(|(name, entry)| {
+            let leaf = entry.key.as_ref()?.cert.first()?;
+            Some((self.file(name, "crt"), Validity::of(leaf)?))
+        })
     }
 
     /// The certificate for a client that names `sni` on the listener of `port`.
@@ -145,8 +181,8 @@ fn is_safe(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX && !name.contains(|c: char| c.is_control() || c == '/')
 }
 
-fn written(file: &Path) -> Option<SystemTime> {
-    fs::metadata(file).and_then(|meta| meta.modified()).ok()
+fn stamps((crt, key): &(PathBuf, PathBuf)) -> Stamps {
+    (Stamp::of(crt), Stamp::of(key))
 }
 
 fn pair(crt: &Path, key: &Path) -> Result<CertifiedKey, Problem> {
@@ -157,7 +193,5 @@ fn pair(crt: &Path, key: &Path) -> Result<CertifiedKey, Problem> {
     if missing(crt) {
         return Err(Problem::MissingCertificate { file: key.to_owned(), expected: crt.to_owned() });
     }
-    let (chain, secret) = (read_certificates(crt)?, read_key(key)?);
-    CertifiedKey::from_der(chain, secret, &rustls::crypto::ring::default_provider())
-        .map_err(|error| Problem::Pair { file: crt.to_owned(), key: key.to_owned(), error })
+    read_pair(crt, key)
 }

@@ -7,14 +7,14 @@
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use hashbrown::HashMap;
 use rustls::ClientConfig;
 use rustls::sign::CertifiedKey;
 
 use super::client::ClientTls;
-use super::problem::{Problem, read_certificates, read_key};
+use super::problem::{Problem, read_pair};
+use super::stamp::Stamp;
 
 /// Two files: a chain of certificates, and the key of the first one; they may be the same file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,10 +25,10 @@ pub struct Identity {
     pub key: Box<str>,
 }
 
-type Stamp = (Option<SystemTime>, Option<SystemTime>);
+type Stamps = (Option<Stamp>, Option<Stamp>);
 
 struct Entry {
-    stamp: Stamp,
+    stamps: Stamps,
     verifying: Arc<ClientConfig>,
     insecure: Arc<ClientConfig>,
 }
@@ -49,15 +49,11 @@ pub fn check(identity: &Identity) -> Result<(), Problem> {
 }
 
 fn read(identity: &Identity) -> Result<CertifiedKey, Problem> {
-    let (file, key) = (Path::new(&*identity.certificate), Path::new(&*identity.key));
-    let (chain, secret) = (read_certificates(file)?, read_key(key)?);
-    CertifiedKey::from_der(chain, secret, &rustls::crypto::ring::default_provider())
-        .map_err(|error| Problem::Pair { file: file.to_owned(), key: key.to_owned(), error })
+    read_pair(Path::new(&*identity.certificate), Path::new(&*identity.key))
 }
 
-fn stamp(identity: &Identity) -> Stamp {
-    let written = |file: &str| std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
-    (written(&identity.certificate), written(&identity.key))
+fn stamps(identity: &Identity) -> Stamps {
+    (Stamp::of(Path::new(&*identity.certificate)), Stamp::of(Path::new(&*identity.key)))
 }
 
 impl Identities {
@@ -81,17 +77,17 @@ impl Identities {
             let config = if insecure { &self.tls.insecure } else { &self.tls.verifying };
             return Ok(Arc::clone(config));
         };
-        let stamp = stamp(identity);
+        let stamps = stamps(identity);
         let mut entries = self.entries.borrow_mut();
         let chosen =
             |entry: &Entry| Arc::clone(if insecure { &entry.insecure } else { &entry.verifying });
         let known = entries.get_mut(identity);
         if let Some(entry) = &known
-            && entry.stamp == stamp
+            && entry.stamps == stamps
         {
             return Ok(chosen(entry));
         }
-        match (self.read(identity, stamp), known) {
+        match (self.read(identity, stamps), known) {
             (Ok(entry), _) => {
                 let config = chosen(&entry);
                 entries.insert(identity.clone(), entry);
@@ -99,20 +95,20 @@ impl Identities {
             }
             (Err(problem), Some(entry)) => {
                 tracing::warn!(%problem, "client certificate not taken over, the one before stays");
-                entry.stamp = stamp;
+                entry.stamps = stamps;
                 Ok(chosen(entry))
             }
             (Err(problem), None) => Err(problem),
         }
     }
 
-    fn read(&self, identity: &Identity, stamp: Stamp) -> Result<Entry, Problem> {
+    fn read(&self, identity: &Identity, stamps: Stamps) -> Result<Entry, Problem> {
         let failed = |error| Problem::Pair {
             file: (*identity.certificate).into(),
             key: (*identity.key).into(),
             error,
         };
         let (verifying, insecure) = self.tls.showing(read(identity)?).map_err(failed)?;
-        Ok(Entry { stamp, verifying, insecure })
+        Ok(Entry { stamps, verifying, insecure })
     }
 }

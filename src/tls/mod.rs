@@ -11,8 +11,10 @@ pub mod identity;
 pub mod problem;
 pub mod resumption;
 pub mod server;
+mod stamp;
 #[cfg(test)]
 mod tests;
+pub mod validity;
 
 pub use certificates::Certificates;
 pub use client::{ClientTls, is_certificate_error};

@@ -1,6 +1,8 @@
-//! The side that clients see: one listener's configuration, kept up to date with its files.
+//! The side that clients see: one listener's configuration, and a newer one when its files have
+//! changed. Whoever looks at the files has them read here, and hands what came of it to each
+//! listener of each shard.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -8,12 +10,9 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, ServerConfig, SupportedProtocolVersion};
 
 use super::authorities::Authorities;
-use super::certificates::Certificates;
+use super::certificates::{Certificates, Refreshed};
+use super::problem::Problem;
 use super::resumption::Sessions;
-
-/// The files are looked at again at most this often, in milliseconds: looking blocks the shard for
-/// some microseconds.
-const LOOK_AGAIN_MS: u64 = 1000;
 
 /// The lowest version that is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,31 +75,40 @@ impl Edge {
         Ok(config)
     }
 
-    /// With what has changed in the files; `None` if nothing has.
-    fn refresh(&self) -> Option<Edge> {
-        let mut fresh = self.clone();
+    /// With what has changed in the files; `None` if nothing has. What cannot be used leaves what
+    /// was there before, and is told. Blocks shortly.
+    #[must_use]
+    pub fn refresh(&self) -> Option<(Edge, Vec<News>)> {
         let certificates = self.certificates.refresh();
         let authorities = self.authorities.as_ref().and_then(|authorities| authorities.refresh());
         if certificates.is_none() && authorities.is_none() {
             return None;
         }
-        if let Some((certificates, problems)) = certificates {
-            for problem in problems {
-                tracing::warn!(%problem, "certificate not taken over, the one before stays");
-            }
+        let (mut fresh, mut news) = (self.clone(), Vec::new());
+        if let Some(Refreshed { certificates, taken, problems }) = certificates {
+            news.extend(taken.into_iter().map(News::Certificate));
+            news.extend(problems.into_iter().map(News::NoCertificate));
             fresh.certificates = Arc::new(certificates);
         }
         if let Some((authorities, problem)) = authorities {
-            match problem {
-                Some(problem) => {
-                    tracing::warn!(%problem, "authorities of clients not taken over");
-                }
-                None => tracing::info!("authorities of clients read again"),
-            }
+            news.push(problem.map_or(News::Authorities, News::NoAuthorities));
             fresh.authorities = Some(Arc::new(authorities));
         }
-        Some(fresh)
+        Some((fresh, news))
     }
+}
+
+/// What has changed in the files.
+#[derive(Debug)]
+pub enum News {
+    /// The pair of this name was taken over.
+    Certificate(String),
+    /// A pair was not.
+    NoCertificate(Problem),
+    /// Those who vouch for clients were taken over.
+    Authorities,
+    /// They were not.
+    NoAuthorities(Problem),
 }
 
 #[derive(Debug)]
@@ -119,37 +127,26 @@ impl ResolvesServerCert for Resolver {
 /// One shard's TLS for one listener.
 pub struct ServerTls {
     port: u16,
-    edge: RefCell<Edge>,
     config: RefCell<Arc<ServerConfig>>,
-    looked_ms: Cell<u64>,
 }
 
 impl ServerTls {
     /// TLS for the listener on `port` (which chooses `default_<port>`), ALPN `http/1.1`. Fails only
     /// if the build lacks the cryptography.
-    pub fn new(edge: Edge, port: u16) -> Result<ServerTls, Error> {
-        let config = RefCell::new(Arc::new(edge.config(port)?));
-        Ok(ServerTls { port, edge: RefCell::new(edge), config, looked_ms: Cell::new(0) })
+    pub fn new(edge: &Edge, port: u16) -> Result<ServerTls, Error> {
+        Ok(ServerTls { port, config: RefCell::new(Arc::new(edge.config(port)?)) })
     }
 
-    /// The configuration for the next handshake. `now_ms` is the present moment in milliseconds; a
-    /// file that was replaced is taken over within a second.
+    /// The configuration for the next handshake.
     #[must_use]
-    pub fn config(&self, now_ms: u64) -> Arc<ServerConfig> {
-        if now_ms.saturating_sub(self.looked_ms.get()) >= LOOK_AGAIN_MS {
-            self.looked_ms.set(now_ms);
-            self.look();
-        }
+    pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config.borrow())
     }
 
-    fn look(&self) {
-        let Some(fresh) = self.edge.borrow().refresh() else { return };
-        match fresh.config(self.port) {
-            Ok(config) => {
-                self.config.replace(Arc::new(config));
-                self.edge.replace(fresh);
-            }
+    /// From the next handshake on it is this.
+    pub fn renew(&self, edge: &Edge) {
+        match edge.config(self.port) {
+            Ok(config) => drop(self.config.replace(Arc::new(config))),
             Err(error) => tracing::warn!(%error, "TLS stays as it was"),
         }
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use rustls::{ClientConnection, RootCertStore, ServerConnection};
 use rustls_pki_types::CertificateDer;
 
+use super::certificates::Refreshed;
 use super::*;
 
 fn make(folder: &Path, name: &str, domain: &str) -> CertificateDer<'static> {
@@ -110,14 +111,14 @@ fn newer_files_are_picked_up_and_gone_or_broken_ones_stay() {
     assert!(certificates.refresh().is_none());
     let second = make(folder.path(), "a.test", "a.test");
     touch(&folder.path().join("a.test.crt"), 5);
-    let (newer, problems) = certificates.refresh().unwrap();
-    assert!(problems.is_empty());
+    let Refreshed { certificates: newer, taken, problems } = certificates.refresh().unwrap();
+    assert_eq!((taken, problems.len()), (vec!["a.test".to_owned()], 0));
     assert_eq!(leaf(&certificates, Some("a.test"), 1), Some(first));
     assert_eq!(leaf(&newer, Some("a.test"), 1), Some(second.clone()));
     fs::write(folder.path().join("a.test.crt"), "broken").unwrap();
     touch(&folder.path().join("a.test.crt"), 10);
-    let (broken, problems) = newer.refresh().unwrap();
-    assert_eq!(problems.len(), 1);
+    let Refreshed { certificates: broken, taken, problems } = newer.refresh().unwrap();
+    assert_eq!((taken.len(), problems.len()), (0, 1));
     assert_eq!(leaf(&broken, Some("a.test"), 1), Some(second.clone()));
     assert!(broken.refresh().is_none(), "told once");
     fs::remove_file(folder.path().join("a.test.crt")).unwrap();
@@ -135,7 +136,7 @@ fn shake(
     let mut config = rustls::ClientConfig::clone(client);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let mut client = ClientConnection::new(Arc::new(config), name.try_into().unwrap())?;
-    let mut server = ServerConnection::new(server.config(1_000_000))?;
+    let mut server = ServerConnection::new(server.config())?;
     while client.is_handshaking() || server.is_handshaking() {
         let mut wire = Vec::new();
         client.write_tls(&mut wire).unwrap();
@@ -155,7 +156,7 @@ fn handshakes() {
     let folder = tempfile::tempdir().unwrap();
     let ours = make(folder.path(), "a.test", "a.test");
     let (certificates, _) = Certificates::load(folder.path());
-    let server = ServerTls::new(Edge::new(certificates).unwrap(), 443).unwrap();
+    let server = ServerTls::new(&Edge::new(certificates).unwrap(), 443).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(ours.clone()).unwrap();
     let knows = ClientTls::with_roots(roots).unwrap();
@@ -167,7 +168,7 @@ fn handshakes() {
     assert_eq!(shake(&server, &knows_not.insecure, "a.test").unwrap().0, ours);
     let theirs = make(folder.path(), "b.test", "b.test");
     let server =
-        ServerTls::new(Edge::new(Certificates::load(folder.path()).0).unwrap(), 443).unwrap();
+        ServerTls::new(&Edge::new(Certificates::load(folder.path()).0).unwrap(), 443).unwrap();
     assert_eq!(shake(&server, &knows.insecure, "b.test").unwrap().0, theirs);
 }
 

@@ -3,6 +3,7 @@
 //! Called by `exchange` with a handshake that has been checked. The caller writes the answer; an
 //! accepted connection then is parked or becomes a task, as `Onward` says.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use tokio::sync::oneshot;
@@ -37,33 +38,46 @@ pub async fn open(sockets: &Rc<Sockets>, mut context: Context, route: RouteRef) 
 async fn open_in_time(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -> Outcome {
     let shared = sockets.shared();
     let limit_ms = shared.settings.bounds.open_ms;
+    let trying = Cell::new(None);
     if limit_ms == 0 {
-        return ask_targets(sockets, context, route).await;
+        return ask_targets(sockets, context, route, &trying).await;
     }
+    let targets = route.clone();
     tokio::select! {
         biased;
-        outcome = ask_targets(sockets, context, route) => outcome,
+        outcome = ask_targets(sockets, context, route, &trying) => outcome,
         () = clock::sleep_ms(limit_ms) => {
             shared.stats.socket_openings_timed_out.inc();
-            Outcome::Failed(Failed::Other(format!("no decision within {limit_ms} ms")))
+            let failed = Failed::Other(format!("no decision within {limit_ms} ms"));
+            match trying.get().and_then(|place: usize| targets.targets.get(place)) {
+                Some(target) => via(Outcome::Failed(failed), shown(target)),
+                None => Outcome::Failed(failed),
+            }
         }
     }
 }
 
-async fn ask_targets(sockets: &Rc<Sockets>, context: Context, route: RouteRef) -> Outcome {
+/// `trying` is told which target is asked.
+async fn ask_targets(
+    sockets: &Rc<Sockets>,
+    context: Context,
+    route: RouteRef,
+    trying: &Cell<Option<usize>>,
+) -> Outcome {
     let connection_id = Uuid::new_v4();
     let shared = Rc::clone(sockets.shared());
     let seeker = Seeker { shared: &shared, context: &context, route: &route };
     let mut choice = Choice::default();
     while let Some(place) = choice.next(&seeker) {
         let target = &route.targets[place];
+        trying.set(Some(place));
         let attempt = match target.address {
             Address::Test => {
                 Attempt::Decided(open_test(sockets, &context, &route, place, connection_id))
             }
             _ if target.over_http => {
                 let origin = Origin::new(context.clone(), route.clone(), place, connection_id);
-                open_over_http(sockets, Rc::new(origin)).await
+                open_over_http(sockets, Rc::new(origin), choice.connect_ms(&seeker)).await
             }
             _ => {
                 let means = (choice.load(place), choice.connect_ms(&seeker));
@@ -125,12 +139,12 @@ fn open_test(
     Outcome::Accepted { response, onward: Onward::Park(lease) }
 }
 
-async fn open_over_http(sockets: &Rc<Sockets>, origin: Rc<Origin>) -> Attempt {
+async fn open_over_http(sockets: &Rc<Sockets>, origin: Rc<Origin>, connect_ms: u64) -> Attempt {
     let (mut answer, wait) = oneshot::channel();
     let sockets = Rc::clone(sockets);
     // A task of its own: what the backend has been asked is seen through when the client leaves.
     tokio::task::spawn_local(async move {
-        let opening = opening::open(sockets.shared(), &origin, answer.closed()).await;
+        let opening = opening::open(sockets.shared(), &origin, connect_ms, answer.closed()).await;
         if answer.is_closed() {
             if let Opening::Accepted(_) = opening
                 && let Some(_farewell) = sockets.absent.admit(sockets.shared())

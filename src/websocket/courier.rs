@@ -15,6 +15,7 @@ use super::over_http::{self, Origin, collect, is_events};
 use super::retries::{RANDOM_MS_MAX, Retries};
 use crate::asking::rules::{self, Consequence, Subject, Verdict};
 use crate::backend::body::AnswerBody;
+use crate::backend::journal::Deed;
 use crate::clock::{self, Tick};
 use crate::forward::absent::Farewell;
 use crate::forward::shared::Shared;
@@ -152,15 +153,17 @@ fn set_interval(shared: &Shared, link: &Link, at: Option<Tick>) {
 async fn exchange(shared: &Shared, link: &Link, request: &Request) -> Option<Reply> {
     let mut retries = Retries::default();
     let target = link.origin.target()?;
+    let mut attempt = 0;
     loop {
-        let error = match link.origin.post(shared, target, request).await {
+        attempt += 1;
+        let error = match link.origin.post(shared, target, request, None).await {
             Ok(response) => return receive(shared, link, response).await,
             Err(error) => error,
         };
         let random_ms = fastrand::u64(0..=RANDOM_MS_MAX);
         let again = error.backend().and_then(|error| retries.next_ms(error, random_ms));
+        link.origin.tell(shared, &error, attempt, Deed::of_retry(again.is_some()));
         let Some(delay_ms) = again else { return fail(link, &error) };
-        tracing::debug!("{}: retry after: {error}", rules::uri(&link.origin.context()));
         shared.stats.events_retries.inc();
         clock::sleep_ms(delay_ms).await;
         if link.conversation.borrow().is_moot() {

@@ -15,6 +15,7 @@ use super::retries::{RANDOM_MS_MAX, Retries};
 use crate::asking::rules::{self, Negotiated};
 use crate::backend::body::AnswerBody;
 use crate::backend::error::Error;
+use crate::backend::journal::Deed;
 use crate::clock;
 use crate::forward::shared::Shared;
 use crate::grip::events::Event;
@@ -65,17 +66,26 @@ fn judge(events: &[Event], interval_s: Option<u32>) -> Verdict {
 }
 
 /// Asks the backend until it decides, or until `left` is ready while it lets the client wait.
-pub async fn open(shared: &Shared, origin: &Rc<Origin>, left: impl Future<Output = ()>) -> Opening {
+/// The first connection is made within `connect_ms`.
+pub async fn open(
+    shared: &Shared,
+    origin: &Rc<Origin>,
+    connect_ms: u64,
+    left: impl Future<Output = ()>,
+) -> Opening {
     let Some(target) = origin.target() else { return Opening::Failed("no such target".into()) };
     let open = Request { body: Bytes::from_static(b"OPEN\r\n"), replayed_bytes: 0 };
     let mut left = std::pin::pin!(left);
     let mut first = true;
     let mut interval_s = None;
     loop {
-        let response = match origin.post(shared, target, &open).await {
+        let response = match origin.post(shared, target, &open, first.then_some(connect_ms)).await {
             Ok(response) => response,
             Err(PostError::Backend(error)) if first => return Opening::Broken(Box::new(error)),
-            Err(error) => return Opening::Failed(error.to_string()),
+            Err(error) => {
+                origin.tell(shared, &error, 1, Deed::GivenUp);
+                return Opening::Failed(error.to_string());
+            }
         };
         first = false;
         if !is_events(&response) {
@@ -134,10 +144,11 @@ pub async fn withdraw(shared: &Shared, origin: &Origin) {
     let Some(target) = origin.target() else { return };
     let gone = Request { body: Bytes::from_static(b"DISCONNECT\r\n"), replayed_bytes: 0 };
     let mut retries = Retries::default();
-    while let Err(error) = origin.post(shared, target, &gone).await {
-        tracing::debug!("DISCONNECT to {target}: {error}");
+    for attempt in 1.. {
+        let Err(error) = origin.post(shared, target, &gone, None).await else { return };
         let random_ms = fastrand::u64(0..=RANDOM_MS_MAX);
         let again = error.backend().and_then(|error| retries.next_ms(error, random_ms));
+        origin.tell(shared, &error, attempt, Deed::of_retry(again.is_some()));
         let Some(delay_ms) = again else { return };
         shared.stats.events_retries.inc();
         clock::sleep_ms(delay_ms).await;

@@ -16,8 +16,11 @@ use http_body_util::BodyExt;
 use uuid::Uuid;
 
 use super::conversation::{Answer, Request};
+use crate::backend::Terms;
 use crate::backend::body::{AnswerBody, RequestBody};
 use crate::backend::error::Error;
+use crate::backend::journal::{Deed, Request as Failed};
+use crate::backend::request::RequestHead;
 use crate::forward::context::{Context, RouteRef};
 use crate::forward::kept::{Alike, Kept};
 use crate::forward::outgoing;
@@ -132,12 +135,13 @@ impl Origin {
         self.target
     }
 
-    /// Makes one request; its signature is fresh.
+    /// Makes one request; its signature is fresh. `connect_ms` is as in [`Terms`].
     pub async fn post(
         &self,
         shared: &Shared,
         target: &Target,
         request: &Request,
+        connect_ms: Option<u64>,
     ) -> Result<http::Response<AnswerBody>, PostError> {
         let kind = outgoing::Kind::OverHttp;
         let outgoing = outgoing::request(shared, &self.context(), &self.route, target, kind)?;
@@ -146,7 +150,26 @@ impl Origin {
         self.dress(head.headers_mut(), request);
         // An absent body and an empty one are not the same: the length is always sent.
         let body = RequestBody::Whole(Some(request.body.clone()).filter(|body| !body.is_empty()));
-        Ok(shared.backend.send(&outgoing.destination, head.map(|()| body)).await?)
+        let whole = head.map(|()| body);
+        let head = RequestHead::of(&whole);
+        // Its protocol lets it be made again when nothing came of it.
+        let terms = Terms { once: true, repeat: true, connect_ms };
+        let to = outgoing.destination.as_to();
+        Ok(shared.backend.ask(to, terms, head, whole.into_body()).await?)
+    }
+
+    /// Tells the log of a failure, and what is done about it.
+    pub fn tell(&self, shared: &Shared, error: &PostError, attempt: usize, deed: Deed) {
+        let (Some(target), Some(error)) = (self.target(), error.backend()) else { return };
+        let context = self.context();
+        let request = Failed {
+            target,
+            route: self.route.options.id.as_deref(),
+            method: &Method::POST,
+            path: &context.path,
+            attempt,
+        };
+        shared.backend.journal().tell(&request, error, deed);
     }
 
     /// Takes away what a client must not say, and adds what belongs to this protocol.

@@ -2,8 +2,10 @@
 //!
 //! Called by `accept` for each such target in turn. What it opens is relayed by a task (`relay`).
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -17,6 +19,7 @@ use crate::asking::rules;
 use crate::backend::body::RequestBody;
 use crate::backend::exchange::Opened;
 use crate::backend::gate::Load;
+use crate::backend::journal::Deed;
 use crate::forward::context::{Context, RouteRef};
 use crate::forward::outgoing;
 use crate::forward::shared::Shared;
@@ -51,7 +54,13 @@ pub async fn open(
         Ok(Opened::Switched { response, io, read_ahead, occupancy }) => {
             (response, io, read_ahead, occupancy)
         }
-        Ok(Opened::Answered(response)) => {
+        Ok(Opened::Answered(mut response)) => {
+            // As of any answer: one whose body is seen to break off at once is none.
+            let begun = poll_fn(|cx| Poll::Ready(response.body_mut().look_ahead(cx))).await;
+            if let Err(error) = begun {
+                shared.backend.journal().tell_of_body(target, &error, Deed::Answered(502));
+                return Attempt::Decided(Outcome::Failed(Failed::Broken));
+            }
             return Attempt::Decided(rejected(response.map(Rejection::Streamed)));
         }
         // A handshake is a GET: it may be made twice.

@@ -136,11 +136,12 @@ pub fn head(response: &http::Response<()>, version: Version) -> Bytes {
     head.extend_from_slice(reason.as_deref().unwrap_or(b"Switching Protocols"));
     head.extend_from_slice(b"\r\n");
     let spelling = response.extensions().get::<Spelling>();
+    let mut spelled = spelling.map(Spelling::names).unwrap_or_default();
     for name in response.headers().keys() {
-        for (before, value) in response.headers().get_all(name).iter().enumerate() {
-            match spelling.and_then(|spelling| spelling.of(name.as_str(), before)) {
+        for value in response.headers().get_all(name) {
+            match spelled.take(name.as_str()) {
                 Some(spelled) => head.extend_from_slice(spelled),
-                None => put_name(&mut head, name),
+                None => names::put_registered(&mut head, name.as_str()),
             }
             head.extend_from_slice(b": ");
             head.extend_from_slice(value.as_bytes());
@@ -149,17 +150,6 @@ pub fn head(response: &http::Response<()>, version: Version) -> Bytes {
     }
     head.extend_from_slice(b"\r\n");
     head.into()
-}
-
-/// Writes a name as RFC 6455 does, or as is usual.
-fn put_name(head: &mut Vec<u8>, name: &HeaderName) {
-    match name.as_str().strip_prefix("sec-websocket-") {
-        Some(rest) => {
-            head.extend_from_slice(b"Sec-WebSocket-");
-            names::put_usual(head, rest);
-        }
-        None => names::put_usual(head, name.as_str()),
-    }
 }
 
 fn remove_hop(headers: &mut HeaderMap) {

@@ -9,11 +9,13 @@
 
 mod byte;
 mod chunk;
+mod target;
 pub mod unchunk;
 mod value;
 mod violation;
-use byte::{TARGET, TOKEN, is, is_control};
+use byte::{TOKEN, is, is_control};
 use chunk::Chunk;
+use target::Target;
 use value::{Framing, Value};
 use violation::Name;
 pub use violation::{Kind, Violation};
@@ -32,8 +34,8 @@ enum State {
     Blank { cr: bool },
     /// In the method, which has a character.
     Method,
-    /// In the target. `false` until it has a character.
-    Target { some: bool },
+    /// In the target.
+    Target,
     /// So many characters of the version have been read.
     Version { at: usize },
     /// At the end of a line, after its CR.
@@ -65,6 +67,7 @@ pub struct HeadGuard {
     /// The lines are a chunked body's trailers, not a head.
     trailers: bool,
     http10: bool,
+    target: Target,
     name: Name,
     value: Value,
     framing: Framing,
@@ -86,6 +89,7 @@ impl HeadGuard {
             headers: 0,
             trailers: false,
             http10: false,
+            target: Target::default(),
             name: Name::default(),
             value: Value::Other,
             framing: Framing::default(),
@@ -174,8 +178,8 @@ impl HeadGuard {
         let rest = rest.get(..rest.len().min(room)).unwrap_or_default();
         let Some(first) = rest.first() else { return Err((too_much, 0)) };
         let used = match self.state {
-            State::Method => self.word(rest, true),
-            State::Target { some } => self.word(rest, some),
+            State::Method => self.method(rest),
+            State::Target => self.target(rest),
             State::Name => self.name(rest),
             State::Value => self.value(rest),
             // What most heads have is not read byte by byte.
@@ -210,24 +214,30 @@ impl HeadGuard {
         used
     }
 
-    /// The method or the target, up to the space after it.
-    fn word(&mut self, rest: &[u8], some: bool) -> Result<usize, (Kind, usize)> {
-        let (class, wrong, next) = match self.state {
-            State::Method => (TOKEN, Kind::Method, State::Target { some: false }),
-            _ => (TARGET, Kind::Target, State::Version { at: 0 }),
-        };
-        let length = rest.iter().take_while(|byte| is(**byte, class)).count();
+    /// The rest of the method, up to the space after it.
+    fn method(&mut self, rest: &[u8]) -> Result<usize, (Kind, usize)> {
+        let length = rest.iter().take_while(|byte| is(**byte, TOKEN)).count();
         match rest.get(length) {
-            None if class == TOKEN => {}
-            None => self.state = State::Target { some: true },
-            Some(b' ') if some || length > 0 => {
-                self.state = next;
-                return Ok(length.saturating_add(1));
-            }
-            Some(b'\r' | b'\n') if class == TARGET => return Err((Kind::Version, length)),
-            Some(_) => return Err((wrong, length)),
+            None => return Ok(length),
+            Some(b' ') => self.state = State::Target,
+            Some(_) => return Err((Kind::Method, length)),
         }
-        Ok(length)
+        Ok(length.saturating_add(1))
+    }
+
+    /// The target, up to the space after it.
+    fn target(&mut self, rest: &[u8]) -> Result<usize, (Kind, usize)> {
+        let length = self.target.add(rest);
+        match rest.get(length) {
+            None => Ok(length),
+            Some(b' ') if self.target.is_some() => {
+                self.target.end().map_err(|kind| (kind, length))?;
+                self.state = State::Version { at: 0 };
+                Ok(length.saturating_add(1))
+            }
+            Some(b'\r' | b'\n') => Err((Kind::Version, length)),
+            Some(_) => Err((Kind::Target, length)),
+        }
     }
 
     fn name(&mut self, rest: &[u8]) -> Result<usize, (Kind, usize)> {

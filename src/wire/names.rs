@@ -4,6 +4,8 @@
 //! because that is how names are written where nothing else is known; of a head with any other name
 //! all names are kept. `framing` notes those of requests, `backend` those of responses.
 
+use smallvec::SmallVec;
+
 /// The names of one head as they were written, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spelling(Box<[u8]>);
@@ -28,12 +30,33 @@ impl Spelling {
         (!all.is_empty()).then(|| Spelling(all.into()))
     }
 
-    /// The spelling of the field of this (lower-case) name that has `before` others of its name
-    /// before it.
+    /// The names, to be given to the fields of the head.
     #[must_use]
-    pub fn of(&self, name: &str, before: usize) -> Option<&[u8]> {
-        let names = self.0.split(|byte| *byte == b':');
-        names.filter(|other| other.eq_ignore_ascii_case(name.as_bytes())).nth(before)
+    pub fn names(&self) -> Names<'_> {
+        let all = self.0.split(|byte| *byte == b':').filter(|name| !name.is_empty());
+        Names { left: all.collect(), first: 0 }
+    }
+}
+
+/// The names of one head as they were written; each is given out once.
+#[derive(Clone, Debug, Default)]
+pub struct Names<'a> {
+    /// Those that were given out are empty.
+    left: SmallVec<[&'a [u8]; 24]>,
+    /// Before this there are none left.
+    first: usize,
+}
+
+impl<'a> Names<'a> {
+    /// How the next field of this (lower-case) name was written.
+    pub fn take(&mut self, name: &str) -> Option<&'a [u8]> {
+        let left = self.left.get_mut(self.first..)?;
+        let found = left.iter_mut().find(|other| other.eq_ignore_ascii_case(name.as_bytes()))?;
+        let taken = std::mem::take(found);
+        while self.left.get(self.first).is_some_and(|name| name.is_empty()) {
+            self.first += 1;
+        }
+        Some(taken).filter(|name| !name.is_empty())
     }
 }
 
@@ -72,6 +95,14 @@ pub fn put_usual(out: &mut Vec<u8>, name: &str) {
         begins = byte == b'-';
         upper
     }));
+}
+
+/// Appends a lower-case name as RFC 6455 writes it, or as is usual: some WebSocket servers and
+/// clients know the names of handshakes in that spelling only.
+pub fn put_registered(out: &mut Vec<u8>, name: &str) {
+    let rest = name.strip_prefix("sec-websocket-");
+    out.extend_from_slice(if rest.is_some() { b"Sec-WebSocket-" } else { b"" });
+    put_usual(out, rest.unwrap_or(name));
 }
 
 /// The names of the head that is being read, and of heads before it that nobody has asked for.
@@ -132,22 +163,34 @@ mod tests {
         let mut out = Vec::new();
         put_usual(&mut out, "x-forwarded-for");
         assert_eq!(out, b"X-Forwarded-For");
+        out.clear();
+        for name in ["sec-websocket-key", ":", "sec-fetch-mode"] {
+            put_registered(&mut out, name);
+        }
+        assert_eq!(out, b"Sec-WebSocket-Key:Sec-Fetch-Mode");
     }
 
     #[test]
     fn each_field_has_its_own_spelling() {
-        let spelling = Spelling::new(b"host:X-ODD:x-odd:");
-        assert_eq!(spelling.of("host", 0), Some(&b"host"[..]));
-        assert_eq!(spelling.of("x-odd", 0), Some(&b"X-ODD"[..]));
-        assert_eq!(spelling.of("x-odd", 1), Some(&b"x-odd"[..]));
-        assert_eq!(spelling.of("x-odd", 2), None);
-        assert_eq!(spelling.of("x", 0), None);
-        let after = Spelling::after(b"x-Odd:ACCEPT:", Some(spelling)).unwrap();
-        assert_eq!(
-            (after.of("x-odd", 0), after.of("x-odd", 2)),
-            (Some(&b"x-Odd"[..]), Some(&b"x-odd"[..]))
-        );
-        assert_eq!((after.of("host", 0), after.of("accept", 0)), (None, None));
+        let spelling = Spelling::new(b"host:X-ODD:A:x-odd:");
+        let mut names = spelling.names();
+        for (name, spelled) in [
+            ("x-odd", Some("X-ODD")),
+            ("x-odd", Some("x-odd")),
+            ("x-odd", None),
+            ("host", Some("host")),
+            ("host", None),
+            ("x", None),
+            ("a", Some("A")),
+            ("", None),
+        ] {
+            assert_eq!(names.take(name), spelled.map(str::as_bytes), "{name}");
+        }
+        let after = Spelling::after(b"x-Odd:ACCEPT:", Some(spelling.clone())).unwrap();
+        let mut names = after.names();
+        let odd = [0; 4].map(|_| names.take("x-odd"));
+        assert_eq!(odd, [Some(&b"x-Odd"[..]), Some(b"X-ODD"), Some(b"x-odd"), None]);
+        assert_eq!((names.take("host"), names.take("accept")), (None, None));
         assert_eq!(Spelling::after(b"", None), None);
     }
 }

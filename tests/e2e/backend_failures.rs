@@ -3,12 +3,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::harness::backend::refusing;
+use crate::harness::backend::{refusing, swallowing};
 use crate::harness::{Act, Answer, Backend, Client, Mortal, Server, within};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -220,8 +220,10 @@ async fn each_failure_is_told_and_counted_by_its_reason() {
             assert!(head.status.contains(" 502 "), "{reason}: {head:?}");
         }
         let line = server.wait_for_line(&format!("reason=\"{reason}\""));
-        let done = if body { "done=broken off" } else { "done=answered 502" };
-        assert!(line.contains("WARN") && line.contains(done), "{line}");
+        // Of a body some may have been sent.
+        let broken = body && line.contains("done=broken off");
+        let answered = line.contains("done=answered 502");
+        assert!(line.contains("WARN") && (broken || answered), "{line}");
         if !body {
             let request = format!("route=r{n} method=POST path=/{n}/x");
             assert!(line.contains(&request) && line.contains("attempt=1"), "{line}");
@@ -261,20 +263,6 @@ async fn a_dead_backend_does_not_flood_the_log() {
     assert_eq!(server.counted("backend_connects_refused"), 200);
     let told = server.printed().iter().filter(|line| line.contains("a backend failed")).count();
     assert!((1..=40).contains(&told), "{told} lines");
-}
-
-/// An address where connections are neither accepted nor refused, as long as the sockets live.
-fn swallowing() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    rustix::net::listen(&listener, 0).expect("a shorter backlog");
-    let address = listener.local_addr().expect("a bound socket");
-    let mut full = Vec::new();
-    // Until the queue is full: then nothing is answered any more.
-    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
-        full.push(stream);
-        assert!(full.len() < 64, "the queue is never full");
-    }
-    (address, listener, full)
 }
 
 #[tokio::test]
@@ -354,4 +342,35 @@ async fn a_websocket_handshake_is_made_elsewhere_too() {
         within("a WebSocket", async { tokio::join!(connecting, accepting) }).await;
     client.text("hello").await;
     accepted.expect_text("hello").await;
+}
+
+#[tokio::test]
+async fn a_client_that_stalls_is_not_held_against_its_backend() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let routes = [format!("* {}", listener.local_addr().expect("a bound socket"))];
+    let arguments = ["--backend-head-timeout", "300", "--upload-timeout", "2"];
+    let mut server = Server::start_with(&routes, &arguments);
+    let reading = tokio::spawn(async move {
+        let mut open = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            open.push(tokio::spawn(async move {
+                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            }));
+        }
+    });
+    let mut client = Client::connect(server.http).await;
+    let head = "POST /stalls HTTP/1.1\r\nHost: a.example\r\nContent-Length: 30000\r\n\r\n";
+    client.send([head.as_bytes(), &[b'x'; 12_000]].concat()).await;
+    let (answer, body) = client.response_in(30).await;
+    assert_eq!(answer.status, "HTTP/1.1 400 Bad Request");
+    assert_eq!(body, "Failed to read the request body.\n");
+    let line = server.wait_for_line("POST http://a.example/stalls -> ");
+    assert!(line.contains(" code=400 33"), "{line}");
+    // When all of it has been sent, silence is the backend's.
+    let mut client = Client::connect(server.http).await;
+    client.send([head.as_bytes(), &[b'x'; 30_000]].concat()).await;
+    assert_eq!(client.response_in(30).await.0.status, "HTTP/1.1 502 Bad Gateway");
+    assert_eq!(server.counted("backend_head_timeouts"), 1, "of two");
+    reading.abort();
 }

@@ -90,6 +90,51 @@ fn clients_may_name_their_route() {
 }
 
 #[test]
+fn keys_are_not_shown_around() {
+    let secret = "s3cret-s3cret-s3cret-s3cret-s3cr";
+    let lines = ["*", "a.example"].map(|host| format!("{host},sig_key={secret} test"));
+    let (_file, path) = routes(&lines.each_ref().map(String::as_str));
+    for url in ["http://a.example/", "http://other.example/"] {
+        let asked = ["--routes", &path, url];
+        let (text, json) = (explain(&asked).1, json(&asked).1.to_string());
+        assert!(!text.contains(secret) && !json.contains(secret), "{text}{json}");
+    }
+    assert!(explain(&["--routes", &path, "http://a.example/"]).1.contains("sig_key=(key) test"));
+    let (_file, path) = routes(&["*,sig_key=file:a.key test"]);
+    assert!(explain(&["--routes", &path, "a.example"]).1.contains("a.key test"));
+}
+
+#[test]
+fn scripts_sockjs_and_targets_in_turn() {
+    let lines = [
+        "a.example,balance=round-robin 127.0.0.1:1001 127.0.0.1:1002",
+        "b.example,balance=least 127.0.0.1:1001 127.0.0.1:1002",
+        "c.example,sockjs=/sj 127.0.0.1:1001",
+        "d.example,aco,jsonp_body=b 127.0.0.1:1001",
+        "e.example,balance=least 127.0.0.1:1001",
+    ];
+    let (_file, path) = routes(&lines);
+    let text = |url: &str| explain(&["--routes", &path, url]).1;
+    for (url, expected) in [
+        ("http://a.example/", "target 127.0.0.1:1001, first in its turn, is sent"),
+        ("http://a.example/", "target 127.0.0.1:1002, first in its turn, is sent"),
+        ("http://b.example/", "127.0.0.1:1002, first if it has the fewest requests, is sent"),
+        ("http://c.example/sj/info", "SockJS: what a client asks first, answered here"),
+        ("http://c.example/", "target 127.0.0.1:1001, first, is sent\n    GET / HTTP/1.1\n"),
+        ("http://d.example/x?callback=cb&_method=PUT&b=1&q", "    PUT /x?q HTTP/1.1\n"),
+        ("http://d.example/x?callback=cb&_method=PUT&b=1&q", "    Content-Length: 1\n"),
+        (
+            "http://d.example/x?callback=cb&_method=A%20B",
+            "a JSON-P script, answered 400: Invalid _method",
+        ),
+        ("http://e.example/", "target 127.0.0.1:1001, first, is sent"),
+    ] {
+        let said = text(url);
+        assert!(said.contains(expected), "{expected:?} in:\n{said}");
+    }
+}
+
+#[test]
 fn what_cannot_be_explained() {
     for (arguments, said) in [
         (&["ftp://a.example/"][..], "scheme"),
@@ -122,16 +167,22 @@ async fn what_is_explained_is_what_is_sent() {
     client
         .send(
             "PUT /a/c?d HTTP/1.1\r\nHost: a.example\r\nX-One: 1\r\nGrip-Sig: mine\r\n\
-             Connection: X-Two\r\nX-Two: 2\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n",
+             Connection: X-Two\r\nX-Two: 2\r\nX-Forwarded-For: 1.2.3.4\r\n\
+             Content-Length: 3\r\n\r\nabc",
         )
         .await;
     client.response().await;
     let sent = String::from_utf8(backend.seen().await.head).expect("text");
     let mut arguments = vec!["--route", &line, "http://a.example/a/c?d", "--method", "PUT"];
     arguments.extend(options);
-    for field in
-        ["X-One: 1", "Grip-Sig: mine", "Connection: X-Two", "X-Two: 2", "X-Forwarded-For: 1.2.3.4"]
-    {
+    for field in [
+        "X-One: 1",
+        "Grip-Sig: mine",
+        "Connection: X-Two",
+        "X-Two: 2",
+        "X-Forwarded-For: 1.2.3.4",
+        "Content-Length: 3",
+    ] {
         arguments.extend(["--header", field]);
     }
     let said = json(&arguments).1;

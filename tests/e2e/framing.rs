@@ -217,6 +217,25 @@ async fn an_early_answer_is_relayed_at_once_and_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_seen_by_who_is_still_sending() {
+    let server = Server::route("a.example test".to_owned());
+    for (head, status) in [
+        ("Host: other.example", "HTTP/1.1 502 Bad Gateway"),
+        ("Host: a b", "HTTP/1.1 400 Bad Request"),
+        ("Host: a.example\r\nUpgrade: websocket", "HTTP/1.1 400 Bad Request"),
+    ] {
+        let mut client = Client::connect(server.http).await;
+        let head = format!("POST / HTTP/1.1\r\n{head}\r\nContent-Length: 3000000\r\n\r\n");
+        client.send(head).await;
+        // All of it is taken: who resets the connection takes the answer with it.
+        client.send(vec![b'x'; 3_000_000]).await;
+        let (head, _) = client.response().await;
+        assert_eq!((head.status.as_str(), head.header("connection")), (status, Some("close")));
+        client.expect_closed().await;
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_stops_sending_has_left() {
     let mut backend = Backend::manual();
     let server = Server::route(backend.route("*", ""));

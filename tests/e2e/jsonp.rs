@@ -286,3 +286,4 @@ async fn heads_and_old_clients() {
 }
 
 mod held;
+mod names;

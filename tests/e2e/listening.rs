@@ -69,6 +69,28 @@ fn all_that_cannot_be_bound_is_said_at_once() {
     assert_eq!(std::fs::read(&file).expect("it is there"), b"precious");
 }
 
+/// Whose fault it is that an address is in use.
+#[test]
+fn what_takes_its_own_addresses_is_said() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("bound").port();
+    drop(free);
+    let http = format!("127.0.0.1:{port},{port}");
+    let mut command = command();
+    let control = format!("127.0.0.1:{port}");
+    command.args(["--control", &control, "--route", "* test", "--http-port", &http]);
+    let output = command.output().expect("it runs");
+    let text = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for (flag, address) in [("http-port", "0.0.0.0"), ("control", "127.0.0.1")] {
+        let line = format!(
+            "error: --{flag}: cannot listen on {address}:{port}: \
+             listening on 127.0.0.1:{port} takes it"
+        );
+        assert!(text.contains(&line), "{line:?} is not in {text:?}");
+    }
+}
+
 #[test]
 fn there_must_be_an_address_and_no_name() {
     let (code, text) = fails(&["--http-port", ""]);

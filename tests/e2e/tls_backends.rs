@@ -119,7 +119,7 @@ async fn serve(
         }
         let head = String::from_utf8_lossy(&head).into_owned();
         let session = stream.get_ref().1;
-        let socket_key = head.lines().find_map(|line| line.strip_prefix("Sec-Websocket-Key: "));
+        let socket_key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
         let key = socket_key.map(str::to_owned);
         let close = head.contains("/close");
         let certificate = session.peer_certificates().and_then(<[_]>::first);

@@ -253,6 +253,25 @@ async fn sessions_are_resumed_by_any_worker() {
     }
 }
 
+/// Who comes back after a certificate was replaced need not do the whole handshake.
+#[tokio::test]
+async fn sessions_outlive_certificates() {
+    let mut secure = Secure::start(test_route(), &["--workers", "2"]);
+    let config = Arc::new(secure.config(None));
+    let (first, _) = secure.ask(&config).await.expect("served");
+    let second = secure.authority.sign(&[NAME]);
+    second.write(secure.folder.path(), NAME);
+    secure.server.wait_for_line("certificate a.example read again");
+    // Each thread has been told of it when it is served by either.
+    let newcomer = fresh(secure.config(None));
+    for _ in 0..8 {
+        secure.until("the new one", &newcomer, |seen| seen == Some(second.der.clone())).await;
+    }
+    for _ in 0..8 {
+        assert_eq!(secure.ask(&config).await, Some((first.clone(), true)));
+    }
+}
+
 /// OpenSSL, with tickets and without: the other client that most have.
 #[tokio::test]
 async fn openssl_resumes_too() {

@@ -126,6 +126,23 @@ async fn every_thread_gets_as_many_as_the_others() {
     assert_eq!(local.server.counted("connections_dealt"), 30);
 }
 
+/// Each thread is given clients by the one that accepts, and has its bound all the same.
+#[tokio::test]
+async fn silent_clients_do_not_keep_others_out() {
+    let routes = ["* test".to_owned()];
+    let options = ["--workers", "4", "--handshakes-max", "8", "--handshake-timeout", "600000"];
+    let mut local = start(&routes, "", &options);
+    let mut silent = Vec::new();
+    for _ in 0..24 {
+        silent.push(local.connect().await);
+    }
+    for mut client in silent.drain(..12) {
+        client.expect_closed().await;
+    }
+    local.get("/").await.response().await;
+    assert!(local.server.counted("handshakes_dropped") >= 12);
+}
+
 #[tokio::test]
 async fn they_count_as_connections() {
     let routes = ["* test".to_owned()];

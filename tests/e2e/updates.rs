@@ -153,6 +153,26 @@ async fn a_long_poll_that_is_behind_is_asked_about_at_once() {
 }
 
 #[tokio::test]
+async fn an_empty_id_is_before_the_first_item() {
+    let backend =
+        Backend::answering(|_: &Request| Answer::hold("response", "none; prev-id=", "nothing\n"));
+    let mut server = serve(backend.route("*", ""), &[]);
+    let publisher = Publisher::new(&server);
+    for (round, more) in [json!({}), json!({ "prev-id": "", "id": "1" })].into_iter().enumerate() {
+        let mut client = Client::connect(server.http).await;
+        client.send(format!("GET /{round} HTTP/1.1\r\nHost: a.example\r\n\r\n")).await;
+        server.wait_for_line(&format!("/{round} channel=none"));
+        let mut item = json!({
+            "channel": "none",
+            "formats": { "http-response": { "body": "first\n" } },
+        });
+        item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        publisher.items(json!([item])).await;
+        assert_eq!(client.response().await.1, "first\n", "{round}");
+    }
+}
+
+#[tokio::test]
 async fn the_clients_own_id_counts_where_the_backend_says_so() {
     let mut backend = Backend::manual();
     let mut server = serve(backend.route("*", ""), &[]);

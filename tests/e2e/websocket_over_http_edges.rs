@@ -207,14 +207,14 @@ impl Restartable {
 async fn a_backend_that_is_away_is_asked_again() {
     let mut backend = Restartable::start().await;
     let route = format!("* {},over_http", backend.address);
-    let mut server = Server::start_with(&[route], &["--log-level", "debug"]);
+    let mut server = Server::start(&[route]);
     let (mut socket, open) = join!(WebSocket::connect(&server, "/"), backend.answers("OPEN\r\n"));
     assert_eq!(open, b"OPEN\r\n");
     backend.listener = None;
     socket.text("one").await;
     // What comes while it is away waits behind what is being told.
     socket.text("two").await;
-    server.wait_for_line("retry after");
+    server.wait_for_line("done=retried");
     backend.restart().await;
     let mut got = backend.answers("TEXT 6\r\nm:back\r\n").await;
     socket.expect_text("back").await;

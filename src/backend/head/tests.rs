@@ -7,7 +7,7 @@ use super::*;
 const LIMIT: usize = 1000;
 
 fn read_as(method: &Method, head: &str) -> Result<Option<ResponseHead>, HeadError> {
-    response(&mut BytesMut::from(head), 0, method, LIMIT)
+    response(&mut BytesMut::from(head), 0, (method, false), LIMIT)
 }
 
 fn read(head: &str) -> ResponseHead {
@@ -26,7 +26,7 @@ fn names(head: &ResponseHead) -> Vec<&str> {
 #[test]
 fn a_head_and_what_follows_it() {
     let mut bytes = BytesMut::from("HTTP/1.1 404 Gone Fishing\r\nA: b\r\nE:\r\nA:  c \r\n\r\nrest");
-    let head = response(&mut bytes, 0, &Method::GET, LIMIT).unwrap().unwrap();
+    let head = response(&mut bytes, 0, (&Method::GET, false), LIMIT).unwrap().unwrap();
     assert_eq!(&bytes[..], b"rest");
     assert_eq!(head.response.status(), 404);
     assert_eq!(crate::http::reason(&head.response).as_deref(), Some(&b"Gone Fishing"[..]));
@@ -56,6 +56,22 @@ fn where_bodies_end() {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let head = read_as(&Method::HEAD, head).unwrap().unwrap();
     assert_eq!((head.length, head.persistent), (Length::Exact(0), true));
+}
+
+#[test]
+fn how_names_were_written() {
+    let told = |head: &str, named| {
+        let head = response(&mut BytesMut::from(head), 0, (&Method::GET, named), LIMIT);
+        let head = head.unwrap().unwrap();
+        let spelling = head.response.extensions().get::<names::Spelling>();
+        spelling.and_then(|spelling| spelling.names().take("x-a").map(<[u8]>::to_vec))
+    };
+    let (usual, odd) = ("HTTP/1.1 200 OK\r\nX-A: 1\r\n\r\n", "HTTP/1.1 200 OK\r\nx-a: 1\r\n\r\n");
+    assert_eq!((told(usual, true), told(odd, false)), (None, None));
+    assert_eq!(told(odd, true).as_deref(), Some(&b"x-a"[..]));
+    // What carries an instruction is not written by hyper.
+    let grip = "HTTP/1.1 200 OK\r\nx-a: 1\r\ngrip-hold: stream\r\n\r\n";
+    assert_eq!(told(grip, false).as_deref(), Some(&b"x-a"[..]));
 }
 
 #[test]
@@ -128,7 +144,7 @@ proptest! {
         for part in whole.chunks(run) {
             bytes.extend_from_slice(part);
             if head.is_none() {
-                head = response(&mut bytes, seen, &Method::GET, LIMIT).unwrap();
+                head = response(&mut bytes, seen, (&Method::GET, false), LIMIT).unwrap();
                 seen = bytes.len();
             }
         }
@@ -144,6 +160,6 @@ proptest! {
         text in "(HTTP/1\\.[01] [0-9]{3} ?[A-Za-z ]{0,9}\r\n)?([A-Za-z-]{0,19}:[ -~]{0,20}\r?\n){0,5}\r?\n?.{0,9}",
         seen in 0_usize..100,
     ) {
-        let _ = response(&mut BytesMut::from(text.as_str()), seen, &Method::GET, LIMIT);
+        let _ = response(&mut BytesMut::from(text.as_str()), seen, (&Method::GET, false), LIMIT);
     }
 }

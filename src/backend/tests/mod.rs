@@ -29,6 +29,19 @@ fn shard<F: Future<Output = ()>>(test: F) {
     });
 }
 
+impl Backend {
+    /// Sends a request as those of WebSocket-over-HTTP are sent.
+    async fn send(
+        &self,
+        to: &Destination,
+        request: Request<RequestBody>,
+    ) -> Result<Response<AnswerBody>, Error> {
+        let head = RequestHead::of(&request);
+        let terms = Terms { once: true, repeat: true, connect_ms: None };
+        self.ask(to.as_to(), terms, head, request.into_body()).await
+    }
+}
+
 fn backend_with(settings: Settings) -> Backend {
     let tls = ClientTls::with_roots(rustls::RootCertStore::empty()).unwrap();
     Backend::new(settings, tls, Rc::default())

@@ -95,8 +95,8 @@ fn tls_towards_backends() {
             .unwrap();
         let (certificates, _) = crate::tls::Certificates::load(folder.path());
         let server =
-            crate::tls::ServerTls::new(crate::tls::Edge::new(certificates).unwrap(), 443).unwrap();
-        let acceptor = tokio_rustls::TlsAcceptor::from(server.config(0));
+            crate::tls::ServerTls::new(&crate::tls::Edge::new(certificates).unwrap(), 443).unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(server.config());
         let mut roots = rustls::RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
         let backend =

@@ -43,6 +43,14 @@ fn what_is_no_port() {
         ("127.0.0.1:x", "'127.0.0.1:x': 'x' is not a port".to_owned()),
         ("127.0.0.1:", "'127.0.0.1:': '' is not a port".to_owned()),
         ("::1:80", "'::1:80': an IPv6 address is written in brackets".to_owned()),
+        ("[::1]", format!("'[::1]': {expected}")),
+        ("[fe80::1%lo]:80", {
+            let zone = "the zone of an address is written as the number of its interface";
+            format!("'[fe80::1%lo]:80': {zone}")
+        }),
+        ("[::ffff:127.0.0.1]:80", {
+            "'[::ffff:127.0.0.1]:80': an IPv4 address is written without brackets".to_owned()
+        }),
     ] {
         assert_eq!(read(&[text], &[], &[]).unwrap_err(), [format!("--http-port: {why}")]);
     }

@@ -454,3 +454,24 @@ fn a_client_removes_nothing_that_its_route_adds() {
     let client = context(&[("Connection", "X-Edge, X-Mine"), ("X-Mine", "1"), ("X-Edge", "0")]);
     assert_eq!(sent_with(&client, options, Kind::Http, |_| {}), ["host: site.test", "x-edge: 1"]);
 }
+
+#[test]
+fn nor_from_the_copies_of_what_it_sent() {
+    let headers = vec![(Cow::from("X-Edge"), Cow::from("1"))];
+    let options = Options { headers: headers.into(), orig_headers: true, ..Options::default() };
+    let named = "X-Edge, X-Mine, Eb9bf0f5-X-Mine, Eb9bf0f5-Marked, CDN-Loop";
+    let fields =
+        [("Connection", named), ("X-Mine", "1"), ("Eb9bf0f5-Marked", "2"), ("CDN-Loop", "a")];
+    let sent = sent_with(&context(&fields), options, Kind::Http, |_| {});
+    let expected = [
+        "host: site.test",
+        "cdn-loop: a",
+        "x-edge: 1",
+        &format!("eb9bf0f5-connection: {named}"),
+        "eb9bf0f5-x-mine: 1",
+        "eb9bf0f5-marked: 2",
+        "eb9bf0f5-cdn-loop: a",
+        "eb9bf0f5-x-edge: 1",
+    ];
+    assert_eq!(sent, expected);
+}

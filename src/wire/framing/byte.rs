@@ -7,7 +7,8 @@ pub(super) fn is_control(byte: u8) -> bool {
 
 /// In [`CLASSES`]: a character of methods and header names (RFC 9110, 5.6.2).
 pub(super) const TOKEN: u8 = 1;
-/// In [`CLASSES`]: a character of request targets (specification, routing 3.2).
+/// In [`CLASSES`]: a character of request targets (specification, routing 3.2), but for the grave
+/// accent, which has its place only in queries.
 pub(super) const TARGET: u8 = 2;
 
 const CLASSES: [u8; 256] = {
@@ -18,7 +19,7 @@ const CLASSES: [u8; 256] = {
             byte,
             b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}'
         );
-        let target = !matches!(byte, b'"' | b'<' | b'>');
+        let target = !matches!(byte, b'"' | b'<' | b'>' | b'`');
         classes[byte as usize] = ((token as u8) * TOKEN) | ((target as u8) * TARGET);
         byte += 1;
     }

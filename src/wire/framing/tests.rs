@@ -46,6 +46,8 @@ const GOOD: &[&str] = &[
     "PUT / HTTP/1.1\r\nTRANSFER-encoding: \tChunked\t\r\nX:\r\nY: \x09é\r\n\r\n5\r\nGET /\r\nA  ; x=\"y\r\n0123456\r\n9\r\n0\r\nTrailer: x\r\nContent-Length: x\r\n\r\n",
     "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n000;a\r\n\r\n",
     "OPTIONS * HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+    "GET /a?b=`c`#`d HTTP/1.1\r\n\r\nGET /#` HTTP/1.1\r\n\r\nGET http://a:80?` HTTP/1.1\r\n\r\n",
+    "CONNECT a:80 HTTP/1.1\r\n\r\n",
     "!#$%&'*+-.^_`|~09azAZ http://a/ HTTP/1.1\r\n!#$%&'*+-.^_`|~09azAZ: b\r\n\r\n",
 ];
 
@@ -102,6 +104,12 @@ const BAD_LINES: &[(&str, Kind)] = &[
     ("GET /\0 HTTP/1.1\r\n", Kind::Target),
     ("GET /é HTTP/1.1\r\n", Kind::Target),
     ("GET /\" HTTP/1.1\r\n", Kind::Target),
+    ("GET /a`b?` HTTP/1.1\r\n", Kind::Target),
+    ("GET x/y HTTP/1.1\r\n", Kind::TargetForm),
+    ("GET ?x HTTP/1.1\r\n", Kind::TargetForm),
+    ("GET http:///x HTTP/1.1\r\n", Kind::TargetForm),
+    ("GET http://a`/x HTTP/1.1\r\n", Kind::TargetForm),
+    ("OPTIONS *?x HTTP/1.1\r\n", Kind::TargetForm),
     ("GET /\r\n", Kind::Version),
     ("GET /  HTTP/1.1\r\n", Kind::Version),
     ("GET / b HTTP/1.1\r\n", Kind::Version),
@@ -273,6 +281,13 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    /// Or hyper would refuse it, without a word.
+    #[test]
+    fn a_target_that_passes_is_one(target in "([*/]|http://|a:|)[!-~]{0,12}") {
+        let passes = kind(&format!("GET {target} HTTP/1.1\r\n")).is_none();
+        prop_assert!(!passes || target.parse::<http::Uri>().is_ok(), "{}", target);
+    }
+
     #[test]
     fn cuts_do_not_matter(
         pieces in prop::collection::vec(piece(), 0..8),

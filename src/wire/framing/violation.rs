@@ -9,6 +9,8 @@ pub enum Kind {
     Method,
     /// The target is empty or has a character that no target has.
     Target,
+    /// The target is neither a path, nor `*`, nor a URL.
+    TargetForm,
     /// What follows the target is not `HTTP/1.0` or `HTTP/1.1` and a line end.
     Version,
     /// The preface of HTTP/2, or a request line that names it.
@@ -91,7 +93,7 @@ impl Violation {
     /// The detail in the words that clients of Pushpin see.
     fn detail(&self) -> &'static str {
         match self.kind {
-            Kind::Method | Kind::Target => "invalid token",
+            Kind::Method | Kind::Target | Kind::TargetForm => "invalid token",
             Kind::Version | Kind::Http2 => "invalid HTTP version",
             Kind::HeaderName | Kind::HeaderNameEmpty | Kind::SpaceBeforeColon => {
                 "invalid header name"
@@ -115,8 +117,9 @@ impl Violation {
         match self.kind {
             Kind::Method => "a method of letters, digits and !#$%&'*+-.^_`|~, then one space",
             Kind::Target => {
-                "a target of visible ASCII characters without \", < and >, then one space"
+                "visible ASCII characters without \", < and >, nor ` in the path, then one space"
             }
+            Kind::TargetForm => "a path that begins with a slash, a whole URL, or `*`",
             Kind::Version => "`HTTP/1.1` or `HTTP/1.0` at the end of the request line",
             Kind::Http2 => "HTTP/1.1: this port does not speak HTTP/2",
             Kind::HeaderName => {

@@ -71,8 +71,8 @@ struct Found<'q> {
 /// When it does, but not rightly.
 pub fn read(query: &str, names: Names<'_>) -> Option<Result<Asked, QueryError>> {
     let mut found = Found::default();
-    let mut rest = String::new();
-    for item in query.split('&').filter(|item| !item.is_empty()) {
+    let (mut rest, mut others) = (String::with_capacity(query.len()), 0_usize);
+    for item in query.strip_suffix('&').unwrap_or(query).split('&') {
         let (name, value) = item.split_once('=').unwrap_or((item, ""));
         let name: Cow<'_, [u8]> = percent_decode_str(name).into();
         let is = |known: &str| *name == *known.as_bytes();
@@ -85,10 +85,12 @@ pub fn read(query: &str, names: Names<'_>) -> Option<Result<Asked, QueryError>> 
         } else if is("_headers") {
             &mut found.headers
         } else {
-            if !rest.is_empty() {
+            // What is empty stays where it is, too.
+            if others > 0 {
                 rest.push('&');
             }
             rest.push_str(item);
+            others += 1;
             continue;
         };
         // The first one counts.
@@ -102,8 +104,13 @@ pub fn read(query: &str, names: Names<'_>) -> Option<Result<Asked, QueryError>> 
     Some(
         found
             .understood(callback, names.body.is_some())
-            .map(|asked| Asked { rest: (!rest.is_empty()).then_some(rest), ..asked }),
+            .map(|asked| Asked { rest: has_words(&rest).then_some(rest), ..asked }),
     )
+}
+
+/// Of a query that is nothing but `&` nothing is left.
+fn has_words(query: &str) -> bool {
+    query.bytes().any(|byte| byte != b'&')
 }
 
 fn decoded(value: &str) -> Vec<u8> {
@@ -187,7 +194,8 @@ mod tests {
         assert_eq!(called("call%62ack=f"), "f");
         assert_eq!(asked("callback=f").rest, None);
         assert_eq!(asked("&callback=f&").rest, None);
-        assert_eq!(asked("&callback=f&&a=b&").rest.as_deref(), Some("a=b"));
+        assert_eq!(asked("&callback=f&&a=b&").rest.as_deref(), Some("&&a=b"));
+        assert_eq!(asked("a&&callback=f&&b=&").rest.as_deref(), Some("a&&&b="));
         assert_eq!(asked("callback=%ff").callback, b"\xff");
     }
 

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -251,6 +252,22 @@ impl Backend {
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
+}
+
+/// An address where connections are neither accepted nor refused, as long as the sockets live.
+pub fn swallowing() -> (SocketAddr, std::net::TcpListener, Vec<std::net::TcpStream>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    rustix::net::listen(&listener, 0).expect("a shorter backlog");
+    let address = listener.local_addr().expect("a bound socket");
+    let mut full = Vec::new();
+    // Until the queue is full: then nothing is answered any more.
+    while let Ok(stream) =
+        std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200))
+    {
+        full.push(stream);
+        assert!(full.len() < 64, "the queue is never full");
+    }
+    (address, listener, full)
 }
 
 /// A port on which nothing listens.

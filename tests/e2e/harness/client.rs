@@ -54,6 +54,15 @@ impl Client {
         Client::over(stream)
     }
 
+    /// Whether anything has come by now; nothing of it is taken.
+    pub fn hears_now(&mut self) -> bool {
+        if self.kept.is_empty() {
+            // An error is heard by who reads.
+            let _ = self.stream.try_read_buf(&mut self.kept);
+        }
+        !self.kept.is_empty()
+    }
+
     /// Connects and sends a GET.
     pub async fn get(address: SocketAddr, target: &str) -> Client {
         let mut client = Client::connect(address).await;

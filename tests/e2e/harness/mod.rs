@@ -15,5 +15,5 @@ pub use client::{Client, chunk};
 pub use mortal::{Act, Mortal};
 pub use publisher::Publisher;
 pub use server::Server;
-pub use wait::within;
+pub use wait::{PATIENCE, within};
 pub use websocket::WebSocket;

@@ -74,11 +74,18 @@ impl Mortal {
 
     /// How often each request was seen.
     pub fn seen(&self) -> HashMap<String, u32> {
-        let mut seen = self.seen.borrow_mut();
+        let seen = self.take_seen();
+        self.seen.replace(seen.clone());
+        seen
+    }
+
+    /// The same, and begins to count anew: for a run that is long.
+    pub fn take_seen(&self) -> HashMap<String, u32> {
+        let mut seen = self.seen.take();
         for id in self.ids.try_iter() {
             *seen.entry(id).or_default() += 1;
         }
-        seen.clone()
+        seen
     }
 }
 

@@ -176,6 +176,11 @@ impl Server {
         self.printed.clear();
     }
 
+    /// Lets go of the lines that were printed and not looked at, in a run that is long.
+    pub fn drop_lines(&self) {
+        for _ in self.lines.try_iter() {}
+    }
+
     /// From now on the process may have so many descriptors.
     pub fn limit_descriptors(&self, count: u64) {
         use rustix::process::{Resource, Rlimit, prlimit};

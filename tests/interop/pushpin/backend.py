@@ -6,6 +6,7 @@ the connection. An answer is bytes, sent when the whole request has been read, o
 and of actions. What is not scripted is answered 200 with `unscripted`, and stands in the record.
 """
 
+import re
 import socket
 import ssl
 import struct
@@ -17,13 +18,17 @@ from answers import Early, Exchange
 from wire import Stream
 
 SECONDS = 15
+# Which case a request belongs to, if it is one that waits for long.
+CASE = re.compile(rb"/case-([a-z0-9.-]+)")
 UNSCRIPTED = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nunscripted"
 
 
 class Scene:
     """What the backends of one front do in one case, and what came of it."""
 
-    def __init__(self, **answers):
+    def __init__(self, seconds: float = SECONDS, **answers):
+        # So long each wait for an event may take.
+        self.seconds = seconds
         self.changed = threading.Condition()
         self.gates: set[str] = set()
         # Set when the case is at its end: what closes from then on was not the front.
@@ -42,9 +47,9 @@ class Scene:
     def exchanges(self):
         return [one for script in self.scripts.values() for one in script.exchanges]
 
-    def wait(self, ready, seconds: float = SECONDS) -> bool:
+    def wait(self, ready, seconds: float | None = None) -> bool:
         with self.changed:
-            return self.changed.wait_for(ready, seconds)
+            return self.changed.wait_for(ready, seconds or self.seconds)
 
     def wait_open(self, gate: str) -> bool:
         return self.wait(lambda: gate in self.gates)
@@ -85,6 +90,8 @@ class Backend:
         self.context = None
         self.sockets = set()
         self.connections: dict[str, Script] = {}
+        # Of cases that are played beside others, by their ids.
+        self.patient: dict[str, Script] = {}
         if certificates:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(certificates / "default.crt", certificates / "default.key")
@@ -121,7 +128,9 @@ class Backend:
             return False
         # What comes for a WebSocket of an earlier case belongs there.
         name = wire.field(wire.split_head(head)[1], "connection-id")
-        script = self.connections.setdefault(name, self.script) if name else self.script
+        named = CASE.search(head.split(b"\r\n")[0])
+        current = self.patient.get(named[1].decode(), self.script) if named else self.script
+        script = self.connections.setdefault(name, current) if name else current
         exchange, answer = script.begin()
         exchange.stream = stream
         exchange.head = head

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cases import CONFIGS  # noqa: E402
+from engine import play_on_both  # noqa: E402
 from fronts import Pair, certificates  # noqa: E402
 
 
@@ -34,3 +36,13 @@ def pairs():
     for one in running.values():
         one.stop()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient(request, pairs):
+    """The transcripts of cases that wait for long: they begin before all others."""
+    cases = [item.callspec.params.get("case") for item in request.session.items
+             if hasattr(item, "callspec")]
+    cases = [case for case in cases if getattr(case, "patient", False)]
+    with ThreadPoolExecutor(max(len(cases), 1)) as pool:
+        yield {case.id: pool.submit(play_on_both, case, pairs(case.config)) for case in cases}

@@ -16,9 +16,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+import keys
 import wire
-from backend import Scene
-from playing import Play
+from backend import SECONDS, Scene
+from playing import PATIENT_SECONDS, Play
 
 # Keys that signatures are tried with.
 KEYS = {
@@ -26,6 +27,7 @@ KEYS = {
     b"changeme": "changeme",
     b"route-key": "route-key",
     b"\x00\x01bin": "base64 key",
+    b"\x00\xffhex": "hex key",
 }
 
 
@@ -56,6 +58,9 @@ class Case:
     features: bool = False
     # Whether it leaves connections in a state in which nobody else should meet them.
     spoils: bool = False
+    # Whether it waits for long: such cases are played beside the others, all at the same time. The
+    # targets of their requests name them, `/case-ID`.
+    patient: bool = False
 
 
 def signature(token: str) -> str:
@@ -74,14 +79,12 @@ def signature(token: str) -> str:
         # A token may be used again for a minute; those of the cases are as old as the run.
         near = -600 <= expires - time.time() - 3600 <= 5
         said["exp"] = "in an hour" if near else expires
-    key = "unknown key"
+    key, text = "unknown key", f"{head}.{claims}".encode()
+    if form.get("alg") in keys.PAIRS and keys.is_signed(form["alg"], text, mac):
+        key = f"the {form['alg']} key"
     for secret, name in KEYS.items():
-        if hmac.compare_digest(
-            hmac.new(secret, f"{head}.{claims}".encode(), hashlib.sha256).digest(), mac
-        ):
+        if hmac.compare_digest(hmac.new(secret, text, hashlib.sha256).digest(), mac):
             key = name
-    if form.get("alg") != "HS256":
-        key = f"{len(mac)} bytes" if form.get("alg") == "RS256" else "key pair"
     return f"<{json.dumps(form, sort_keys=True)} {json.dumps(said, sort_keys=True)} by {key}>"
 
 
@@ -132,16 +135,23 @@ def request_lines(label: str, exchange, features: str | None) -> list[str]:
 def play(case: Case, front) -> list[str]:
     """The transcript of a case on one front."""
     names = ("backend", "second", "brief", "secure")
-    scene = Scene(**{name: getattr(case, name) for name in names})
+    seconds = PATIENT_SECONDS if case.patient else SECONDS
+    scene = Scene(seconds, **{name: getattr(case, name) for name in names})
     backends = {name: getattr(front, name) for name in names}
     for name, backend in backends.items():
-        backend.script = scene.scripts[name]
-    acted = Play(front, scene, len(front.printed()))
+        if case.patient:
+            backend.patient[case.id] = scene.scripts[name]
+        else:
+            backend.script = scene.scripts[name]
+    acted = Play(front, scene, len(front.printed()), case.patient)
     try:
         acted.run(case.client)
     finally:
         acted.close()
-    if not scene.wait_done(2) or case.spoils:
+    done = scene.wait_done(2)
+    if case.patient:
+        scene.over = True
+    elif not done or case.spoils:
         scene.over = True
         for backend in backends.values():
             backend.forget()

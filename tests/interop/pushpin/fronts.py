@@ -91,6 +91,19 @@ def listening_port() -> int:
                 continue
 
 
+def numbered_port() -> tuple[int, int]:
+    """The number of an instance whose port for publishers is free, and that port."""
+    while True:
+        number = random.randrange(500, 2500)
+        port = 5561 + 10 * number
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return number, port
+            except OSError:
+                continue
+
+
 class Refusing:
     """A port that nobody listens on, and nobody else can take."""
 
@@ -107,7 +120,7 @@ class Front(Server):
         super().__init__(f"differential-{self.name}")
         self.certificates = certificates
         self.port, self.https_port = listening_port(), listening_port()
-        self.control_port = listening_port()
+        self.number, self.control_port = numbered_port()
         self.backend = Backend()
         self.second = Backend()
         # For cases that close its connections: to it no connection is ever kept.
@@ -115,7 +128,8 @@ class Front(Server):
         self.secure = Backend(certificates)
         self.refusing = Refusing()
         self.write(config)
-        self.arguments = [one.format(**self.ports) for one in config.arguments]
+        named = {"number": self.number, **self.ports}
+        self.arguments = [one.format(**named) for one in config.arguments]
         self.launch()
         self.ready(self.wait_until_it_serves)
 
@@ -143,7 +157,8 @@ class Front(Server):
             copied = runner / "certs" / f"default_{self.https_port}.{ending}"
             (runner / "certs" / f"default.{ending}").rename(copied)
         values = {"directory": self.directory, "port": self.port, "https_port": self.https_port,
-                  "control_port": self.control_port}
+                  "control_port": self.control_port,
+                  "control_port_less_7": self.control_port - 7}
         lines = []
         for section, settings in SETTINGS.items():
             lines.append(f"[{section}]")

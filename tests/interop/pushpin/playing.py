@@ -8,13 +8,15 @@ import time
 import wire
 
 SECONDS = 10
+# Of cases that wait for what comes after a minute at most.
+PATIENT_SECONDS = 75
 
 
 class Client:
     """One connection to a front."""
 
-    def __init__(self, connected):
-        connected.settimeout(SECONDS)
+    def __init__(self, connected, seconds: float):
+        connected.settimeout(seconds)
         self.stream = wire.Stream(connected)
         self.chunks = None
 
@@ -28,7 +30,8 @@ class Client:
 class Play:
     """One case on one front: its connections, and what has been got so far."""
 
-    def __init__(self, front, scene, logged: int):
+    def __init__(self, front, scene, logged: int, patient: bool = False):
+        self.seconds = PATIENT_SECONDS if patient else SECONDS
         self.front = front
         self.scene = scene
         # So much of the front's log was there before.
@@ -45,7 +48,7 @@ class Play:
     def client(self) -> Client:
         if self.current not in self.clients:
             connected = socket.create_connection(("127.0.0.1", self.front.port), SECONDS)
-            self.clients[self.current] = Client(connected)
+            self.clients[self.current] = Client(connected, self.seconds)
         return self.clients[self.current]
 
     def run(self, steps):
@@ -119,9 +122,9 @@ def read_body(stream: wire.Stream, note, fields):
     note(f"  body, {framing}: {wire.shown(body)}")
 
 
-def eventually(ready) -> bool:
+def eventually(ready, seconds: float = SECONDS) -> bool:
     """Whether `ready()` becomes true in time."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
             return False

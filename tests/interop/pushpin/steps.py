@@ -48,7 +48,16 @@ class Tls:
         for path in sorted(play.front.certificates.glob("*.crt")):
             if path.read_text().strip() == certificate:
                 play.note(f"got the certificate {path.stem}")
-        play.clients[play.current] = Client(secure)
+        play.clients[play.current] = Client(secure, play.seconds)
+
+
+@dataclass
+class Six:
+    """The connection is one by IPv6."""
+
+    def play(self, play: Play):
+        connected = socket.create_connection(("::1", play.front.port), SECONDS)
+        play.clients[play.current] = Client(connected, play.seconds)
 
 
 @dataclass
@@ -58,7 +67,7 @@ class Unix:
     def play(self, play: Play):
         connected = socket.socket(socket.AF_UNIX)
         connected.connect(str(play.front.directory / "run" / "front.sock"))
-        play.clients[play.current] = Client(connected)
+        play.clients[play.current] = Client(connected, play.seconds)
 
 
 @dataclass
@@ -275,7 +284,10 @@ class Subscribed:
     times: int = 1
 
     def play(self, play: Play):
-        if not eventually(lambda: play.front.subscriptions(self.channel) >= self.times):
+        def subscribed():
+            return play.front.subscriptions(self.channel) >= self.times
+
+        if not eventually(subscribed, play.seconds):
             play.note(f"not subscribed to {self.channel}, {self.times} times")
 
 

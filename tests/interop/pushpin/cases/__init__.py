@@ -2,15 +2,21 @@
 
 from cases import (
     configs,
+    control_api,
     cross_origin,
     failures,
     framing,
     headers,
     holds,
+    instructions,
     over_http,
+    patience,
     publishing,
     routes,
     running,
+    script_holds,
+    signatures,
+    socket_controls,
     trust,
     websockets,
 )
@@ -28,5 +34,11 @@ PARTS = [
     over_http,
     trust,
     running,
+    control_api,
+    script_holds,
+    signatures,
+    instructions,
+    socket_controls,
+    patience,
 ]
 ALL = [case for part in PARTS for case in part.CASES]

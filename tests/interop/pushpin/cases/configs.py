@@ -4,6 +4,7 @@ What a target's `host` says can be seen by the backend: it tells which route was
 """
 
 from engine import Config
+from keys import PAIRS
 
 BASE_ROUTES = """
 # Selection. The host that the backend sees tells the route.
@@ -121,6 +122,7 @@ over-debug.test,debug 127.0.0.1:{backend},over_http
 
 # SockJS.
 sock.test,sockjs=/sock,sockjs_as_path=/backend 127.0.0.1:{backend},over_http
+sock-aco.test,aco,sockjs=/sock 127.0.0.1:{backend},over_http
 """
 
 BASE = Config("base", BASE_ROUTES)
@@ -205,4 +207,81 @@ TOLD = Config(
 # Its routes file is changed by the cases.
 RELOADED = Config("reloaded", "* 127.0.0.1:{backend},host=first\n")
 
-ALL = [BASE, BELIEVING, BARE, TOLD, RELOADED]
+# Keys in files, for signing and for upstream proxies.
+KEYED_ROUTES = """
+* 127.0.0.1:{backend}
+none.test 127.0.0.1:{backend}
+es.test,sig_iss=somebody,sig_key=file:es.key 127.0.0.1:{backend}
+rs.test,sig_iss=somebody,sig_key=file:rs.key 127.0.0.1:{backend}
+empty.test,sig_iss=somebody,sig_key=file:empty.key 127.0.0.1:{backend}
+missing.test,sig_iss=somebody,sig_key=file:missing.key 127.0.0.1:{backend}
+broken.test,sig_iss=somebody,sig_key=file:broken.key 127.0.0.1:{backend}
+public.test,sig_iss=somebody,sig_key=file:es.pub 127.0.0.1:{backend}
+base64.test,sig_iss=somebody,sig_key=base64:?! 127.0.0.1:{backend}
+over.test,sig_iss=somebody,sig_key=file:es.key 127.0.0.1:{backend},over_http
+six.test,debug [::1]:{refusing}
+deflate.test 127.0.0.1:{backend}
+"""
+
+KEYED = Config(
+    "keyed",
+    KEYED_ROUTES,
+    {
+        "runner": {"http_port": "127.0.0.1:{port},[::1]:{port}"},
+        "proxy": {
+            "sig_key": "base64:AAFiaW4=",
+            "sig_iss": "all of them",
+            "upstream_key": "file:es.pub",
+            "x_forwarded_for": "truncate:0,append",
+        },
+        "handler": {"message_wait": "6000"},
+    },
+    files={
+        "es.key": PAIRS["ES256"][0],
+        "es.pub": PAIRS["ES256"][1],
+        "rs.key": PAIRS["RS256"][0],
+        "empty.key": "",
+        "broken.key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+    },
+)
+
+# For cases that wait for long, and that leave others alone.
+PATIENT_ROUTES = """
+* 127.0.0.1:{backend}
+jsonp.test,aco 127.0.0.1:{backend}
+over.test 127.0.0.1:{backend},over_http
+sock.test,sockjs=/sock 127.0.0.1:{backend},over_http
+none.test 127.0.0.1:{backend}
+"""
+
+PATIENT = Config(
+    "patient",
+    PATIENT_ROUTES,
+    {
+        "proxy": {
+            "sig_key": "file:es.key",
+            "sig_iss": "patient",
+            "upstream_key": "file:rs.pub",
+        },
+    },
+    files={"es.key": PAIRS["ES256"][0], "rs.pub": PAIRS["RS256"][1]},
+)
+
+# The ports of the control API are moved by the number of the instance, and by nothing else.
+NUMBERED = Config(
+    "numbered",
+    "* 127.0.0.1:{backend}\n",
+    {
+        "global": {"port_offset": "3"},
+        "handler": {"push_in_http_port": "5561"},
+    },
+    arguments=["--id={number}"],
+)
+
+# The same by the file.
+MOVED = Config("moved", "* 127.0.0.1:{backend}\n", {
+    "global": {"port_offset": "7"},
+    "handler": {"push_in_http_port": "{control_port_less_7}"},
+})
+
+ALL = [BASE, BELIEVING, BARE, TOLD, RELOADED, KEYED, PATIENT, NUMBERED, MOVED]

@@ -112,6 +112,8 @@ CASES = [
     talk("one-event", [Say(TEXT, b"one"), Say(TEXT, b"two"), Seen(3), *FAREWELL], opened(),
          events(), events(), CLOSED, host="over-one.test"),
     talk("debug", [Ended], events(), host="over-debug.test"),
+    talk("forwarded", FAREWELL, opened(), CLOSED, config="believing",
+         sent=upgrade("/", "X-Forwarded-For: 1.1.1.1, 2.2.2.2", host="over.test")),
     Case("over-http-plain-request", asked(get(host="over.test")),
          [answer("200 OK", body=b"plain")]),
     Case("over-http-events-by-client",

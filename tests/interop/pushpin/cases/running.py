@@ -5,7 +5,7 @@ from cases.websockets import BYE, CLOSE, upgrade
 from cases.words import answer, asked, get, grip, item, ok, post, request
 from answers import Accept, Close, Echo
 from engine import Case
-from steps import Ended, End, Got, Heard, Logged, Publish, Reload, Say, Subscribed, Unix
+from steps import Ended, End, Got, Heard, Logged, Publish, Reload, Say, Six, Subscribed, Unix
 
 
 def logged(id: str, *steps, back=(), config: str = "base", lines: int = 1, brief=()) -> Case:
@@ -75,6 +75,22 @@ CASES = [
            back=[answer("403 No", body=b"go")]),
     logged("over-http", upgrade("/log-over-http", host="over.test"), Got,
            back=[answer("403 No", body=b"go")]),
+    # IPv6, 9.1.
+    Case("six-plain", [Six(), *asked(get())], [ok()], config="keyed"),
+    Case("six-forwarded", [Six(), *asked(get("/", "X-Forwarded-For: 1.1.1.1"))], [ok()],
+         config="keyed"),
+    Case("six-host", [Six(), *asked(get(host="[::1]:8080"))], [ok()], config="keyed"),
+    Case("six-websocket", [Six(), upgrade(host="a.test"), Got, Say(CLOSE, BYE), Heard, Ended],
+         [[Accept(), Echo()]], config="keyed"),
+    Case("six-held", [Six(), get(), Subscribed("six-held"),
+                      Publish(item("six-held", http_response={"body": "p"})), Got, End],
+         [grip("response", "six-held")], config="keyed"),
+    Case("six-target", asked(get(host="six.test")), config="keyed"),
+    # Numbers of instances, and offsets, 7.1.
+    *[Case(f"{config}-publish", [get(), Subscribed(f"{config}-held"),
+                                 Publish(item(f"{config}-held", http_response={"body": "p"})), Got,
+                                 End], [grip("response", f"{config}-held")], config=config)
+      for config in ("numbered", "moved")],
     # Unix sockets, 9.3.
     Case("unix-plain", [Unix(), *asked(get())], [ok()]),
     Case("unix-no-address", [Unix(), *asked(get("/", "X-Forwarded-For: 1.1.1.1"))], [ok()],
