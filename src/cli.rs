@@ -237,7 +237,10 @@ fn refused(refusal: Refusal, pushpin: bool) -> ExitCode {
             let _ = error.print();
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(failing::CANNOT_START))
         }
-        Refusal::File(problem) => cannot_start(&[problem], pushpin),
+        Refusal::File { problem, command } if command.as_deref() == Some("check") => {
+            check::nothing_to_look_at(&problem)
+        }
+        Refusal::File { problem, .. } => cannot_start(&[problem], pushpin),
         Refusal::NotFound(text) => {
             eprintln!("{text}");
             exit_code(pushpin)

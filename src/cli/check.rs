@@ -17,11 +17,14 @@ const EXIT_MISTAKES: u8 = 1;
 pub fn routes_file(file: &Path, strict: bool) -> ExitCode {
     match load(file) {
         Ok(loaded) => exit_code(shown(&loaded, strict)),
-        Err(problem) => {
-            eprintln!("error: {problem}");
-            exit_code(false)
-        }
+        Err(problem) => nothing_to_look_at(&problem),
     }
+}
+
+/// There is no such file, or it cannot be read.
+pub fn nothing_to_look_at(problem: &Problem) -> ExitCode {
+    eprintln!("error: {problem}");
+    exit_code(false)
 }
 
 /// Looks at the settings that were made, at what was found doing so, and at the routes; tells all

@@ -23,6 +23,9 @@ const HEAD: &str = "\
 # The form is that of Pushpin's pushpin.conf, and such a file can be used as it is. The same options
 # are flags (--key, with - for _) and environment variables (LINCHPIN_KEY); a flag stands before the
 # environment, and that before this file.
+#
+# As it stands it changes nothing. Four keys are no comments: in a file that does not say them they
+# are something else, as in Pushpin.
 ";
 
 /// Flags of `linchpin options`.
@@ -48,7 +51,9 @@ pub fn example(command: &Command) -> String {
         for arg in of_section(command, Some(section)) {
             text.push('\n');
             comment(&mut text, &meaning(arg, section));
-            let _ = writeln!(text, "#{}={}", name(arg), ini::print(&defaults(arg)));
+            let key = name(arg);
+            let mark = if known::absent(section, &key).is_some() { "" } else { "#" };
+            let _ = writeln!(text, "{mark}{key}={}", ini::print(&defaults(arg)));
         }
     }
     text

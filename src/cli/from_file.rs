@@ -150,10 +150,11 @@ fn others(file: &File, options: &[(String, String)], outcome: &mut Outcome) {
 fn nearest(section: &str, key: &str, options: &[(String, String)]) -> Option<(String, String)> {
     let known = known::keys().map(|(section, key, _)| (section.to_owned(), key.to_owned()));
     let all = options.iter().cloned().chain(known);
+    let (lower_section, lower_key) = (section.to_lowercase(), key.to_lowercase());
     let far = |(s, k): &(String, String)| {
         // The same key in another section is as near as a slip of the pen.
-        let in_other = usize::from(s != section);
-        strsim::damerau_levenshtein(k, key).saturating_add(in_other)
+        let in_other = usize::from(*s != lower_section);
+        strsim::damerau_levenshtein(k, &lower_key).saturating_add(in_other)
     };
     let near = all.map(|each| (far(&each), each)).min_by_key(|(far, _)| *far);
     near.filter(|(far, _)| *far <= 1 + key.len() / 4).map(|(_, each)| each)

@@ -27,9 +27,17 @@ pub struct GlobalArgs {
     pub libdir: PathBuf,
 
     /// Added to the port of the control API and to each port of a `tcp://` address, as far as they
-    /// are those of the configuration file or the default ones; ports for clients stay.
-    #[arg(long, env = "LINCHPIN_PORT_OFFSET", default_value_t = 0, value_name = "N")]
-    pub port_offset: u16,
+    /// are those of the configuration file or the default ones; ports for clients stay. May be
+    /// negative.
+    #[arg(
+        long,
+        env = "LINCHPIN_PORT_OFFSET",
+        default_value_t = 0,
+        value_name = "N",
+        value_parser = clap::value_parser!(i32).range(-65535..=65535),
+        allow_negative_numbers = true
+    )]
+    pub port_offset: i32,
 
     /// Do not start when a route has a mistake or the configuration file has a key that nobody
     /// knows (exit code 2), instead of passing it over.

@@ -62,8 +62,8 @@ impl InvocationArgs {
 
 /// What the number of an instance makes of `ipc_prefix` and `port_offset`.
 #[must_use]
-pub fn instance(id: u16) -> (String, u16) {
-    (format!("p{id}-"), id.saturating_mul(PORTS_OF_INSTANCE))
+pub fn instance(id: u16) -> (String, i32) {
+    (format!("p{id}-"), i32::from(id) * i32::from(PORTS_OF_INSTANCE))
 }
 
 fn id(text: &str) -> Result<u16, String> {

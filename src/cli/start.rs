@@ -13,7 +13,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use super::documented;
 use super::from_file::{self, Outcome};
 use super::invocation;
-use crate::config::file::{File, Variables};
+use crate::config::file::{self, File, Variables};
 use crate::config::problem::{self, Places, Problem};
 
 /// The name under which the program is Pushpin, and looks for a file by itself.
@@ -103,7 +103,12 @@ pub enum Refusal {
     /// The command line is wrong, or asks for help.
     CommandLine(clap::Error),
     /// There is no file, or it cannot be read.
-    File(Problem),
+    File {
+        /// Why.
+        problem: Problem,
+        /// The subcommand, if there is one.
+        command: Option<String>,
+    },
     /// No file was found where it is looked for.
     NotFound(String),
 }
@@ -120,7 +125,8 @@ pub fn is_pushpin(arguments: &[OsString]) -> bool {
 pub fn command<C: CommandFactory>() -> Command {
     let version = Arg::new("version").long("version").short('v').short_alias('V');
     let version = version.action(ArgAction::Version).help("Print version");
-    let command = C::command().disable_version_flag(true);
+    // As in Pushpin, of an option that is repeated the last one counts, unless it is a list.
+    let command = C::command().disable_version_flag(true).args_override_self(true);
     // Not under the heading of the last group of options.
     let command = command.next_help_heading(None::<&str>).arg(version);
     from_file::with_values(command).mut_subcommands(from_file::with_values)
@@ -139,7 +145,16 @@ pub fn as_pushpin(error: &clap::Error) -> String {
             format!("Unknown option '{}'.", option.trim_start_matches('-'))
         }
         (_, Some(source)) => source.to_string(),
-        (kind, None) => kind.to_string(),
+        (ErrorKind::InvalidValue, None) if text(ContextKind::InvalidValue) == Some("") => {
+            let option = text(ContextKind::InvalidArg).unwrap_or_default();
+            let option = option.split_once(' ').map_or(option, |(option, _)| option);
+            format!("Missing value after '{option}'.")
+        }
+        (_, None) => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.strip_prefix("error: ").unwrap_or(line).to_owned()
+        }
     }
 }
 
@@ -171,8 +186,9 @@ where
     let path = configured(own, is_pushpin(arguments), &mut notes)?;
     let mut file = match &path {
         None => None,
-        Some(path) => Some(File::read(path).map_err(|error| {
-            Refusal::File(Problem::of(path.display().to_string(), error.to_string()))
+        Some(path) => Some(File::read(path).map_err(|error| Refusal::File {
+            problem: Problem::of(path.display().to_string(), error.to_string()),
+            command: name.map(str::to_owned),
         })?),
     };
     let mut taken = Outcome::default();
@@ -309,11 +325,14 @@ fn moved(
                 return arg;
             };
             // A free one is a free one.
-            let offset = if port == 0 { 0 } else { variables.port_offset };
-            match port.checked_add(offset) {
+            let moved =
+                if port == 0 { Some(0) } else { file::port_with(port, variables.port_offset) };
+            match moved {
                 Some(port) => arg.default_value(port.to_string()),
                 None => {
-                    let text = format!("with {offset} added the port {port} is past 65535");
+                    let offset = variables.port_offset;
+                    let text =
+                        format!("with {offset} added the port {port} is not within 1 to 65535");
                     errors.push(Problem::of("--push-in-http-port", text));
                     arg
                 }

@@ -33,8 +33,8 @@ pub struct Variables {
     pub ipc_prefix: String,
     /// `{libdir}`.
     pub libdir: String,
-    /// Added to the ports of `tcp://host:port`.
-    pub port_offset: u16,
+    /// Added to the ports of `tcp://host:port`; may be negative.
+    pub port_offset: i32,
 }
 
 /// A configuration file and what it includes.
@@ -163,7 +163,8 @@ impl File {
             for value in &mut given.values {
                 let text = expanded(value, variables);
                 *value = moved(&text, variables.port_offset).unwrap_or_else(|| {
-                    let text = format!("with port_offset the port of '{text}' is past 65535");
+                    let text =
+                        format!("with port_offset the port of '{text}' is not within 1 to 65535");
                     let place = format!("{}: [{section}] {key}", given.place);
                     errors.push(Problem::of(place, text));
                     String::new()
@@ -214,9 +215,16 @@ fn expanded(text: &str, variables: &Variables) -> String {
     done + left
 }
 
+/// A port that is so much larger, if there is one.
+#[must_use]
+pub fn port_with(port: u16, offset: i32) -> Option<u16> {
+    let moved = i32::from(port).checked_add(offset)?;
+    u16::try_from(moved).ok().filter(|port| *port > 0)
+}
+
 /// With a port that is so much larger, if it is an address `tcp://host:port`. `None` if there is no
 /// such port.
-fn moved(text: &str, offset: u16) -> Option<String> {
+fn moved(text: &str, offset: i32) -> Option<String> {
     let address = text.find("tcp://").and_then(|at| text.get(at.checked_add("tcp://".len())?..));
     let port = address.and_then(|address| address.rsplit_once(':')).map(|(_, port)| port);
     let Some((port, number)) = port.and_then(|port| Some((port, port.parse::<u16>().ok()?))) else {
@@ -225,7 +233,7 @@ fn moved(text: &str, offset: u16) -> Option<String> {
     if offset == 0 {
         return Some(text.to_owned());
     }
-    let number = number.checked_add(offset)?;
+    let number = port_with(number, offset)?;
     Some(format!("{}{number}", text.strip_suffix(port).unwrap_or(text)))
 }
 

@@ -104,6 +104,7 @@ fn every_problem_is_told_at_once_with_its_line() {
     let (code, said) = run(folder.linchpin().args(["--config", "none.conf"]));
     assert_eq!(code, Some(2));
     has(&said, &["error: none.conf: No such file"]);
+    assert_eq!(run(folder.linchpin().args(["check", "--config", "none.conf"])), (Some(1), said));
 }
 
 #[test]
@@ -153,6 +154,12 @@ fn variables_ports_and_the_included_file() {
     let said = folder.effective(text, &[]);
     has(&said, &["\nsig_iss=/r/pushpin-/l ;", "\nring_items=7 ; more/x.conf:5:"]);
     has(&said, &["=tcp://127.0.0.1:5568 ;", "\npush_in_http_port=5566 ;", "\nhttp_port=7999 ;"]);
+    let said = folder.effective(&text.replace("offset=5", "offset=-7"), &[]);
+    has(&said, &["=tcp://127.0.0.1:5556 ;", "\npush_in_http_port=5554 ;", "\nport_offset=-7 ;"]);
+    folder.write("p.conf", &text.replace("offset=5", "offset=-6000"));
+    let (code, said) = run(folder.linchpin().args(["check", "--config", "p.conf"]));
+    assert_eq!(code, Some(1), "{said}");
+    has(&said, &[":9: [handler] push_in_http_port: with -6000 added the port 5561 is not within"]);
     let said = folder.effective(text, &["--id", "2", "--rundir", "/f"]);
     has(&said, &["\nsig_iss=/f/p2-/l ;", "\nipc_prefix=p2- ;"]);
     has(&said, &["=tcp://127.0.0.1:5583 ;", "\npush_in_http_port=5581 ;", "\nhttp_port=7999 ;"]);
@@ -273,13 +280,18 @@ fn called_as_pushpin_it_says_what_pushpin_says() {
     let folder = Folder::new();
     folder.write("pushpin.conf", "[runner]\nhttp_port=bad\n");
     for (arguments, text) in [
-        (["--nonsense"], "error: Unknown option 'nonsense'.\n"),
-        (["--id=-1"], "error: id must be greater than or equal to 0\n"),
-        (["--port=0"], "error: port must be greater than or equal to 1\n"),
-        (["--port=127.0.0.1:x"], "error: port must be greater than or equal to 1\n"),
-        (["--loglevel=-1"], "error: log level must be greater than or equal to 0\n"),
-        (["--config=none"], "error: none: No such file"),
-        (["-m"], "error: pushpin.conf:2: [runner] http_port: 'bad'"),
+        (&["--nonsense"][..], "error: Unknown option 'nonsense'.\n"),
+        (&["--id=-1"], "error: id must be greater than or equal to 0\n"),
+        (&["--port=0"], "error: port must be greater than or equal to 1\n"),
+        (&["--port=127.0.0.1:x"], "error: port must be greater than or equal to 1\n"),
+        (&["--loglevel=-1"], "error: log level must be greater than or equal to 0\n"),
+        (&["--config=none"], "error: none: No such file"),
+        (&["-m"], "error: pushpin.conf:2: [runner] http_port: 'bad'"),
+        (&["--route"], "error: Missing value after '--route'.\n"),
+        (&["more"], "error: unrecognized subcommand 'more'\n"),
+        // Of an option that is repeated the last one counts.
+        (&["--config=none", "--config", "pushpin.conf"], "error: pushpin.conf:2: "),
+        (&["--verbose", "--id=2", "--verbose", "--id=1"], "error: pushpin.conf:2: "),
     ] {
         let (code, said) = run(folder.pushpin().args(arguments));
         assert_eq!(code, Some(1), "{said}");

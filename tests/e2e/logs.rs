@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::harness::{Answer, Backend, Client, Server, within};
+use super::harness::{Answer, Backend, Client, Publisher, Server, within};
 
 fn named(name: &'static str) -> Backend {
     Backend::answering(move |_| Answer::ok(name))
@@ -89,6 +89,54 @@ async fn each_part_has_its_file_and_files_are_rotated() {
     server.terminate();
     server.exit_code(std::time::Duration::from_secs(20));
     assert!(!server.has_printed("/new."));
+}
+
+#[tokio::test]
+async fn a_full_disk_holds_up_nobody_and_is_told_once() {
+    let backend = named("ok");
+    let mut server =
+        Server::start_with(&[backend.route("*", "")], &["--logfile", "/dev/full", "--verbose"]);
+    for number in 0..5 {
+        get(&server, &format!("/{number}.")).await;
+    }
+    server.wait_for_line("cannot write the log to /dev/full: No space left on device");
+    get(&server, "/again").await;
+    server.terminate();
+    assert_eq!(server.exit_code(std::time::Duration::from_secs(20)), Some(0));
+    let told = server.printed().iter().filter(|line| line.contains("cannot write"));
+    assert_eq!(told.count(), 1);
+}
+
+#[tokio::test]
+async fn published_and_subscribed_are_told_in_pushpins_words() {
+    let route = ["* test".to_owned(), "quiet.example,log_level=1 test".to_owned()];
+    let mut server = Server::start_with(&route, &[]);
+    let publisher = Publisher::new(&server);
+    let mut streams = Vec::new();
+    for number in 0..5 {
+        let mut client = Client::get(server.http, "/stream?channel=told").await;
+        client.head().await;
+        client.chunk().await;
+        streams.push(client);
+        // Each of them is on some worker: the line is about all.
+        publisher.stream("told", "x\n").await;
+        server.wait_for_line(&format!("[handler] publish channel=told receivers={}", number + 1));
+    }
+    let line = server.wait_for_line("subscribe ");
+    assert!(
+        line.ends_with("[handler] subscribe http://a.example/stream?channel=told channel=told")
+    );
+    publisher.stream("nobody", "x\n").await;
+    server.wait_for_line("publish channel=nobody receivers=0");
+    server.wait_for_line("[handler] http control server: 127.0.0.1:");
+    server.wait_for_line("[connmgr] listening on 127.0.0.1:");
+    // A route that is quiet says nothing of its subscriptions.
+    let mut quiet = Client::connect(server.http).await;
+    quiet.send("GET /stream?channel=hush HTTP/1.1\r\nHost: quiet.example\r\n\r\n").await;
+    quiet.head().await;
+    publisher.stream("hush", "x\n").await;
+    server.wait_for_line("publish channel=hush receivers=1");
+    assert!(!server.has_printed("channel=hush channel=hush"));
 }
 
 #[tokio::test]

@@ -40,6 +40,14 @@ fn the_tables_in_the_docs_are_those_of_the_declaration() {
 
 #[test]
 fn the_example_says_what_is_so_without_it() {
+    // As it stands it says no more than no file at all.
+    let matches = command().try_get_matches_from(["linchpin"]).unwrap();
+    let as_it_is = File::of(Path::new("linchpin.conf"), example(&command()).as_bytes());
+    let (with, _) = from_file::apply(command(), &as_it_is, &matches);
+    for (without, with) in command().get_arguments().zip(with.get_arguments()) {
+        assert_eq!(defaults(without), defaults(with), "{}", name(with));
+    }
+    assert_eq!(as_it_is.all().count(), 4, "as many as its head says");
     // Without the marks of comments before its keys it is a file that can be read.
     let key = |line: &str| {
         let key = line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' '));
@@ -48,7 +56,6 @@ fn the_example_says_what_is_so_without_it() {
     let text: String = example(&command()).lines().map(|line| key(line) + "\n").collect();
     let file = File::of(Path::new("linchpin.conf"), text.as_bytes());
     assert_eq!((&file.errors, &file.warnings), (&vec![], &vec![]));
-    let matches = command().try_get_matches_from(["linchpin"]).unwrap();
     let (_, outcome) = from_file::apply(command(), &file, &matches);
     assert_eq!((outcome.errors, outcome.unknown, outcome.notes), (vec![], vec![], vec![]));
 }

@@ -46,10 +46,12 @@ fn the_offset_moves_ports_of_tcp_addresses_only() {
         assert_eq!(moved(given, 10).as_deref(), Some(expected));
     }
     assert_eq!(moved("tcp://h:65530", 10), None);
+    assert_eq!(moved("tcp://h:11", -10).as_deref(), Some("tcp://h:1"));
+    assert_eq!((moved("tcp://h:10", -10), moved("tcp://h:9", i32::MIN)), (None, None));
     let mut file = file("[a]\nk=tcp://h:65530\n");
     file.expand(&variables());
-    let text = "conf/pushpin.conf:2: [a] k: with port_offset the port of 'tcp://h:65530' is past \
-                65535";
+    let text = "conf/pushpin.conf:2: [a] k: with port_offset the port of 'tcp://h:65530' is \
+                not within 1 to 65535";
     assert_eq!(file.errors[0].to_string(), text);
 }
 

@@ -53,11 +53,7 @@ impl Log {
     /// # Errors
     /// When a file cannot be opened, or there can be no thread; with the component that has none.
     pub fn start(places: Places) -> Result<Log, (Component, io::Error)> {
-        let mut sinks = Vec::new();
-        for (component, path) in Component::ALL.into_iter().zip(places) {
-            let file = path.as_ref().map(open).transpose().map_err(|error| (component, error))?;
-            sinks.push(Sink { path, file, lines: Vec::new() });
-        }
+        let mut sinks = Sinks::open(places)?;
         let (told, heard) = channel();
         let counts = Arc::new(Counts::default());
         let log = Log { told, counts: Arc::clone(&counts) };
@@ -122,11 +118,47 @@ impl Write for Line {
     }
 }
 
+/// All places. Components that share one share its sink, so that their lines keep their order.
+#[derive(Default)]
+struct Sinks {
+    all: Vec<Sink>,
+    /// Which one is whose.
+    of: [usize; 4],
+}
+
+impl Sinks {
+    fn open(places: Places) -> Result<Sinks, (Component, io::Error)> {
+        let mut sinks = Sinks::default();
+        let mut places_of = [0; 4];
+        for ((component, path), of) in Component::ALL.into_iter().zip(places).zip(&mut places_of) {
+            let known = sinks.all.iter().position(|sink| sink.path == path);
+            *of = known.unwrap_or(sinks.all.len());
+            if known.is_none() {
+                let file = path.as_ref().map(open).transpose();
+                let file = file.map_err(|error| (component, error))?;
+                sinks.all.push(Sink { path, file, ..Sink::default() });
+            }
+        }
+        Ok(Sinks { of: places_of, ..sinks })
+    }
+
+    fn of(&mut self, component: Component) -> Option<&mut Sink> {
+        self.all.get_mut(*self.of.get(component as usize)?)
+    }
+
+    fn write(&mut self) {
+        self.all.iter_mut().for_each(Sink::write);
+    }
+}
+
 /// One place, and what is to be written there.
+#[derive(Default)]
 struct Sink {
     path: Option<PathBuf>,
     file: Option<File>,
     lines: Vec<u8>,
+    /// What was to be written last was lost.
+    is_losing: bool,
 }
 
 fn open(path: &PathBuf) -> io::Result<File> {
@@ -140,13 +172,25 @@ pub fn named(path: &Path, error: &io::Error) -> String {
 }
 
 impl Sink {
-    /// Writes what there is. What cannot be written is lost: there is no place to say so.
+    /// Writes what there is. What cannot be written is lost; standard error is told once.
     fn write(&mut self) {
-        let _ = match &mut self.file {
+        if self.lines.is_empty() {
+            return;
+        }
+        if self.is_losing {
+            // The last line may have been cut.
+            self.lines.splice(..0, b"\n(lines of the log are missing)\n".iter().copied());
+        }
+        let written = match &mut self.file {
             Some(file) => file.write_all(&self.lines),
             None => io::stderr().lock().write_all(&self.lines),
         };
         self.lines.clear();
+        let was_losing = std::mem::replace(&mut self.is_losing, written.is_err());
+        if let (Err(error), Some(path), false) = (written, &self.path, was_losing) {
+            let text = format!("{}; its lines are lost until it can\n", named(path, &error));
+            let _ = io::stderr().lock().write_all(text.as_bytes());
+        }
     }
 
     fn reopen(&mut self) {
@@ -160,7 +204,7 @@ impl Sink {
     }
 }
 
-fn run(heard: &Receiver<Told>, sinks: &mut [Sink], counts: &Counts) {
+fn run(heard: &Receiver<Told>, sinks: &mut Sinks, counts: &Counts) {
     let mut dropped = 0;
     while let Ok(first) = heard.recv() {
         let (mut next, mut together) = (Some(first), 0);
@@ -169,30 +213,30 @@ fn run(heard: &Receiver<Told>, sinks: &mut [Sink], counts: &Counts) {
                 Told::Line(component, line) => {
                     counts.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
                     together += line.len();
-                    if let Some(sink) = sinks.get_mut(component as usize) {
+                    if let Some(sink) = sinks.of(component) {
                         sink.lines.extend(line);
                     }
                 }
                 Told::Reopen => {
-                    sinks.iter_mut().for_each(Sink::write);
-                    sinks.iter_mut().for_each(Sink::reopen);
+                    sinks.write();
+                    sinks.all.iter_mut().for_each(Sink::reopen);
                 }
                 Told::Flush(done) => {
-                    sinks.iter_mut().for_each(Sink::write);
+                    sinks.write();
                     let _ = done.send(());
                 }
             }
             next = if together < TOGETHER_BYTES { heard.try_recv().ok() } else { None };
         }
         let now = counts.dropped.load(Ordering::Relaxed);
-        if let Some(sink) = sinks.get_mut(Component::Runner as usize)
+        if let Some(sink) = sinks.of(Component::Runner)
             && now > dropped
         {
             let lines = now - dropped;
             sink.lines.extend(format!("({lines} lines of the log are missing)\n").bytes());
             dropped = now;
         }
-        sinks.iter_mut().for_each(Sink::write);
+        sinks.write();
     }
 }
 
@@ -228,6 +272,47 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_one_place_keep_their_order() {
+        let (told, heard) = channel();
+        let counts = Arc::new(Counts::default());
+        let log = Log { told, counts: Arc::clone(&counts) };
+        let mut expected = String::new();
+        for number in 0..40 {
+            let line = format!("{number}\n");
+            log.line(Component::ALL[number * 7 % 4], line.as_bytes());
+            expected += &line;
+        }
+        drop(log);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let places = [const { None }; 4].map(|_: Option<()>| Some(path.clone()));
+        let mut sinks = Sinks::open(places).unwrap();
+        run(&heard, &mut sinks, &counts);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), expected);
+        assert_eq!(sinks.all.len(), 1);
+    }
+
+    #[test]
+    fn a_full_disk_leaves_a_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut sink = Sink { path: Some(path.clone()), file: Some(full), ..Sink::default() };
+        for line in [&b"lost\n"[..], b"lost too\n"] {
+            sink.lines.extend(line);
+            sink.write();
+            assert!(sink.is_losing && sink.lines.is_empty());
+        }
+        sink.file = Some(open(&path).unwrap());
+        for line in [&b"there\n"[..], b"again\n"] {
+            sink.lines.extend(line);
+            sink.write();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "\n(lines of the log are missing)\nthere\nagain\n");
+    }
+
+    #[test]
     fn what_waits_is_bounded() {
         let (told, heard) = channel();
         let counts = Arc::new(Counts::default());
@@ -239,9 +324,8 @@ mod tests {
         assert_eq!(counts.dropped.load(Ordering::Relaxed), 2);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let mut sinks: Vec<Sink> = (0..4)
-            .map(|_| Sink { path: None, file: Some(open(&path).unwrap()), lines: Vec::new() })
-            .collect();
+        let places = [const { None }; 4].map(|_: Option<()>| Some(path.clone()));
+        let mut sinks = Sinks::open(places).unwrap();
         drop(log);
         run(&heard, &mut sinks, &counts);
         assert_eq!(counts.waiting_bytes.load(Ordering::Relaxed), 0);

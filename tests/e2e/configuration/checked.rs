@@ -53,6 +53,18 @@ fn warnings_of_a_start_do_not_fail() {
 }
 
 #[test]
+fn a_slip_of_the_shift_key_is_seen() {
+    let folder = Folder::new();
+    folder.write("p.conf", "[Runner]\nHTTP_Port=1\n[runner]\nhttp_port=1\n");
+    let told_of = "p.conf:2: [Runner] HTTP_Port: nobody knows this key, it has no effect; is \
+                   [runner] http_port meant?";
+    told(&folder, &["--route", "* test"], 0, &[&format!("warning: {told_of}")]);
+    let (code, said) = check(&folder, &["--route", "* test", "--strict"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&format!("error: {told_of}")) && !said.contains("warning: "), "{said}");
+}
+
+#[test]
 fn certificates_and_authorities_are_looked_at() {
     let folder = Folder::new();
     let authority = Authority::new("an authority");
