@@ -46,7 +46,7 @@ e2e: ## end-to-end tests over real sockets; STORY=name runs one of them
 
 churn: ## a day of restarts and rewritten routes in 50 minutes: make churn CHURN_SECONDS=86400 CHURN_SPEED=30
 	$(CARGO) build --release --locked --bin linchpin
-	SERVER_UNDER_TEST="$(BUILT)/release/linchpin" TMPDIR="$$([ -d /dev/shm ] && echo /dev/shm || echo /tmp)" \
+	SERVER_UNDER_TEST="$(abspath $(BUILT))/release/linchpin" TMPDIR="$$([ -d /dev/shm ] && echo /dev/shm || echo /tmp)" \
 	    CHURN_SECONDS=$(CHURN_SECONDS) CHURN_SPEED=$(CHURN_SPEED) \
 	    $(CARGO) test --locked --test e2e churn:: -- --nocapture
 

@@ -246,8 +246,8 @@ impl Origin {
         if conflict && self.round < CONFLICT_ROUNDS_MAX {
             self.shared.stats.polls_asked_again.inc();
             if let Some(gone) = &links.gone {
-                // As before every other retry.
-                let _ = gone::tell(&self.shared, &home, gone).await;
+                // As before every other retry. Boxed: every hold's future would have room for it.
+                let _ = Box::pin(gone::tell(&self.shared, &home, gone)).await;
             }
             return Ok(Carried::Again(terms::lasts(&instruction)));
         }

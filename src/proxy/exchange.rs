@@ -240,7 +240,8 @@ impl Exchange {
                 Carried::Held => return Ok(None),
                 Carried::Again(lasts) => lasts,
             };
-            (target, answer) = self.ask(&again, &lasts, access).await?;
+            // Boxed: every hold's future would have room for it otherwise.
+            (target, answer) = Box::pin(self.ask(&again, &lasts, access)).await?;
             if !self.is_instruction(&answer) {
                 break;
             }
