@@ -5,6 +5,7 @@
 //! connection is accepted and given back when it has left, with an addition each; only who finds no
 //! place waits, and only then is anybody woken.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -51,12 +52,15 @@ impl Capacity {
     /// place gives it back, and so wakes the next.
     pub async fn room(&self) {
         let _waiting = Waiting::new(self);
+        let mut freed = pin!(self.freed.notified());
         loop {
-            let freed = self.freed.notified();
+            // Told from now on: of two who have looked but do not wait yet, each has its own call.
+            freed.as_mut().enable();
             if self.free.load(SeqCst) > 0 {
                 return;
             }
-            freed.await;
+            freed.as_mut().await;
+            freed.set(self.freed.notified());
         }
     }
 }
