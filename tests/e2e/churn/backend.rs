@@ -1,4 +1,4 @@
-//! The backends of the churn: what they answer, when they were down, and what they were asked twice.
+//! The backends of the churn: what they answer, when they were down, what they were asked twice.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
