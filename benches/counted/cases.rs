@@ -15,7 +15,7 @@ use linchpin::route::{Query, Table};
 use linchpin::wire::jsonp::{Head, Wrapping};
 use linchpin::wire::{deflate, sockjs};
 
-use crate::{answering, fanout, heading};
+use crate::{fanout, heading};
 
 /// The one function whose instructions are counted, and those of all that it calls. Callgrind knows
 /// it by its name.
@@ -70,10 +70,6 @@ fn cases() -> Vec<Case> {
     for (name, written) in heading::kinds() {
         let prepare = Box::new(move || heads(written));
         cases.push(Case { name, operations: HEADS, prepare });
-    }
-    for (name, text) in answering::kinds() {
-        let prepare = Box::new(move || answering::reading(&text));
-        cases.push(Case { name, operations: answering::HEADS, prepare });
     }
     for (name, routes, line) in tables() {
         let prepare = Box::new(move || looking_up(routes, line));

@@ -5,7 +5,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-mod answering;
 mod callgrind;
 mod cases;
 mod compare;

@@ -53,8 +53,8 @@ impl Heading<'_> {
             }
         };
         let authority = outgoing::authority(host, port)?;
-        let mut names = self.spelling.map(Spelling::names).unwrap_or_default();
-        let mut spelled = |name: &HeaderName| names.take(name.as_str());
+        let mut names = self.spelling.map(Spelling::names);
+        let mut spelled = |name: &HeaderName| names.as_mut()?.take(name.as_str());
         head.field(&HOST, &authority, spelled(&HOST));
         // Filled where it stands: it is larger than what would be worth moving.
         let mut fields = Fields::default();

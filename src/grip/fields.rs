@@ -31,9 +31,10 @@ pub fn written<'h>(
     headers: &'h HeaderMap,
     spelling: Option<&'h Spelling>,
 ) -> impl Iterator<Item = (Bytes, &'h HeaderName, &'h HeaderValue)> {
-    let mut names = spelling.map(Spelling::names).unwrap_or_default();
+    let mut names = spelling.map(Spelling::names);
     headers.iter().map(move |(name, value)| {
-        let spelled = names.take(name.as_str()).map(Bytes::copy_from_slice);
+        let spelled = names.as_mut().and_then(|names| names.take(name.as_str()));
+        let spelled = spelled.map(Bytes::copy_from_slice);
         (spelled.unwrap_or_else(|| title_case(name.as_str())), name, value)
     })
 }

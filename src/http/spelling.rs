@@ -14,21 +14,14 @@ use hashbrown::HashMap;
 use http::{Extensions, Request};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
-use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-use crate::wire::names::is_usual;
 
 /// Sets of names that are remembered; beyond that all are made again.
 const SETS_MAX: usize = 256;
 
 /// What makes hyper's server write the names of a response so. `names` each end with a colon.
-///
-/// It is told of those that are not written as usual only: what it is told is copied for each
-/// response.
 #[must_use]
 pub fn for_hyper(names: &[u8]) -> Extensions {
-    let names = &*unusual(names);
     thread_local! {
         static MADE: RefCell<HashMap<Box<[u8]>, Extensions, ahash::RandomState>> =
             RefCell::default();
@@ -44,15 +37,6 @@ pub fn for_hyper(names: &[u8]) -> Extensions {
         made.insert(names.into(), extensions.clone());
         extensions
     })
-}
-
-/// Those names that are not written as usual, and their namesakes.
-fn unusual(names: &[u8]) -> SmallVec<[u8; 128]> {
-    let all = || names.split_inclusive(|byte| *byte == b':');
-    let bare = |name: &[u8]| name.strip_suffix(b":").is_some_and(|name| !is_usual(name));
-    let odd: SmallVec<[&[u8]; 8]> = all().filter(|name| bare(name)).collect();
-    let told = all().filter(|name| odd.iter().any(|odd| odd.eq_ignore_ascii_case(name)));
-    told.flatten().copied().collect()
 }
 
 /// Lets hyper's client read a response with these names. Nothing in it waits.
@@ -138,15 +122,5 @@ mod tests {
         for number in 0..2 * SETS_MAX {
             assert!(!for_hyper(format!("x-{number}:").as_bytes()).is_empty());
         }
-    }
-
-    #[test]
-    fn hyper_is_told_of_no_more_names_than_it_must() {
-        let told = |names: &str| String::from_utf8(unusual(names.as_bytes()).to_vec()).unwrap();
-        assert_eq!(told("Date:ETag:Vary:"), "ETag:");
-        // Each of a name's spellings belongs to one of its fields, in their order.
-        assert_eq!(told("Set-Cookie:x:set-cookie:X:Set-Cookie:y:").matches(':').count(), 6);
-        assert_eq!(told("Set-Cookie:A:set-cookie:"), "Set-Cookie:set-cookie:");
-        assert_eq!(told("Date:"), "");
     }
 }
