@@ -68,10 +68,10 @@ pub fn check(logs: &Logs, found: &mut Findings) {
     }
     // Files of a folder that is to be made can be made in it.
     let folder = logs.folder.as_deref().filter(|folder| !folder.exists());
-    if let Some(folder) = folder {
-        if let Err(error) = access::can_make_folder(folder) {
-            found.wrong("--logdir", not_made(folder, &error));
-        }
+    if let Some(folder) = folder
+        && let Err(error) = access::can_make_folder(folder)
+    {
+        found.wrong("--logdir", not_made(folder, &error));
     }
     for (component, path) in Component::ALL.into_iter().zip(places(logs)) {
         let Some(path) = path.filter(|path| folder.is_none_or(|f| !path.starts_with(f))) else {
