@@ -7,8 +7,6 @@ use crate::harness::Server;
 
 /// What an allocator may keep more of at one time than at another, in bytes.
 const MEMORY: usize = 6 << 20;
-/// Connections that happen to be open at one time and not at another.
-const DESCRIPTORS: usize = 24;
 
 /// How much time there is between two looks, in a run of this length.
 pub fn often(run: Duration) -> Duration {
@@ -47,6 +45,8 @@ impl Growth {
         let descriptors = [0, 1, 2, 3].map(|n| typical(&self.looks, n, |look| look.descriptors));
         println!("by quarters: memory {memory:?}, descriptors {descriptors:?}");
         assert!(memory[3] <= memory[1] + MEMORY, "memory grew: {memory:?}");
-        assert!(descriptors[3] <= descriptors[1] + DESCRIPTORS, "{descriptors:?}");
+        // Connections that happen to be open at one time and not at another are half as many; those
+        // that are never closed are seen when all clients have gone, each of them.
+        assert!(descriptors[3] <= descriptors[1] * 3 / 2, "descriptors grew: {descriptors:?}");
     }
 }
