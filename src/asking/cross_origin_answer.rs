@@ -28,7 +28,7 @@ use crate::wire::names::Spelling;
 
 /// Adds the CORS fields that an answer lacks.
 pub fn share(page: &CrossOrigin, headers: &mut HeaderMap, spelling: Option<&Spelling>) {
-    let names: Vec<Bytes> = written(headers, spelling).map(|(name, ..)| name).collect();
+    let names: Vec<Bytes> = written(headers, spelling, |_| true).map(|(name, ..)| name).collect();
     let own = |name: &&[u8]| !name.eq_ignore_ascii_case(b"connection");
     let lacking = page.cors.lacking(names.iter().map(|name| &name[..]).filter(own));
     for (name, value) in lacking {
@@ -152,8 +152,7 @@ fn reason<B>(response: &Response<B>) -> Bytes {
 
 /// The fields of an answer as a page reads them: their names as they were written.
 fn shown(parts: &Parts) -> Vec<(Bytes, &HeaderValue)> {
-    let fields = written(&parts.headers, parts.extensions.get());
-    fields.map(|(name, _, value)| (name, value)).collect()
+    written(&parts.headers, parts.extensions.get(), |_| true).collect()
 }
 
 fn pairs<'f>(fields: &'f [(Bytes, &HeaderValue)]) -> Vec<(&'f [u8], &'f [u8])> {

@@ -297,14 +297,13 @@ fn relayed(
     expose: &[Box<str>],
     held: bool,
 ) -> Vec<Field> {
-    fields::written(headers, spelling)
-        .filter(|(_, name, _)| {
-            let name = name.as_str();
-            let kept = !fields::is_hop_by_hop(name) || (name == "content-encoding" && !held);
-            let exposed = expose.is_empty() || expose.iter().any(|e| **e == *name);
-            kept && exposed && !fields::is_grip(name)
-        })
-        .map(|(name, _, value)| Field { name, value: Bytes::copy_from_slice(value.as_bytes()) })
+    let wanted = |name: &str| {
+        let kept = !fields::is_hop_by_hop(name) || (name == "content-encoding" && !held);
+        let exposed = expose.is_empty() || expose.iter().any(|e| **e == *name);
+        kept && exposed && !fields::is_grip(name)
+    };
+    fields::written(headers, spelling, wanted)
+        .map(|(name, value)| Field { name, value: Bytes::copy_from_slice(value.as_bytes()) })
         .collect()
 }
 

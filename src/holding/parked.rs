@@ -41,8 +41,8 @@ fn described(
     (headers, spelling): (&HeaderMap, Option<&Spelling>),
     body: Bytes,
 ) -> Shown {
-    let headers = written(headers, spelling)
-        .map(|(name, _, value)| Field { name, value: Bytes::copy_from_slice(value.as_bytes()) });
+    let headers = written(headers, spelling, |_| true)
+        .map(|(name, value)| Field { name, value: Bytes::copy_from_slice(value.as_bytes()) });
     Shown { code, reason, headers: headers.collect(), body }
 }
 
