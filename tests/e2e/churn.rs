@@ -338,7 +338,7 @@ async fn nothing_is_lost_and_nothing_grows() {
         assert!(scene.counted(what) > times * least, "too little of {what}");
     }
     posts.look(&scene.backends);
-    growth.judge();
+    growth.judge(begun.elapsed());
     // Idle connections to backends go after two seconds; the rest goes with the clients.
     let Scene { server, publisher, .. } = scene;
     drop(publisher);
