@@ -12,7 +12,9 @@ use linchpin::grip::headers::{instruction, is_instruction};
 use linchpin::grip::item::parse_items;
 use linchpin::route::ids::Named;
 use linchpin::route::{Query, Table};
+use linchpin::wire::framing::HeadGuard;
 use linchpin::wire::jsonp::{Head, Wrapping};
+use linchpin::wire::names::put_usual;
 use linchpin::wire::{deflate, sockjs};
 
 use crate::{fanout, heading};
@@ -66,6 +68,10 @@ fn cases() -> Vec<Case> {
     for (name, fields, body) in instructions() {
         let prepare = Box::new(move || reading(fields, body));
         cases.push(Case { name, operations: RESPONSES, prepare });
+    }
+    for (name, usual) in GUARDED {
+        let prepare = Box::new(move || guarding(usual));
+        cases.push(Case { name, operations: HEADS, prepare });
     }
     for (name, written) in heading::kinds() {
         let prepare = Box::new(move || heads(written));
@@ -205,6 +211,36 @@ fn reading(fields: Fields, body: &'static str) -> Box<dyn FnMut()> {
 }
 
 const HEADS: u64 = 100;
+
+/// Heads that come from clients, and whether their names are in Title-Case.
+const GUARDED: [(&str, bool); 2] =
+    [("guard, browser", true), ("guard, browser, names in lower case", false)];
+
+/// A head as a browser writes it, with names in Title-Case or as they are.
+fn browsers_head(usual: bool) -> Vec<u8> {
+    let mut head = b"GET /news/2025/a-page?page=2&sort=newest HTTP/1.1\r\n".to_vec();
+    for (name, value) in heading::FIELDS {
+        match usual {
+            true => put_usual(&mut head, name),
+            false => head.extend_from_slice(name.as_bytes()),
+        }
+        head.extend_from_slice(format!(": {value}\r\n").as_bytes());
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// A browser's head, looked at before hyper reads it, as it comes in one piece.
+fn guarding(usual: bool) -> Box<dyn FnMut()> {
+    let head = browsers_head(usual);
+    Box::new(move || {
+        let mut guard = HeadGuard::new(64 * 1024);
+        for _ in 0..HEADS {
+            guard.feed(black_box(&head)).expect("the head is good");
+            black_box(guard.spelled().drain(..).count());
+        }
+    })
+}
 
 /// The head that a target gets for a request, from the client's fields to bytes.
 fn heads(written: fn() -> heading::Written) -> Box<dyn FnMut()> {

@@ -17,7 +17,7 @@ use linchpin::wire::http1::Version;
 use linchpin::wire::names::Spelling;
 
 /// What a browser sends.
-const FIELDS: [(&str, &str); 15] = [
+pub const FIELDS: [(&str, &str); 15] = [
     ("host", "www.example.com"),
     ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
     ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"),

@@ -29,10 +29,11 @@ pub fn whole(response: Response<Bytes>, code: u16, access: &mut Option<Access>) 
 pub fn head(shown: &Shown) -> Result<Response<()>, InstructError> {
     let status = StatusCode::from_u16(shown.code).ok();
     // An interim status ends no answer: its client would wait for ever.
-    let status = status.filter(|status| !status.is_informational()).ok_or(InstructError {
-        message: format!("status code {} can only answer a held long-poll", shown.code),
-        field: "Grip-Status",
-    })?;
+    let status =
+        status.filter(|status| !status.is_informational()).ok_or_else(|| InstructError {
+            message: format!("status code {} can only answer a held long-poll", shown.code),
+            field: "Grip-Status",
+        })?;
     let mut response = Response::new(());
     *response.status_mut() = status;
     for field in &shown.headers {

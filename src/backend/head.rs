@@ -110,7 +110,7 @@ pub fn response(
     let head = bytes.split_to(length).freeze();
     let mut headers = HeaderMap::with_capacity(places.len());
     for (name, name_length, value, value_length) in &places {
-        let name = head.slice(*name..name + name_length);
+        let name = head.get(*name..name + name_length).unwrap_or_default();
         let value = head.slice(*value..value + value_length);
         fields.take(name, value, &mut headers)?;
     }
@@ -168,13 +168,13 @@ impl Fields {
     /// Takes one field in, and keeps it if it is not only the connection's.
     fn take(
         &mut self,
-        name: Bytes,
+        name: &[u8],
         value: Bytes,
         headers: &mut HeaderMap,
     ) -> Result<(), HeadError> {
-        self.unusual |= !names::is_usual(&name);
+        self.unusual |= !names::is_usual(name);
         let syntax = |_| HeadError::Syntax(httparse::Error::HeaderName);
-        let name = HeaderName::from_bytes(&name).map_err(syntax)?;
+        let name = HeaderName::from_bytes(name).map_err(syntax)?;
         if name == CONNECTION {
             if self.connection(&value) {
                 return Ok(());

@@ -206,7 +206,9 @@ impl Backend {
 
     fn take(&self, to: To<'_>, once: bool, occupancy: &mut Option<Occupancy>) -> Option<Ready> {
         let connection = self.0.pool.take(&to, once, occupancy)?;
-        self.0.health.begin(&to, clock::now());
+        if !self.0.health.is_quiet() {
+            self.0.health.begin(&to, clock::now());
+        }
         Some(Ready { backend: self.clone(), connection })
     }
 

@@ -99,9 +99,9 @@ fn filter(logs: &Logs) -> Result<(EnvFilter, Vec<Problem>), Problem> {
     let (levels, unknown) = component::directives(&logs.level)
         .map_err(|error| Problem::of("--log-level", error.to_string()))?;
     let refined = std::env::var("RUST_LOG").unwrap_or_default();
-    // Routes with a level of their own have decided whether they say something.
-    let directives =
-        format!("{levels},access_of_route=trace,subscriptions_of_route=trace,{refined}");
+    // Routes with a level of their own have decided whether they say something. No level beyond
+    // that of their lines: libraries would ask the filter about each of theirs.
+    let directives = format!("{levels},access_of_route=info,subscriptions_of_route=info,{refined}");
     let filter = EnvFilter::try_new(directives.trim_end_matches(','))
         .map_err(|error| Problem::of("RUST_LOG", error.to_string()))?;
     let doubt = |name: &String| {

@@ -29,6 +29,8 @@ const TARGET_OF_ROUTES: &str = "access_of_route";
 /// Where subscriptions go, which Pushpin's handler tells of, and those of such routes.
 const SUBSCRIPTIONS: &str = "subscriptions";
 const SUBSCRIPTIONS_OF_ROUTES: &str = "subscriptions_of_route";
+/// Most lines for people have no more bytes.
+const LINE_BYTES: usize = 128;
 /// The level of access lines, and of subscriptions, as `log_level` counts.
 const INFO: u8 = 2;
 
@@ -147,11 +149,16 @@ impl Access {
 }
 
 impl Line {
-    fn outcome(&self) -> String {
+    fn outcome(&self, line: &mut String) {
         match self.end.get() {
-            End::Open => "error".to_owned(),
-            End::Complete => format!("code={} {}", self.status.get(), self.bytes.get()),
-            End::Accepted => "accept".to_owned(),
+            End::Open => line.push_str("error"),
+            End::Complete => {
+                let (mut status, mut bytes) = (itoa::Buffer::new(), itoa::Buffer::new());
+                let (status, bytes) =
+                    (status.format(self.status.get()), bytes.format(self.bytes.get()));
+                ["code=", status, " ", bytes].into_iter().for_each(|part| line.push_str(part));
+            }
+            End::Accepted => line.push_str("accept"),
         }
     }
 
@@ -179,11 +186,13 @@ impl Line {
 
     /// The line for people, as Pushpin writes it.
     fn text(&self) -> String {
-        let mut line = format!("{} {}", self.method, self.uri);
+        let mut line = String::with_capacity(LINE_BYTES);
         let put = |line: &mut String, before: &str, text: &str| {
             line.push_str(before);
             line.push_str(text);
         };
+        put(&mut line, self.method.as_str(), " ");
+        line.push_str(&self.uri);
         if let Some(target) = &self.target {
             put(&mut line, " -> ", target);
         }
@@ -197,7 +206,8 @@ impl Line {
         if let Some(route) = &self.route {
             put(&mut line, " route=", route);
         }
-        put(&mut line, " ", &self.outcome());
+        line.push(' ');
+        self.outcome(&mut line);
         if self.retry {
             line.push_str(" retry");
         }
@@ -214,6 +224,8 @@ impl Line {
     fn tell_json(&self) {
         let from = self.from.map(|from| from.to_string()).unwrap_or_default();
         let lasts: Vec<_> = self.lasts().map(|(channel, id)| format!("{channel}={id}")).collect();
+        let mut outcome = String::new();
+        self.outcome(&mut outcome);
         // The name of a line's target is part of what is known of it at compile time.
         macro_rules! tell {
             ($target:expr) => {
@@ -228,7 +240,7 @@ impl Line {
                     status = self.status.get(),
                     bytes = self.bytes.get(),
                     ms = clock::now().ms_since(self.started),
-                    outcome = self.outcome(),
+                    outcome,
                     retry = self.retry,
                     user_agent = self.user_agent().as_deref().unwrap_or_default(),
                     last = lasts.join(" "),

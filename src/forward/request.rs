@@ -101,9 +101,10 @@ pub fn context(
         Some(authority) => Cow::Borrowed(authority.as_str()),
         None => match headers.get(HOST) {
             // In UTF-8 it is as good as in ASCII (WHATWG URL).
-            Some(value) => {
-                Cow::Borrowed(std::str::from_utf8(value.as_bytes()).map_err(|_| HeadError::Host)?)
-            }
+            Some(value) => Cow::Borrowed(match value.to_str() {
+                Ok(ascii) => ascii,
+                Err(_) => std::str::from_utf8(value.as_bytes()).map_err(|_| HeadError::Host)?,
+            }),
             None => Cow::Borrowed("localhost"),
         },
     };
@@ -145,9 +146,10 @@ pub fn judge(context: &mut Context, settings: &Settings) {
 fn host(given: &str, default_port: u16) -> Result<Rc<str>, HeadError> {
     let given = given.trim();
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
-    let (name, port) = match given.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
-        _ => (given, None),
+    let colon = memchr::memrchr(b':', given.as_bytes()).filter(|_| !given.ends_with(']'));
+    let (name, port) = match colon.and_then(|at| given.split_at_checked(at)) {
+        Some((name, port)) => (name, port.get(1..)),
+        None => (given, None),
     };
     let port = match port {
         None | Some("") => None,
@@ -178,6 +180,32 @@ fn host(given: &str, default_port: u16) -> Result<Rc<str>, HeadError> {
     })
 }
 
+/// In [`ODDITIES`]: a dot, which matters behind a slash.
+const DOT: u8 = 1;
+/// In [`ODDITIES`]: a byte that has to be looked at.
+const ODD: u8 = 2;
+
+/// What of a target is not plain.
+const ODDITIES: [u8; 256] = {
+    let mut oddities = [ODD; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        let plain = matches!(byte, b'/' | b'-' | b'_' | b'~' | b'?' | b'=' | b'&' | b'+' | b',');
+        if byte.is_ascii_alphanumeric() || plain {
+            oddities[byte as usize] = 0;
+        }
+        byte += 1;
+    }
+    oddities[b'.' as usize] = DOT;
+    oddities
+};
+
+/// Whether nothing of a target needs a second look, as of most.
+fn is_plain(target: &str) -> bool {
+    let odd = target.bytes().fold(0, |odd, byte| odd | ODDITIES[usize::from(byte)]);
+    target.starts_with('/') && (odd == 0 || (odd == DOT && !target.contains("/.")))
+}
+
 /// Whether the URL parser would write the target differently.
 fn is_unusual(path: &str, query: Option<&str>) -> bool {
     let bytes = path.as_bytes();
@@ -191,6 +219,9 @@ fn is_unusual(path: &str, query: Option<&str>) -> bool {
 fn target(uri: &Uri) -> Result<(Rc<str>, Option<Rc<str>>), HeadError> {
     let (path, query) = (uri.path(), uri.query());
     let whole = uri.path_and_query().map_or("/", |p| p.as_str());
+    if is_plain(whole) {
+        return Ok((path.into(), query.map(Rc::from)));
+    }
     if whole.bytes().any(|b| b <= b' ' || b >= 0x7f || matches!(b, b'"' | b'<' | b'>')) {
         return Err(HeadError::Target);
     }

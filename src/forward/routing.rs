@@ -31,8 +31,9 @@ fn named(context: &Context, may_name: bool) -> Option<Cow<'_, str>> {
 
 /// What a lookup goes by.
 fn query(context: &Context) -> Query<'_> {
-    let host = match context.host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+    let colon = memchr::memrchr(b':', context.host.as_bytes());
+    let host = match colon.and_then(|at| context.host.split_at_checked(at)) {
+        Some((name, port)) if port.bytes().skip(1).all(|b| b.is_ascii_digit()) => name,
         _ => &context.host,
     };
     let Context { path, websocket, secure, .. } = context;

@@ -9,7 +9,7 @@ mod tests;
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::channel::Channel;
 use super::document;
@@ -19,6 +19,15 @@ use super::json::Fault;
 use crate::limits;
 use crate::wire::names::Spelling;
 use crate::wire::params::{self, Parameters, Value};
+
+const CHANNEL: HeaderName = HeaderName::from_static("grip-channel");
+const SET_META: HeaderName = HeaderName::from_static("grip-set-meta");
+const EXPOSE_HEADERS: HeaderName = HeaderName::from_static("grip-expose-headers");
+const HOLD: HeaderName = HeaderName::from_static("grip-hold");
+const TIMEOUT: HeaderName = HeaderName::from_static("grip-timeout");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("grip-keep-alive");
+const STATUS: HeaderName = HeaderName::from_static("grip-status");
+const LINK: HeaderName = HeaderName::from_static("grip-link");
 
 /// Why an instruction cannot be carried out. The text is normative.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,19 +96,19 @@ fn from_headers(
     body: Bytes,
 ) -> Result<Instruction, Fault> {
     let hold = hold(headers)?;
-    let channels = elements(headers, "grip-channel")
+    let channels = elements(headers, &CHANNEL)
         .filter_map(params::parameters)
         .map(|element| channel(&element))
         .collect::<Result<_, _>>()?;
     let timeout_s = timeout(headers)?;
     let keep_alive = keep_alive(headers)?;
-    let meta = elements(headers, "grip-set-meta").filter_map(meta).collect();
+    let meta = elements(headers, &SET_META).filter_map(meta).collect();
     let (code, reason) = match status(headers)? {
         Some(status) => status,
         None => (code, reason.map_or_else(|| standard_reason(code), Bytes::copy_from_slice)),
     };
     let (next, gone) = links(headers)?;
-    let expose_headers = elements(headers, "grip-expose-headers")
+    let expose_headers = elements(headers, &EXPOSE_HEADERS)
         .filter(|name| !name.is_empty())
         .map(|name| text(&name.to_ascii_lowercase()))
         .collect();
@@ -118,7 +127,7 @@ fn from_headers(
 }
 
 /// The elements of all occurrences of a list header.
-fn elements<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers.get_all(name).into_iter().flat_map(|value| params::elements(value.as_bytes()))
 }
 
@@ -132,7 +141,7 @@ fn standard_reason(code: u16) -> Bytes {
 }
 
 fn hold(headers: &HeaderMap) -> Result<Option<Hold>, Fault> {
-    match headers.get("grip-hold").map(http::HeaderValue::as_bytes) {
+    match headers.get(HOLD).map(http::HeaderValue::as_bytes) {
         None => Ok(None),
         Some(b"response") => Ok(Some(Hold::Response)),
         Some(b"stream") => Ok(Some(Hold::Stream)),
@@ -168,7 +177,7 @@ fn channel(element: &Parameters<'_>) -> Result<Channel, Fault> {
 }
 
 fn timeout(headers: &HeaderMap) -> Result<u32, Fault> {
-    let Some(value) = headers.get("grip-timeout") else {
+    let Some(value) = headers.get(TIMEOUT) else {
         return Ok(limits::HOLD_TIMEOUT_S_DEFAULT);
     };
     let seconds = params::integer(value.as_bytes())
@@ -181,7 +190,7 @@ fn timeout(headers: &HeaderMap) -> Result<u32, Fault> {
 fn keep_alive(headers: &HeaderMap) -> Result<Option<KeepAlive>, Fault> {
     let fault = |message: String| Fault::new("Grip-Keep-Alive", message);
     // Not a list: a comma is data. An unfinished quote makes the header as good as absent.
-    let Some(value) = headers.get("grip-keep-alive").map(http::HeaderValue::as_bytes) else {
+    let Some(value) = headers.get(KEEP_ALIVE).map(http::HeaderValue::as_bytes) else {
         return Ok(None);
     };
     let Some(element) = params::parameters(value).filter(|_| !value.is_empty()) else {
@@ -230,7 +239,7 @@ fn meta(element: &[u8]) -> Option<(Box<str>, Option<Box<str>>)> {
 }
 
 fn status(headers: &HeaderMap) -> Result<Option<(u16, Bytes)>, Fault> {
-    let value = headers.get("grip-status").map(http::HeaderValue::as_bytes).unwrap_or_default();
+    let value = headers.get(STATUS).map(http::HeaderValue::as_bytes).unwrap_or_default();
     if value.is_empty() {
         return Ok(None);
     }
@@ -250,7 +259,7 @@ fn status(headers: &HeaderMap) -> Result<Option<(u16, Bytes)>, Fault> {
 /// The links `next` and `gone`.
 fn links(headers: &HeaderMap) -> Result<(Option<Link>, Option<Link>), Fault> {
     let (mut next, mut gone) = (None, None);
-    for element in elements(headers, "grip-link").filter_map(params::parameters) {
+    for element in elements(headers, &LINK).filter_map(params::parameters) {
         match element.value("rel").map(Value::bytes) {
             Some(b"next") => {
                 let uri = link_uri(element.first)?;

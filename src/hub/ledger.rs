@@ -98,7 +98,10 @@ impl Ledger {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
         let first = self.firsts.front().map(|(at, _)| *at);
-        first.into_iter().chain(self.sequencer.next_deadline()).min()
+        match (first, self.sequencer.next_deadline()) {
+            (Some(first), Some(other)) => Some(first.min(other)),
+            (first, other) => first.or(other),
+        }
     }
 
     /// A session with a next link joins those that are polled together; when that is.

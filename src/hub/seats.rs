@@ -298,7 +298,11 @@ impl Seats {
     /// When the wheel is to be advanced, or the ledger.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.wheel.next_deadline().into_iter().chain(self.ledger.next_deadline()).min()
+        // Asked several times a turn: `None` is not to stand before what is due.
+        match (self.wheel.next_deadline(), self.ledger.next_deadline()) {
+            (Some(timer), Some(ledger)) => Some(timer.min(ledger)),
+            (timer, ledger) => timer.or(ledger),
+        }
     }
 
     pub(super) fn rearm(&mut self, id: SessionId) {

@@ -3,9 +3,11 @@
 //! A parked socket costs its place in the kernel's set and nothing in the runtime. Level-triggered:
 //! what is not read now is reported again. The only user of epoll; used by the lot.
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use tokio::io::unix::AsyncFd;
 
@@ -37,6 +39,8 @@ pub struct Readiness {
 /// The readiness set.
 pub struct Poll {
     set: AsyncFd<OwnedFd>,
+    /// Room for what the kernel says at once.
+    events: RefCell<Vec<Event>>,
 }
 
 fn flags(interest: Interest) -> EventFlags {
@@ -67,7 +71,7 @@ impl Poll {
         // `OwnedFd` that lives inside is not one of them, and the successor is an `unsafe fn`.
         #[allow(deprecated)]
         let set = AsyncFd::with_interest(set, tokio::io::Interest::READABLE)?;
-        Ok(Poll { set })
+        Ok(Poll { set, events: RefCell::new(Vec::with_capacity(EVENTS_AT_ONCE)) })
     }
 
     /// Adds a socket.
@@ -111,7 +115,9 @@ impl Poll {
     pub fn take(&self, ready: &mut Vec<(SessionId, Readiness)>) -> io::Result<()> {
         // With nothing there (and only then: the runtime watches the set for edges, and a socket
         // that stays ready makes no new one) the runtime is told to wait for the next edge.
-        match self.set.try_io(tokio::io::Interest::READABLE, |set| collect(set, ready)) {
+        let mut events = self.events.borrow_mut();
+        let collected = |set: &OwnedFd| collect(set, &mut events, ready);
+        match self.set.try_io(tokio::io::Interest::READABLE, collected) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             taken => taken,
         }
@@ -119,18 +125,21 @@ impl Poll {
 }
 
 /// Appends what is ready in `set`; `WouldBlock` when nothing is.
-fn collect(set: &OwnedFd, ready: &mut Vec<(SessionId, Readiness)>) -> io::Result<()> {
-    let mut events: [Event; EVENTS_AT_ONCE] =
-        [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; EVENTS_AT_ONCE];
+fn collect(
+    set: &OwnedFd,
+    events: &mut Vec<Event>,
+    ready: &mut Vec<(SessionId, Readiness)>,
+) -> io::Result<()> {
+    events.clear();
     let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    let count = match epoll::wait(set, &mut events[..], Some(&none)) {
+    match epoll::wait(set, spare_capacity(events), Some(&none)) {
         Ok(0) => return Err(io::ErrorKind::WouldBlock.into()),
-        Ok(count) => count,
+        Ok(_) => {}
         // Nothing is known of it: it is asked again.
         Err(rustix::io::Errno::INTR) => return Ok(()),
         Err(error) => return Err(error.into()),
-    };
-    for event in &events[..count] {
+    }
+    for event in events.iter() {
         let flags = event.flags;
         let left = flags.intersects(EventFlags::ERR | EventFlags::HUP | EventFlags::RDHUP);
         ready.push((

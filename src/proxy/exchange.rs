@@ -115,7 +115,10 @@ impl Exchange {
         // (specification, routing 3.11).
         let begun = poll_fn(|cx| Poll::Ready(answer.body_mut().look_ahead(cx))).await;
         begun.map_err(|error| self.broken(target, &error))?;
-        self.relay(answer, access).await.map(Some)
+        if self.page.is_some() {
+            return Box::pin(self.relay(answer, access)).await.map(Some);
+        }
+        Ok(Some(self.shown(answer.status().as_u16(), answer, access)))
     }
 
     fn broken(&self, target: usize, error: &error::Error) -> Failure {
@@ -285,17 +288,25 @@ impl Exchange {
         mut answer: Response<Answer>,
         access: &mut Option<Access>,
     ) -> Result<Response<Body>, Failure> {
-        if let Some(access) = access {
-            access.set_status(answer.status().as_u16());
-        }
+        let status = answer.status().as_u16();
         if let Some(page) = &self.page {
             // Boxed: what is rarer makes the future of every request no larger.
             answer = Box::pin(cross_origin_answer::relayed(page, answer)).await?;
         }
-        Ok(self.shown(answer, access.take()))
+        Ok(self.shown(status, answer, access))
     }
 
-    fn shown(&self, answer: Response<Answer>, access: Option<Access>) -> Response<Body> {
+    /// The access line says `said`, whatever a page of another origin is told.
+    fn shown(
+        &self,
+        said: u16,
+        answer: Response<Answer>,
+        access: &mut Option<Access>,
+    ) -> Response<Body> {
+        let access = access.take();
+        if let Some(access) = &access {
+            access.set_status(said);
+        }
         let (mut parts, body) = answer.into_parts();
         parts.headers = fields::response_headers(parts.status, parts.headers);
         // The backend's version is that of its own hop.

@@ -108,7 +108,9 @@ async fn converse(
     };
     let ended = {
         let stop = (shard.stopped(), || shard.is_stopping());
-        http::serve(stream, read_ahead, &shard.settings.http, handoff, stop, respond).await
+        let settings = &shard.settings.http;
+        // Boxed: it is by far the most of a task, which is moved about when it begins and ends.
+        Box::pin(http::serve(stream, read_ahead, settings, handoff, stop, respond)).await
     };
     if matches!(ended, Ended::Stuck { .. }) {
         shard.stats.clients_stuck.inc();

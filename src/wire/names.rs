@@ -33,30 +33,40 @@ impl Spelling {
     /// The names, to be given to the fields of the head.
     #[must_use]
     pub fn names(&self) -> Names<'_> {
-        let all = self.0.split(|byte| *byte == b':').filter(|name| !name.is_empty());
-        Names { left: all.collect(), first: 0 }
+        Names { passed: SmallVec::new(), ahead: &self.0 }
     }
 }
 
 /// The names of one head as they were written; each is given out once.
 #[derive(Clone, Debug, Default)]
 pub struct Names<'a> {
-    /// Those that were given out are empty.
-    left: SmallVec<[&'a [u8]; 24]>,
-    /// Before this there are none left.
-    first: usize,
+    /// Those before `ahead` that nobody has asked for yet.
+    passed: SmallVec<[&'a [u8]; 8]>,
+    /// The others, each with a colon behind it.
+    ahead: &'a [u8],
 }
 
 impl<'a> Names<'a> {
     /// How the next field of this (lower-case) name was written.
     pub fn take(&mut self, name: &str) -> Option<&'a [u8]> {
-        let left = self.left.get_mut(self.first..)?;
-        let found = left.iter_mut().find(|other| other.eq_ignore_ascii_case(name.as_bytes()))?;
-        let taken = std::mem::take(found);
-        while self.left.get(self.first).is_some_and(|name| name.is_empty()) {
-            self.first += 1;
+        // Mostly it is written as it is asked for, and a look is cheaper than a comparison.
+        let is_it =
+            |other: &[u8]| other == name.as_bytes() || other.eq_ignore_ascii_case(name.as_bytes());
+        if let Some(at) = self.passed.iter().position(|other| is_it(other)) {
+            return Some(self.passed.remove(at));
         }
-        Some(taken).filter(|name| !name.is_empty())
+        while let Some(end) = memchr::memchr(b':', self.ahead) {
+            let (next, behind) = self.ahead.split_at_checked(end)?;
+            self.ahead = behind.get(1..).unwrap_or_default();
+            if next.is_empty() {
+                continue;
+            }
+            if is_it(next) {
+                return Some(next);
+            }
+            self.passed.push(next);
+        }
+        None
     }
 }
 

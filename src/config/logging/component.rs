@@ -84,6 +84,9 @@ impl Component {
     pub fn of(target: &str) -> Component {
         let all = Component::ALL.into_iter();
         let known = all.flat_map(|part| part.targets().iter().map(move |begins| (part, begins)));
+        // A look at its last byte rules out most.
+        let last = |begins: &str| target.as_bytes().get(begins.len().wrapping_sub(1));
+        let known = known.filter(|(_, begins)| begins.as_bytes().last() == last(begins));
         let fitting = known.filter(|(_, begins)| target.starts_with(**begins));
         fitting.max_by_key(|(_, begins)| begins.len()).map_or(Component::Runner, |(part, _)| part)
     }

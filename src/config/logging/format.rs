@@ -39,7 +39,7 @@ where
         begin(&mut to, *meta.level(), now, component)?;
         let mut line = Line::default();
         event.record(&mut line);
-        writeln!(to, "{}{}", line.message, line.fields)
+        [&line.message, &line.fields, "\n"].into_iter().try_for_each(|s| to.write_str(s))
     }
 }
 
@@ -51,20 +51,35 @@ fn begin(to: &mut impl Write, level: Level, now: DateTime, part: Option<Componen
         Level::DEBUG => "DEBUG",
         Level::TRACE => "TRACE",
     };
-    write!(
-        to,
-        "[{level}] {:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03} ",
-        now.year(),
-        now.month(),
-        now.day(),
-        now.hour(),
-        now.minute(),
-        now.second(),
-        now.millisecond()
-    )?;
-    match part {
-        Some(part) => write!(to, "[{}] ", part.name()),
-        None => Ok(()),
+    // Every line has it, and `write!` with widths takes longer than all the rest.
+    let mut time = *b"0000-00-00 00:00:00.000";
+    let [y0, y1, y2, y3, _, mo0, mo1, _, d0, d1, _, h0, h1, _, m0, m1, _, s0, s1, _, ms @ ..] =
+        &mut time;
+    put([y0, y1, y2, y3], now.year());
+    put([mo0, mo1], now.month().into());
+    put([d0, d1], now.day().into());
+    put([h0, h1], now.hour().into());
+    put([m0, m1], now.minute().into());
+    put([s0, s1], now.second().into());
+    put(ms.each_mut(), now.millisecond());
+    // It is ASCII.
+    let time = std::str::from_utf8(&time).unwrap_or_default();
+    let (before, name, behind) = match part {
+        Some(part) => ("[", part.name(), "] "),
+        None => ("", "", ""),
+    };
+    ["[", level, "] ", time, " ", before, name, behind]
+        .into_iter()
+        .try_for_each(|s| to.write_str(s))
+}
+
+/// A number's last digits.
+fn put<const N: usize>(places: [&mut u8; N], number: i16) {
+    let mut left = number.unsigned_abs();
+    for place in places.into_iter().rev() {
+        // One digit.
+        *place = b'0' + (left % 10) as u8;
+        left /= 10;
     }
 }
 
@@ -107,6 +122,12 @@ struct Tame<'a>(&'a mut String, &'static [char]);
 
 impl Write for Tame<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // All control characters are among these, or begin with 0xc2.
+        let odd = |byte: u8| (byte < b' ') | (byte == 0x7f) | (byte == 0xc2);
+        if !text.bytes().fold(false, |found, byte| found | odd(byte)) {
+            self.0.push_str(text);
+            return Ok(());
+        }
         for c in text.chars() {
             if c.is_control() && !self.1.contains(&c) {
                 self.0.extend(c.escape_default());

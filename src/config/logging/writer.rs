@@ -90,24 +90,24 @@ impl Log {
 }
 
 impl<'a> MakeWriter<'a> for Log {
-    type Writer = Line;
+    type Writer = Line<'a>;
 
-    fn make_writer(&'a self) -> Line {
-        Line { log: self.clone(), component: Component::Runner }
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { log: self, component: Component::Runner }
     }
 
-    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line {
-        Line { log: self.clone(), component: Component::of(meta.target()) }
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line<'a> {
+        Line { log: self, component: Component::of(meta.target()) }
     }
 }
 
 /// Takes one line, whole.
-pub struct Line {
-    log: Log,
+pub struct Line<'a> {
+    log: &'a Log,
     component: Component,
 }
 
-impl Write for Line {
+impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.log.line(self.component, line);
         Ok(line.len())
