@@ -152,15 +152,17 @@ class Linchpin(Server):
         self.ready(self.read_ports)
 
     def read_ports(self):
-        self.port = self.printed_port(r"listening on http://\S+?:(\d+)\s")
-        self.control_port = self.printed_port(r"control API on http://\S+?:(\d+)\s")
+        self.port = int(self.printed_match(r"listening on http://\S+?:(\d+)\s"))
+        self.control_port = int(self.printed_match(r"control API on http://\S+?:(\d+)\s"))
 
-    def printed_port(self, pattern: str) -> int:
+    def printed_match(self, pattern: str) -> str:
+        """What the first group of the pattern is in what the server prints, now or soon."""
+
         def find():
             self.alive()
             return re.search(pattern, self.printed())
 
-        return int(wait_for(f"{pattern!r} in what {self.name} prints", find).group(1))
+        return wait_for(f"{pattern!r} in what {self.name} prints", find).group(1)
 
 
 PUSHPIN_CONFIG = """

@@ -70,7 +70,7 @@ def page(server):
 
 def publish(server, channel, formats):
     items = [{"channel": channel, "formats": formats}]
-    answer = requests.post(f"{server.control}/publish/", json={"items": items}, timeout=10)
+    answer = requests.post(f"{server.control}/publish/", json={"items": items}, timeout=PATIENCE)
     assert answer.status_code == 200, answer.text
 
 
