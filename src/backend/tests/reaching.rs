@@ -18,7 +18,7 @@ fn who_is_gone_without_a_word_is_found_out() {
     shard(async {
         let (listener, to) = listener().await;
         let backend = backend();
-        let opening = backend.upgrade(&to, get("/"), None, 5_000);
+        let opening = backend.upgrade(&to, get("/"), None, 5_000, None);
         let switched = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
         let (opened, _stream) = tokio::join!(opening, answer(&listener, switched));
         let Ok(Opened::Switched { io: BackendStream::Plain(tcp), .. }) = opened else { panic!() };
@@ -68,7 +68,7 @@ fn upgrades_switch_or_are_answered() {
         };
         let switched = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nearly";
         let (opened, mut stream) = tokio::join!(
-            backend.upgrade(&to, handshake(), None, 5_000),
+            backend.upgrade(&to, handshake(), None, 5_000, None),
             answer(&listener, switched)
         );
         let Ok(Opened::Switched { response, mut io, read_ahead, .. }) = opened else { panic!() };
@@ -85,7 +85,7 @@ fn upgrades_switch_or_are_answered() {
 
         let refusal = "HTTP/1.1 401 No\r\nContent-Length: 4\r\n\r\nwho?";
         let (opened, stream) = tokio::join!(
-            backend.upgrade(&to, handshake(), None, 5_000),
+            backend.upgrade(&to, handshake(), None, 5_000, None),
             answer(&listener, refusal)
         );
         let Ok(Opened::Answered(response)) = opened else { panic!() };
@@ -96,7 +96,8 @@ fn upgrades_switch_or_are_answered() {
             let (mut stream, _) = listener.accept().await.unwrap();
             read_until(&mut stream, "\r\n\r\n").await;
         };
-        let (opened, ()) = tokio::join!(backend.upgrade(&to, handshake(), None, 5_000), server);
+        let (opened, ()) =
+            tokio::join!(backend.upgrade(&to, handshake(), None, 5_000, None), server);
         assert_eq!(opened.err().unwrap().kind, Kind::Closed);
     });
 }
