@@ -117,15 +117,6 @@ class Held:
             one.close()
 
 
-class Refusing:
-    """A port that nobody listens on, and nobody else can take."""
-
-    def __init__(self):
-        self.socket = socket.socket()
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-
-
 class Front(Server):
     """One server under comparison, with its own copy of the configuration and its own backends."""
 
@@ -134,15 +125,16 @@ class Front(Server):
         self.certificates = certificates
         # How often its routes have been changed.
         self.reloads = 0
-        self.held = [Held(PORTS), Held(PORTS), Held(CONTROL_PORTS)]
-        self.port, self.https_port, self.control_port = (one.port for one in self.held)
+        self.held = [Held(PORTS), Held(PORTS), Held(CONTROL_PORTS), Held(PORTS)]
+        ports = [one.port for one in self.held]
+        # On the last one nobody listens.
+        self.port, self.https_port, self.control_port, self.refusing_port = ports
         self.number = (self.control_port - FIRST_CONTROL_PORT) // PORTS_BETWEEN
         self.backend = Backend()
         self.second = Backend()
         # For cases that close its connections: to it no connection is ever kept.
         self.brief = Backend()
         self.secure = Backend(certificates)
-        self.refusing = Refusing()
         self.write(config)
         named = {"number": self.number, **self.ports}
         self.arguments = [one.format(**named) for one in config.arguments]
@@ -157,7 +149,7 @@ class Front(Server):
             "second": self.second.port,
             "brief": self.brief.port,
             "secure": self.secure.port,
-            "refusing": self.refusing.port,
+            "refusing": self.refusing_port,
             "front": self.port,
             "https": self.https_port,
             "control": self.control_port,

@@ -14,13 +14,14 @@ import table
 from cases import ALL, CONFIGS
 from engine import play_on_both
 
+# All fronts end with the last test; those of patient cases wait for two minutes.
+pytestmark = pytest.mark.timeout(300)
 EXCHANGES_MIN = 150
 # So many characters of each log are shown of a case that fails.
 LOG_SHOWN_MAX = 4000
 REVIEWED = [] if os.environ.get("SERVER") == "pushpin" else compare.differences()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
 def test_same(case, pairs, patient):
     played = patient.get(case.id)
