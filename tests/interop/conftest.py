@@ -120,7 +120,10 @@ def forgetful():
 def node_directory():
     """Where package.json and node_modules are; holds a fresh copy of our scripts."""
     for script in (HERE / "node").glob("*.js"):
-        shutil.copy(script, TARGET / "node" / script.name)
+        # In one step: another run may be reading it.
+        fresh = TARGET / "node" / f"{script.name}.{os.getpid()}"
+        shutil.copy(script, fresh)
+        fresh.replace(TARGET / "node" / script.name)
     return TARGET / "node"
 
 

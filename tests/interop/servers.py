@@ -74,6 +74,21 @@ def accepts(port: int) -> bool:
         return False
 
 
+def listens(pid: int, port: int) -> bool:
+    """Whether it is this process that listens on a port."""
+    sockets = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, *_, inode = line.split()[:10]
+        if state == "0A" and int(local.partition(":")[2], 16) == port:
+            sockets.add(f"socket:[{inode}]")
+    with contextlib.suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if os.readlink(descriptor) in sockets:
+                    return True
+    return False
+
+
 class Server:
     """A running server; `log` is the file that holds all that it printed."""
 

@@ -48,6 +48,13 @@ class Flow(threading.Thread):
 
 async def storm(application, channel, count):
     crowd = Crowd(application.server, channel.source)
+    try:
+        return await come_back(crowd, channel, count)
+    finally:
+        crowd.cut()
+
+
+async def come_back(crowd, channel, count):
     await crowd.come([0] * count)
     await crowd.until("their stream", lambda each: each.chunks, PATIENCE)
     channel.send()
@@ -63,7 +70,6 @@ async def storm(application, channel, count):
     flow.stop()
     await crowd.until("the last event", lambda each: each.last == channel.last, PATIENCE)
     caught_up = time.monotonic() - began
-    crowd.cut()
     return crowd.listeners, came, caught_up
 
 
