@@ -53,7 +53,7 @@ async fn get(server: &Server) -> String {
 async fn until(server: &Server, expected: &str) {
     within(&format!("{expected:?}"), async {
         let mut in_a_row = 0;
-        while in_a_row < 10 {
+        while in_a_row < 30 {
             in_a_row = if get(server).await == expected { in_a_row + 1 } else { 0 };
         }
     })
