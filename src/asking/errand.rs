@@ -176,6 +176,7 @@ pub async fn run(
         spelling: None,
         route: &route,
         lasts: errand.lasts,
+        heard: None,
         named: false,
     };
     let upload: Upload<Incoming> = Upload::Whole(errand.body);

@@ -13,6 +13,7 @@ use super::choice::{Choice, Seeker, Step};
 use super::failure::Failure;
 use super::upload::{Upload, UploadError};
 use crate::backend::body::RequestBody;
+use crate::backend::exchange::Heard;
 use crate::backend::request::RequestHead;
 use crate::backend::{Ready, builtin, error};
 use crate::forward::context::Context;
@@ -37,6 +38,8 @@ pub struct Inquiry<'a> {
     pub route: &'a Route,
     /// For `Grip-Last`.
     pub lasts: &'a [Last],
+    /// Hears of interim answers.
+    pub heard: Heard<'a>,
     /// Whether the answer is shown by others than hyper, as who held requests and pages get it.
     pub named: bool,
 }
@@ -66,7 +69,7 @@ impl Inquiry<'_> {
                 return Ok((index, self.ask_builtin(&body)));
             }
             let asked = match self.connect(&mut choice, index, &body).await? {
-                Ok((ready, head)) => ready.send(head, body).await,
+                Ok((ready, head)) => ready.send(head, body, self.heard).await,
                 Err(error) => Err(error),
             };
             let error = match asked {

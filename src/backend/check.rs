@@ -51,6 +51,6 @@ pub async fn status(
     let body = RequestBody::empty();
     head.frame(&body, None, None);
     let talk = Talk::new(connection, Outbound::new(head, body), RESPONSE_HEAD_BYTES_MAX);
-    let response = exchange::exchange(talk, pool).await.map_err(|error| *error)?;
+    let response = exchange::exchange(talk, pool, None).await.map_err(|error| *error)?;
     Ok(response.status())
 }

@@ -128,9 +128,13 @@ pub fn response(
             grip |= written.get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case(b"grip-"));
             all.extend_from_slice(written);
         }
-        *response.extensions_mut() = spelling::for_hyper(&all);
-        // What is held is written by others, and so is what is no HTTP any more.
-        if named || grip || status == StatusCode::SWITCHING_PROTOCOLS {
+        // hyper does not write what is no answer yet, nor what is no HTTP any more.
+        let unanswered = status.is_informational();
+        if !unanswered {
+            *response.extensions_mut() = spelling::for_hyper(&all);
+        }
+        // What is held is written by others too.
+        if named || grip || unanswered {
             response.extensions_mut().insert(names::Spelling::new(&all));
         }
     }

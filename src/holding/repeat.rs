@@ -84,9 +84,9 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
         let asked = match &route {
             Some(route) => {
                 let (shared, lasts) = (&*held.shared, &lasts[..]);
-                let (spelling, named) = (None, true);
+                let (spelling, heard, named) = (None, None, true);
                 let context = &context;
-                let inquiry = Inquiry { shared, context, spelling, route, lasts, named };
+                let inquiry = Inquiry { shared, context, spelling, route, lasts, heard, named };
                 inquiry.ask(&upload, trying).await
             }
             None => Err(Failure::NoRoute),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, header};
 
+use super::interim;
 use super::tunnel::{self, Tunnel};
 use crate::asking::answer::Answer;
 use crate::asking::body::Body;
@@ -19,6 +20,7 @@ use crate::asking::inquiry::{Inquiry, body_failure};
 use crate::asking::onward::Onward;
 use crate::asking::upload::{Rest, Upload};
 use crate::backend::error;
+use crate::backend::exchange::Heard;
 use crate::backend::journal::Deed;
 use crate::forward::access::Access;
 use crate::forward::context::{Context, RouteRef};
@@ -149,8 +151,10 @@ impl Exchange {
                 access.set_target(target.to_string());
             }
         };
-        let Exchange { shared, context, route, .. } = self;
-        match tunnel::open(shared, context, route, offered, trying).await? {
+        let Exchange { shared, context, route, handoff, .. } = self;
+        let relay = |interim| interim::relay(shared, handoff, interim);
+        let heard = self.heard(&relay);
+        match tunnel::open(shared, context, route, offered, heard, trying).await? {
             Tunnel::BuiltIn => self.ask(upload, &[], access).await.map(Some),
             Tunnel::Declined(target, answer) => Ok(Some((target, *answer))),
             Tunnel::Open(response, onward) => {
@@ -174,12 +178,14 @@ impl Exchange {
         lasts: &[Last],
         access: &mut Option<Access>,
     ) -> Result<(usize, Response<Answer>), Failure> {
+        let relay = |interim| interim::relay(&self.shared, &self.handoff, interim);
         let inquiry = Inquiry {
             shared: &self.shared,
             context: &self.context,
             spelling: self.spelling.as_ref(),
             route: &self.route,
             lasts,
+            heard: self.heard(&relay),
             named: self.page.is_some(),
         };
         let trying = |target: &Target| {
@@ -188,6 +194,10 @@ impl Exchange {
             }
         };
         inquiry.ask(upload, trying).await
+    }
+
+    fn heard<'a>(&self, relay: &'a dyn Fn(Response<()>)) -> Heard<'a> {
+        interim::is_fit_for(&self.context, self.page.as_deref()).then_some(relay)
     }
 
     /// A client must not speak to a WebSocket-over-HTTP backend as if it were us.

@@ -4,12 +4,11 @@ import select
 import socket
 
 from knock import KNOCK
-
-SECONDS = 10
+from servers import PATIENCE
 
 
 class Raw:
-    def __init__(self, server, seconds: float = SECONDS):
+    def __init__(self, server, seconds: float = PATIENCE):
         self.socket = socket.create_connection((server.host, server.port), timeout=seconds)
         self.socket.settimeout(seconds)
         self.kept = b""
