@@ -5,8 +5,11 @@ use super::*;
 #[test]
 fn refused_goes_to_the_next_target() {
     shard(async {
-        let (free, to) = listener().await;
-        drop(free);
+        // It stays bound, so that nobody else listens there.
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let to = destination(socket.local_addr().unwrap().as_socket().unwrap());
         let error = backend().send(&to, get("/")).await.err().unwrap();
         assert_eq!((error.stage, error.kind), (Stage::Connect, Kind::Refused));
         assert!(error.next_target());
