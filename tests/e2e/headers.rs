@@ -272,18 +272,6 @@ async fn statuses_without_a_body_have_none() {
 }
 
 #[tokio::test]
-async fn early_hints_of_a_backend_are_skipped() {
-    let backend = Backend::answering(|_| {
-        let hints = "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n";
-        Answer::raw(format!("{hints}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), false)
-    });
-    let server = Server::route(backend.route("*", ""));
-    let mut client = Client::get(server.http, "/").await;
-    let (head, body) = client.response().await;
-    assert_eq!((head.status.as_str(), body.as_str()), ("HTTP/1.1 200 OK", "ok"));
-}
-
-#[tokio::test]
 async fn a_client_that_leaves_frees_the_backend() {
     let mut backend = Backend::manual();
     let server = Server::route(backend.route("*", ""));
