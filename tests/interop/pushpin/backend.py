@@ -15,6 +15,7 @@ from pathlib import Path
 
 import wire
 from answers import Early, Exchange
+from ports import listener
 from wire import Stream
 
 # So long an answer waits for an event: longer than the client's side.
@@ -85,7 +86,7 @@ class Script:
 
 class Backend:
     def __init__(self, certificates: Path | None = None):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.listener = listener()
         self.port = self.listener.getsockname()[1]
         self.script = Script(Scene())
         self.context = None

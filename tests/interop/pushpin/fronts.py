@@ -5,9 +5,7 @@ differ. A `Pair` is such two fronts, each with scripted backends of its own. Use
 knows nothing of cases.
 """
 
-import errno
 import os
-import random
 import re
 import shutil
 import socket
@@ -25,6 +23,7 @@ from servers import (
 )
 
 from backend import Backend, Scene, Script
+from ports import Held
 from priming import prime
 
 # What a configuration does not say otherwise: the values of Pushpin's own pushpin.conf, as far as
@@ -70,7 +69,9 @@ SETTINGS = {
         "message_wait": "5000",
         "id_cache_ttl": "60",
         "connection_subscription_max": "20",
-        # What is primed stays so.
+        # Backends are not asked once more in the midst of a case: linchpin and newer Pushpins are
+        # told so. What 1.36 is primed with instead, stays so.
+        "update_on_first_subscription": "false",
         "subscription_linger": "3600",
     },
 }
@@ -86,35 +87,7 @@ STARTUP_SECONDS = 60
 
 # The port for publishers of instance 0, and how far those of the next instance are.
 FIRST_CONTROL_PORT, PORTS_BETWEEN = 5561, 10
-# Below those that the kernel gives to connections.
-PORTS = range(10_240, 32_000)
 CONTROL_PORTS = range(FIRST_CONTROL_PORT + 500 * PORTS_BETWEEN, 30_000, PORTS_BETWEEN)
-
-
-class Held:
-    """A port that nobody listens on, and that the kernel gives to nobody while this lives. A server
-    that is told its number can listen on it: servers reuse addresses."""
-
-    def __init__(self, ports: range):
-        while True:
-            self.port = random.choice(ports)
-            self.sockets = []
-            try:
-                for family, address in [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]:
-                    self.sockets.append(socket.socket(family))
-                    # Not reused yet: another holder's port is not free.
-                    self.sockets[-1].bind((address, self.port))
-                break
-            except OSError as failure:
-                self.stop()
-                if failure.errno != errno.EADDRINUSE:
-                    raise
-        for one in self.sockets:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-
-    def stop(self):
-        for one in self.sockets:
-            one.close()
 
 
 class Front(Server):
@@ -125,7 +98,7 @@ class Front(Server):
         self.certificates = certificates
         # How often its routes have been changed.
         self.reloads = 0
-        self.held = [Held(PORTS), Held(PORTS), Held(CONTROL_PORTS), Held(PORTS)]
+        self.held = [Held(), Held(), Held(CONTROL_PORTS), Held()]
         ports = [one.port for one in self.held]
         # On the last one nobody listens.
         self.port, self.https_port, self.control_port, self.refusing_port = ports
@@ -261,7 +234,7 @@ class LinchpinFront(Front):
 
 
 class Pair:
-    """Both fronts of one configuration, primed for these channels."""
+    """Both fronts of one configuration; Pushpin is primed for these channels."""
 
     def __init__(self, config, certificates: Path, channels: list[str]):
         kinds = [PushpinFront, LinchpinFront]
@@ -274,8 +247,10 @@ class Pair:
             settings = SETTINGS["handler"] | config.settings.get("handler", {})
             at_once = int(settings["connection_subscription_max"])
             with ThreadPoolExecutor(len(kinds)) as pool:
-                for primed in [pool.submit(prime, one, channels, at_once) for one in self.fronts]:
-                    primed.result()
+                primers = [pool.submit(prime, one, channels, at_once) for one in self.fronts
+                           if one.name == "pushpin"]
+                for primer in primers:
+                    primer.result()
         except BaseException:
             self.stop()
             raise

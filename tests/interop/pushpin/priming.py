@@ -1,9 +1,9 @@
-"""Subscribes a front to the channels of its cases before they are played.
+"""Subscribes Pushpin to the channels of its cases before they are played.
 
 A second after a channel's first subscription the backends of its holds are asked once more (GRIP,
 5.6), in the midst of a case that takes so long on a slow machine. Cases of this are among the
-patient ones; for all others the second is over, and the channel is known, before they begin. Used
-by `fronts.py`.
+patient ones; for all others linchpin is told to let it be, and with Pushpin 1.36, which has no such
+setting, that second is over and the channel known before they begin. Used by `fronts.py`.
 """
 
 import json

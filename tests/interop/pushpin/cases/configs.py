@@ -264,6 +264,7 @@ PATIENT = Config(
             "sig_iss": "patient",
             "upstream_key": "file:rs.pub",
         },
+        "handler": {"update_on_first_subscription": "true"},
     },
     files={"es.key": PAIRS["ES256"][0], "rs.pub": PAIRS["RS256"][1]},
 )
