@@ -105,7 +105,10 @@ def django():
 @pytest.fixture(scope="session")
 def eventstream():
     """django-eventstream behind the server under test, with its events in a database."""
-    yield from running(Application(django_command("eventstream_app")))
+    # When a crowd comes, the application's backlog is full: connecting is tried again and again.
+    options = ["--backend-connect-timeout", "300000"]
+    application = Application(django_command("eventstream_app"), server_options=options)
+    yield from running(application)
 
 
 @pytest.fixture

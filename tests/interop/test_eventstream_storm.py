@@ -119,7 +119,8 @@ def test_all_come_back_at_once_while_events_go_on(eventstream):
     )
     assert len(answered) == COUNT
     if eventstream.server.name == "linchpin":
-        assert len(recoveries) <= len(positions)
+        # Each shard may ask for a position, and once for its first subscription; never each client.
+        assert len(recoveries) <= 2 * (len(positions) + 1)
         # Beside what the application's own answers took, on whatever machine, recovery is nothing.
         bound_ms = max(100, 1000 * came / 10)
         assert median_ms(recovered) < bound_ms
