@@ -133,7 +133,9 @@ impl Inquiry<'_> {
             tracing::error!(target = %target, %error, "the request cannot be put to this target");
             Failure::Backend
         })?;
-        let once = !self.context.method.is_idempotent();
+        // A body that is gone when the connection turns out closed is as good as a POST.
+        let lost = body.may_be_lost(ACCEPT_REQUEST_BODY_BYTES_MAX);
+        let once = lost || !self.context.method.is_idempotent();
         let reuse = choice.may_reuse();
         let pooled = reuse.then(|| self.shared.backend.pooled(to, once)).flatten();
         let ready = match pooled {

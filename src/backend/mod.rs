@@ -11,6 +11,7 @@ pub mod builtin;
 pub mod check;
 pub mod connect;
 pub mod connection;
+mod detours;
 pub mod error;
 pub mod exchange;
 pub mod gate;

@@ -9,12 +9,15 @@
 
 mod byte;
 mod chunk;
+mod state;
 mod target;
 pub mod unchunk;
 mod value;
 mod violation;
+mod whole;
 use byte::{TOKEN, is, is_control};
 use chunk::Chunk;
+use state::State;
 use target::Target;
 use value::{Framing, Value};
 use violation::Name;
@@ -26,35 +29,6 @@ use super::names::{Noted, Spelling};
 const HEADERS_MAX: usize = 100;
 /// Longest line that gives a chunk's size, with its extensions.
 const CHUNK_LINE_BYTES_MAX: usize = 4096;
-
-/// Where in a request the next byte stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Before a request; empty lines are skipped. `true` after a CR.
-    Blank { cr: bool },
-    /// In the method, which has a character.
-    Method,
-    /// In the target.
-    Target,
-    /// So many characters of the version have been read.
-    Version { at: usize },
-    /// At the end of a line, after its CR.
-    LineCr,
-    /// At the beginning of a header line. `true` after a CR.
-    Line { cr: bool },
-    /// In a header's name.
-    Name,
-    /// In a header's value.
-    Value,
-    /// In a body, so many bytes before its end.
-    Body { left: u64 },
-    /// In a chunked body, before its trailers.
-    Chunks(Chunk),
-    /// Nothing is looked at any more.
-    Released,
-    /// Something was refused; so is all that follows.
-    Refused(Kind),
-}
 
 /// Follows the bytes of one client.
 #[derive(Debug)]
@@ -108,6 +82,13 @@ impl HeadGuard {
         // Where the request began whose head is being read: before this run until one begins in it.
         let mut head = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            if let Some(used) = self.whole_head(rest) {
+                at = at.saturating_add(used);
+                if self.is_between_requests() {
+                    head = at;
+                }
+                continue;
+            }
             let used = self.run(rest).map_err(|(kind, behind)| {
                 let offset = if self.in_head() { head } else { at.saturating_add(behind) };
                 let in_body = self.trailers || !self.in_head();
@@ -157,6 +138,18 @@ impl HeadGuard {
             (State::Name | State::Value | State::LineCr, _) => self.name,
             _ => Name::default(),
         }
+    }
+
+    /// Reads a head that is all here and beyond doubt; `None` if there is none.
+    fn whole_head(&mut self, rest: &[u8]) -> Option<usize> {
+        let begins = self.state == State::Blank { cr: false } && self.counted == 0;
+        let head = begins.then(|| whole::read(rest, self.limit)).flatten()?;
+        self.framing = head.framing;
+        if head.unusual {
+            self.names.add_all(&head.names);
+        }
+        self.end_head();
+        Some(head.length)
     }
 
     /// Reads at least one byte of `rest`, which is not empty, and says how many. An error says how
@@ -266,7 +259,11 @@ impl HeadGuard {
     fn begin_value(&mut self) {
         self.state = State::Value;
         // Trailers decide nothing.
-        self.value = if self.trailers { Value::Other } else { Value::of(&self.name) };
+        self.value = if self.trailers {
+            Value::Other
+        } else {
+            self.name.whole().map_or(Value::Other, Value::of)
+        };
     }
 
     /// A value up to the end of its line, or of what there is.

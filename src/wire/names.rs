@@ -131,6 +131,16 @@ impl Noted {
         self.begin = self.bytes.len();
     }
 
+    /// The names of a whole head, one of which at least is not written as usual.
+    pub(super) fn add_all(&mut self, names: &[&[u8]]) {
+        self.bytes.reserve(names.iter().map(|name| name.len().saturating_add(1)).sum());
+        for name in names {
+            self.bytes.extend_from_slice(name);
+            self.bytes.push(b':');
+        }
+        self.unusual = true;
+    }
+
     /// The end of a head.
     pub(super) fn end_head(&mut self) {
         if self.unusual {

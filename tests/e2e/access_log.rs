@@ -138,6 +138,8 @@ async fn a_route_says_less_or_more() {
     client.send("GET /told HTTP/1.1\r\nHost: b.com\r\n\r\n").await;
     client.response().await;
     assert_eq!(line(&mut server, "/told"), "GET http://b.com/told -> test code=404 22");
+    server.terminate();
+    server.exit_code(std::time::Duration::from_secs(20));
     assert!(!server.has_printed("/hidden"));
 }
 

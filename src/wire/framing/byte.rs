@@ -26,6 +26,6 @@ const CLASSES: [u8; 256] = {
     classes
 };
 
-pub(super) fn is(byte: u8, class: u8) -> bool {
-    CLASSES[usize::from(byte)] & class != 0
+pub(super) const fn is(byte: u8, class: u8) -> bool {
+    CLASSES[byte as usize] & class != 0
 }

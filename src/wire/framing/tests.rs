@@ -298,9 +298,10 @@ proptest! {
         cuts.extend([0, bytes.len()]);
         cuts.sort_unstable();
         let runs = cuts.windows(2).map(|ends| &bytes[ends[0]..ends[1]]);
-        let (whole, violation) = feed([&bytes[..]]);
-        let (cut, found) = feed(runs);
+        let (mut whole, violation) = feed([&bytes[..]]);
+        let (mut cut, found) = feed(runs);
         prop_assert_eq!(whole.state, cut.state);
+        prop_assert_eq!(whole.spelled(), cut.spelled());
         match (violation, found) {
             (None, None) => prop_assert_eq!(whole.counted, cut.counted),
             (Some((a, _)), Some((b, begin))) => {
@@ -311,4 +312,43 @@ proptest! {
             other => prop_assert!(false, "{:?}", other),
         }
     }
+
+    /// What is read by lines is read as what comes byte by byte.
+    #[test]
+    fn whole_heads_are_no_others(
+        names in prop::collection::vec(
+            "[A-Za-z-]{1,12}|Content-Length|content-length|Transfer-Encoding", 0..5),
+        value in "[0-9]|chunked|[ -~\t]{0,9}",
+        place in any::<prop::sample::Index>(),
+        odd in prop::option::weighted(0.5, any::<u8>()),
+        limit in 50_usize..120,
+    ) {
+        let line = |name: &String| format!("{name}: {value}\r\n");
+        let lines: String = names.iter().map(line).collect();
+        let mut bytes = format!("GET /some/where HTTP/1.1\r\n{lines}\r\nGET").into_bytes();
+        if let Some(odd) = odd {
+            let place = place.index(bytes.len());
+            bytes[place] = odd;
+        }
+        let (mut whole, mut cut) = (HeadGuard::new(limit), HeadGuard::new(limit));
+        let fed = whole.feed(&bytes).map_err(|violation| (violation.kind, violation.header));
+        let cut_fed = bytes.iter().try_for_each(|byte| cut.feed(&[*byte]));
+        prop_assert_eq!(fed, cut_fed.map_err(|violation| (violation.kind, violation.header)));
+        prop_assert_eq!(whole.state, cut.state);
+        if fed.is_ok() {
+            prop_assert_eq!((whole.counted, whole.framing), (cut.counted, cut.framing));
+        }
+        prop_assert_eq!(whole.spelled(), cut.spelled());
+    }
+}
+
+#[test]
+fn most_heads_are_read_by_lines() {
+    let head = "GET /a?b HTTP/1.1\r\nHost: a\r\nx-y: \tz\r\nContent-Length: 3\r\n\r\n";
+    let bytes = format!("{head}abc");
+    let whole = whole::read(bytes.as_bytes(), head.len()).unwrap();
+    assert_eq!((whole.length, whole.unusual), (head.len(), true));
+    assert_eq!(whole.names[..], [&b"Host"[..], b"x-y", b"Content-Length"]);
+    assert_eq!(whole.framing.length, Some(3));
+    assert!(whole::read(bytes.as_bytes(), head.len() - 1).is_none());
 }

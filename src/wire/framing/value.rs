@@ -1,6 +1,6 @@
 //! The header values that decide about framing, read byte by byte. Used by `framing`.
 
-use super::violation::{Kind, Name};
+use super::violation::Kind;
 
 /// Largest `Content-Length`: what a signed number holds.
 const LENGTH_MAX: u64 = i64::MAX as u64;
@@ -49,13 +49,13 @@ impl Framing {
 
 impl Value {
     /// The value that a header of this name is to have.
-    pub(super) fn of(name: &Name) -> Value {
-        if name.is(b"content-length") {
-            Value::Length { number: None, ended: false }
-        } else if name.is(b"transfer-encoding") {
-            Value::Encoding { at: 0, ended: false }
-        } else {
-            Value::Other
+    pub(super) fn of(name: &[u8]) -> Value {
+        const LENGTH: &[u8] = b"content-length";
+        const ENCODING: &[u8] = b"transfer-encoding";
+        match name.len() {
+            14 if name.eq_ignore_ascii_case(LENGTH) => Value::Length { number: None, ended: false },
+            17 if name.eq_ignore_ascii_case(ENCODING) => Value::Encoding { at: 0, ended: false },
+            _ => Value::Other,
         }
     }
 

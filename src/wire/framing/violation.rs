@@ -189,9 +189,9 @@ impl Name {
         self.length = self.length.saturating_add(part.len());
     }
 
-    /// Whether this is the whole of the name, given in lower case.
-    pub(super) fn is(&self, name: &[u8]) -> bool {
-        self.bytes.get(..self.length) == Some(name)
+    /// All of the name, if it had room.
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        self.bytes.get(..self.length)
     }
 
     fn as_str(&self) -> &str {

@@ -24,6 +24,8 @@ def main():
         get_wsgi_application(),
         sockets=[listener],
         threads=8,
+        # A crowd connects at once: nobody's connecting is to be tried again seconds later.
+        backlog=4096,
         connection_limit=10_000,
         channel_timeout=300,
         asyncore_use_poll=True,

@@ -17,7 +17,8 @@ import wire
 from answers import Early, Exchange
 from wire import Stream
 
-SECONDS = 15
+# So long an answer waits for an event: longer than the client's side.
+SECONDS = 40
 # Which case a request belongs to, if it is one that waits for long.
 CASE = re.compile(rb"/case-([a-z0-9.-]+)")
 UNSCRIPTED = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nunscripted"

@@ -14,21 +14,28 @@ import table
 from cases import ALL, CONFIGS
 from engine import play_on_both
 
+# All fronts end with the last test; those of patient cases wait for two minutes.
+pytestmark = pytest.mark.timeout(300)
 EXCHANGES_MIN = 150
+# So many characters of each log are shown of a case that fails.
+LOG_SHOWN_MAX = 4000
 REVIEWED = [] if os.environ.get("SERVER") == "pushpin" else compare.differences()
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
 def test_same(case, pairs, patient):
     played = patient.get(case.id)
-    pushpin, linchpin = played.result() if played else play_on_both(case, pairs(case.config))
+    pair = pairs(case.config)
+    pushpin, linchpin = played.result() if played else play_on_both(case, pair)
     if os.environ.get("SHOW"):
         print("\n".join(pushpin), "\n----\n", "\n".join(linchpin), sep="")
     found = compare.left_over(pushpin, linchpin, REVIEWED)
     wanted = compare.expected(case.id, REVIEWED)
     if compare.normal(found) != compare.normal(wanted):
-        shown = compare.explained(case.id, pushpin, linchpin, found, wanted)
-        pytest.fail(shown, pytrace=False)
+        shown = [compare.explained(case.id, pushpin, linchpin, found, wanted)]
+        for front in pair.fronts:
+            shown += [f"---- the end of {front.name}'s log", front.printed()[-LOG_SHOWN_MAX:]]
+        pytest.fail("\n".join(shown), pytrace=False)
 
 
 def test_the_cases_are_sound():
