@@ -271,16 +271,18 @@ impl HeadGuard {
         let feed = memchr::memchr(b'\n', rest);
         let line = rest.get(..feed.unwrap_or(rest.len())).unwrap_or_default();
         let (text, cr) = line.strip_suffix(b"\r").map_or((line, false), |text| (text, true));
-        // Without a branch for each byte, so that it runs on many at a time.
-        if text.iter().fold(false, |bad, byte| bad | is_control(*byte)) {
-            let at = text.iter().position(|byte| is_control(*byte)).unwrap_or_default();
-            let kind = if text.get(at) == Some(&b'\r') { Kind::BareCr } else { Kind::Control };
-            return Err((kind, at));
-        }
+        let control = |byte: u8| if byte == b'\r' { Kind::BareCr } else { Kind::Control };
         if self.value != Value::Other {
+            // In their order: what is wrong first is told, however the bytes come.
             for (at, byte) in text.iter().enumerate() {
-                self.value = self.value.and(*byte).map_err(|kind| (kind, at))?;
+                let next =
+                    if is_control(*byte) { Err(control(*byte)) } else { self.value.and(*byte) };
+                self.value = next.map_err(|kind| (kind, at))?;
             }
+        } else if text.iter().fold(false, |bad, byte| bad | is_control(*byte)) {
+            // Without a branch for each byte, so that it runs on many at a time.
+            let at = text.iter().position(|byte| is_control(*byte)).unwrap_or_default();
+            return Err((text.get(at).map_or(Kind::Control, |byte| control(*byte)), at));
         }
         let Some(feed) = feed else {
             if cr {

@@ -57,6 +57,8 @@ const BAD: &[(&str, Kind)] = &[
     ("Transfer-Encoding: chunked\r\nContent-Length: 5", Kind::LengthAndEncoding),
     ("Content-Length: 2\r\nContent-Length: 3", Kind::LengthsDiffer),
     ("Content-Length: 5, 6", Kind::Length),
+    ("Content-Length: x\0", Kind::Length),
+    ("Content-Length: \0x", Kind::Control),
     ("Content-Length: 2,2", Kind::Length),
     ("Content-Length: +2", Kind::Length),
     ("Content-Length: -2", Kind::Length),
