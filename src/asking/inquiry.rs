@@ -81,7 +81,7 @@ impl Inquiry<'_> {
                 return Err(body_failure(self.shared, &UploadError::TooLarge(limit)));
             }
             if error.kind == error::Kind::Upload {
-                return Err(Failure::ClientBody);
+                return Err(broken_upload(upload));
             }
             let twice = self.may_be_made_twice();
             let step = choice.failed(&seeker, index, &error, twice, upload.is_at_hand());
@@ -168,10 +168,20 @@ impl Inquiry<'_> {
     }
 }
 
+/// What a client is told whose body broke off while it was read.
+pub fn broken_upload<B>(upload: &Upload<B>) -> Failure
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<BodyError>,
+{
+    if upload.is_silent() { Failure::ClientBody } else { Failure::ClientLeft }
+}
+
 /// What a client is told whose body cannot be had.
 pub fn body_failure(shared: &Shared, error: &UploadError) -> Failure {
     match error {
-        UploadError::Broken(_) => Failure::ClientBody,
+        UploadError::Broken(_) => Failure::ClientLeft,
+        UploadError::Silent => Failure::ClientBody,
         UploadError::TooLarge(limit) => {
             shared.stats.requests_too_large.inc();
             Failure::BodyTooLarge(*limit)

@@ -28,6 +28,7 @@ pub mod request;
 pub mod resolver;
 #[cfg(test)]
 mod tests;
+pub mod unwell;
 pub mod upload;
 
 use std::future::Future;
@@ -41,7 +42,6 @@ use crate::stats::Stats;
 use crate::tls::ClientTls;
 use crate::tls::identity::Identities;
 use body::{AnswerBody, RequestBody};
-use check::Check;
 use connect::{Destination, To};
 use connection::Connection;
 use error::{Error, Kind, Remedy, Stage};
@@ -53,6 +53,7 @@ use outbound::Outbound;
 use pool::{Bounds, Pool};
 use request::RequestHead;
 use resolver::Resolver;
+use unwell::Check;
 
 /// What can be set of the way to backends. Times in milliseconds.
 #[derive(Clone, Debug)]
@@ -305,7 +306,7 @@ impl Backend {
 
     /// Asks a target whether it is well; what it says, or that it does not say it in time, counts
     /// for its health.
-    pub async fn check(&self, check: &Check, within_ms: u64) {
+    pub async fn check(&self, check: &Rc<Check>, within_ms: u64) {
         let Inner { resolver, tls, health, journal, pool, .. } = &*self.0;
         let failure = tokio::select! {
             biased;
@@ -321,7 +322,7 @@ impl Backend {
             journal.stats().backend_checks_failed.inc();
         }
         let failed_max = limits::HEALTH_CHECKS_FAILED_MAX;
-        health.checked(&check.to, failure.as_deref(), failed_max, clock::now());
+        health.checked(check, failure.as_deref(), failed_max);
     }
 
     /// Connections that wait in the pool.

@@ -16,12 +16,11 @@ use crate::asking::body::Body;
 use crate::asking::collected::{self, Collected};
 use crate::asking::cross_origin_answer;
 use crate::asking::failure::Failure;
-use crate::asking::inquiry::{Inquiry, body_failure};
+use crate::asking::inquiry::{self, Inquiry, body_failure};
 use crate::asking::onward::Onward;
 use crate::asking::upload::{Rest, Upload};
-use crate::backend::error;
+use crate::backend::error::{Error, Kind};
 use crate::backend::exchange::Heard;
-use crate::backend::journal::Deed;
 use crate::forward::access::Access;
 use crate::forward::context::{Context, RouteRef};
 use crate::forward::fields;
@@ -116,18 +115,15 @@ impl Exchange {
         // A body that is seen to break off at once is none: its client can still be told so
         // (specification, routing 3.11).
         let begun = poll_fn(|cx| Poll::Ready(answer.body_mut().look_ahead(cx))).await;
-        begun.map_err(|error| self.broken(target, &error))?;
+        begun.map_err(|error| self.broken(target, &error, upload))?;
         self.relay(answer, access).await.map(Some)
     }
 
-    fn broken(&self, target: usize, error: &error::Error) -> Failure {
-        if error.kind == error::Kind::Upload {
-            return Failure::ClientBody;
+    fn broken(&self, target: usize, error: &Error, upload: &Upload<Incoming>) -> Failure {
+        if error.kind == Kind::Upload {
+            return inquiry::broken_upload(upload);
         }
-        self.shared.stats.backend_failures.inc();
-        let target = &self.route.targets[target];
-        self.shared.backend.journal().tell_of_body(target, error, Deed::Answered(502));
-        Failure::Backend
+        collected::broken(&self.shared, &self.context, (&self.route, target), error)
     }
 
     /// The protocols that a client wants to change to, as they are offered to its backend.
@@ -227,7 +223,7 @@ impl Exchange {
         match upload.drain().await {
             Ok(Rest::WithinLimit) => {}
             Ok(Rest::OverLimit) => return Err(Failure::RequestTooLarge),
-            Err(_) => return Err(Failure::ClientBody),
+            Err(_) => return Err(inquiry::broken_upload(upload)),
         }
         let Some(body) = upload.collected() else { return Err(Failure::RequestTooLarge) };
         let again = Upload::Whole(body.clone());
@@ -237,6 +233,7 @@ impl Exchange {
                 shared: Rc::clone(&self.shared),
                 held: Rc::clone(&self.held),
                 context: self.context.clone(),
+                spelling: self.spelling.clone(),
                 route: self.route.clone(),
                 target,
                 handoff: self.handoff.clone(),
@@ -272,8 +269,11 @@ impl Exchange {
             headers::spelled(parts.status.as_u16(), reason.as_deref(), fields, bytes)
                 .map_err(|error| origin.refuse(&error))
         };
-        let failed = |_: &_| origin.shared.stats.backend_failures.inc();
-        match collected::collect(body).await.inspect_err(failed)? {
+        let broken = |error: Error| {
+            let Origin { shared, context, route, target, .. } = &origin;
+            collected::broken(shared, context, (route, *target), &error)
+        };
+        match collected::collect(body).await.map_err(broken)? {
             Collected::Whole(bytes) => {
                 let instruction = read(bytes)?;
                 origin.carry_out(instruction, access).await
@@ -338,6 +338,8 @@ pub fn failed(
     page: Option<&CrossOrigin>,
 ) -> Response<Body> {
     let mut response = failure.response(debug, false);
+    // What is written then is an answer to nobody: the line says how it ended.
+    let access = access.filter(|_| *failure != Failure::ClientLeft);
     if let Some(access) = &access {
         access.set_status(response.status().as_u16());
     }

@@ -404,3 +404,26 @@ async fn a_client_that_stalls_is_not_held_against_its_backend() {
     assert_eq!(client.response_in(30).await.0.status, "HTTP/1.1 502 Bad Gateway");
     assert_eq!(server.counted("backend_head_timeouts"), 1, "of two");
 }
+
+#[tokio::test]
+async fn a_broken_instruction_is_told_as_what_it_was() {
+    let instruction = "HTTP/1.1 200 OK\r\nGrip-Hold: response\r\nGrip-Channel: c\r\n";
+    let short = format!("{instruction}Content-Length: 10\r\n\r\nabc");
+    let backend = Mortal::new(LONG, move |_| Act::AnswerAndClose(Answer::raw(&short, true)));
+    let routes = [format!("a.example,path_beg=/x {}", backend.address)];
+    let mut server = Server::start_with(&routes, &["--workers", "1"]);
+    let mut client = Client::connect(server.http).await;
+    client.send("GET /x/y HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+    assert_eq!(client.response().await.0.status, "HTTP/1.1 502 Bad Gateway");
+    let line = server.wait_for_line("a backend failed");
+    // Its id is the one that `linchpin explain` shows.
+    let request =
+        "route=a.example,*,*,/x method=GET path=/x/y stage=Body reason=\"body cut short\"";
+    assert!(line.contains(request) && line.contains("done=answered 502"), "{line}");
+    for counter in ["backend_failures", "backend_bodies_cut_short"] {
+        assert_eq!(server.counted(counter), 1, "{counter}");
+    }
+    server.wait_for_line("code=502");
+    let told = server.printed().iter().filter(|line| line.contains("a backend failed")).count();
+    assert_eq!(told, 1);
+}

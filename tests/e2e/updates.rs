@@ -649,3 +649,30 @@ async fn a_silent_stream_is_polled() {
     }
     assert!(begun.elapsed() > Duration::from_millis(250), "not more than ten times a second");
 }
+
+#[tokio::test]
+async fn a_repeated_long_poll_has_its_names_as_its_client_wrote_them() {
+    let mut backend = Backend::manual();
+    let mut server = serve(backend.route("*", ""), &[]);
+    let publisher = Publisher::new(&server);
+    let mut client = Client::connect(server.http).await;
+    let fields = "x-mIne: 1\r\nX-OTHER: 2\r\nX-Usual: 3\r\ncontent-length: 4\r\n";
+    client.send(format!("POST / HTTP/1.1\r\nHost: a.example\r\n{fields}\r\nbody")).await;
+    let mut heads = Vec::new();
+    for round in ["", " retry"] {
+        let exchange = backend.next().await;
+        let names = exchange.request.headers.iter().map(|(name, _)| name.clone());
+        heads.push(names.collect::<Vec<_>>());
+        exchange.answer(Answer::hold("response", "one", "nothing\n")).await;
+        server.wait_for_line(&format!("channel=one{round}"));
+        if round.is_empty() {
+            hint(&publisher, "one").await;
+        }
+    }
+    assert!(heads[0].iter().any(|name| name == "x-mIne"), "{heads:?}");
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names
+    };
+    assert_eq!(sorted(heads.remove(0)), sorted(heads.remove(0)));
+}
