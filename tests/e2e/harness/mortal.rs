@@ -151,9 +151,19 @@ async fn live(
 async fn serve(mut stream: TcpStream, life: &Life) {
     let _ = stream.set_nodelay(true);
     let mut kept = Vec::new();
+    let mut is_new = true;
     loop {
-        let reading = read_request(&mut stream, &mut kept, 0);
-        let Ok(Some(request)) = tokio::time::timeout(life.idle, reading).await else { return };
+        // Idle is who has been answered, until a byte of the next request is there: however long
+        // that one then takes.
+        if !is_new && kept.is_empty() {
+            let mut byte = [0];
+            let more = tokio::time::timeout(life.idle, stream.peek(&mut byte));
+            if !matches!(more.await, Ok(Ok(1))) {
+                return;
+            }
+        }
+        is_new = false;
+        let Some(request) = read_request(&mut stream, &mut kept, 0).await else { return };
         if let Some(id) = request.header("x-id") {
             let _ = life.tell.send(id.to_owned());
         }
