@@ -205,18 +205,29 @@ async fn a_client_that_leaves_within_its_upload_is_an_error() {
 async fn the_body_of_a_rejection_is_counted() {
     let mut backend = Backend::manual();
     let target = backend.address;
-    let mut server = Server::route(backend.route("*,sockjs=/sj", ""));
     for (session, answer) in [
         ("whole", "Content-Length: 7\r\n\r\nno, no."),
         ("chunks", "Transfer-Encoding: chunked\r\n\r\n3\r\nno,\r\n4\r\n no.\r\n0\r\n\r\n"),
     ] {
+        let mut server = Server::route(backend.route("*,sockjs=/sj", ""));
         let mut client = Client::connect(server.http).await;
         let request = format!("POST /sj/000/{session}/xhr HTTP/1.1\r\nHost: a.com\r\n");
         client.send(request + "Content-Length: 0\r\n\r\n").await;
         let answer = format!("HTTP/1.1 403 No\r\n{answer}");
         backend.next().await.answer(Answer::raw(answer, false)).await;
-        assert_eq!(client.response().await.1, "no, no.");
-        let written = server.wait_for_line(&format!("/000/{session}/"));
+        let length = client.head().await.header("content-length").map(str::to_owned);
+        match session {
+            "whole" => {
+                assert_eq!(length.as_deref(), Some("7"));
+                assert_eq!(client.exactly(7).await, b"no, no.");
+            }
+            _ => {
+                assert_eq!(length, None);
+                client.expect_content("no, no.").await;
+                client.expect_end().await;
+            }
+        }
+        let written = server.wait_for_line("ws://a.com/sj ");
         assert!(written.ends_with(&format!(" -> {target} code=403 7")), "{written}");
     }
 }
