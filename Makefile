@@ -104,8 +104,8 @@ deps: ## install what the tests need: apt packages that are missing, pip and npm
 	done; \
 	"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv); \
 	[ $${#missing[@]} -eq 0 ] || tests/interop/apt "$${missing[@]}"
-	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
-	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
+	@$(CARGO) fmt --version >/dev/null 2>&1 || tests/interop/again rustup component add rustfmt
+	@$(CARGO) clippy --version >/dev/null 2>&1 || tests/interop/again rustup component add clippy
 	tests/interop/prepare
 
 bench-deps: deps

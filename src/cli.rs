@@ -12,6 +12,7 @@ mod failing;
 mod forwarding;
 mod from_file;
 mod global;
+mod idle;
 mod invocation;
 mod known;
 mod listening;
@@ -292,7 +293,6 @@ fn settings(args: &RunArgs, found: &mut Findings) -> Result<Settings, Vec<Proble
             problems.push(Problem::of(flag, format!("{value} is less than {least}")));
         }
     }
-    found.warnings.extend(args.messages.doubt());
     let forwarding = args.forwarding.forwarding(found);
     if !problems.is_empty() {
         return Err(problems);
@@ -301,7 +301,7 @@ fn settings(args: &RunArgs, found: &mut Findings) -> Result<Settings, Vec<Proble
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
-    Ok(Settings {
+    let settings = Settings {
         places: Places::default(),
         listening,
         tls: args.tls.tls(),
@@ -348,7 +348,11 @@ fn settings(args: &RunArgs, found: &mut Findings) -> Result<Settings, Vec<Proble
         control_head_bytes_max: args.control.push_in_http_max_headers_size,
         control_body_bytes_max: args.control.push_in_http_max_body_size,
         drain_ms: args.drain_timeout,
-    })
+    };
+    let RunArgs { listening, tls, compression, forwarding, messages, .. } = args;
+    let given = idle::Given { listening, tls, compression, forwarding, messages };
+    idle::look(&given, &settings, found);
+    Ok(settings)
 }
 
 #[cfg(test)]

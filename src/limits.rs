@@ -31,6 +31,10 @@ pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 pub const CLIENT_CERTIFICATE_BYTES_MAX: usize = 6 * 1024;
 /// Most 1xx that a backend may send before its response.
 pub const INTERIM_RESPONSES_MAX: usize = 1000;
+/// Most of these that a client is passed of one request; further ones are left out.
+pub const INTERIM_RELAYED_MAX: usize = 100;
+/// Bytes of these that may wait for a client; what is more is left out.
+pub const INTERIM_WAITING_BYTES_MAX: usize = 16 * 1024;
 /// A client that is silent between requests, or has not completed a head, is closed after this.
 pub const CLIENT_IDLE_MS: u64 = 60_000;
 /// Default bound of the way from accept to a whole first request head, TLS handshake included

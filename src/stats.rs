@@ -79,6 +79,10 @@ counters! {
     clients_stuck,
     /// Requests refused because of their body's size.
     requests_too_large,
+    /// Interim answers (1xx) of backends that were passed on to clients.
+    interim_answers,
+    /// The same that were left out: too many, too large, or to clients that do not read.
+    interim_answers_dropped,
     /// Requests answered with an error of our own because no backend answered.
     backend_failures,
     /// Requests made once more because their connection was closed without an answer.

@@ -32,6 +32,13 @@ impl Answer {
 }
 
 impl Answer {
+    /// See [`AnswerBody::set_told_by_reader`].
+    pub fn set_told_by_reader(&mut self, told: bool) {
+        if let Answer::Backend(body) = self {
+            body.set_told_by_reader(told);
+        }
+    }
+
     /// Takes in what is here already of a body that comes, without waiting for more.
     ///
     /// # Errors

@@ -8,8 +8,7 @@ use std::rc::{Rc, Weak};
 use http::{HeaderMap, Method};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::backend::check::Check;
-use crate::backend::connect::Destination;
+use crate::backend::unwell::Check;
 use crate::clock;
 use crate::forward::context::Context;
 use crate::forward::outgoing;
@@ -29,12 +28,9 @@ impl Checks {
     #[must_use]
     pub fn begin(shared: &Rc<Shared>, table: &Table) -> Option<Checks> {
         let checks = all(table);
-        let is_same = |one: &Destination, other: &Destination| {
-            (&one.host, one.port, one.untrusted) == (&other.host, other.port, other.untrusted)
-        };
-        let is_checked = |to: &Destination| checks.iter().any(|check| is_same(&check.to, to));
-        shared.backend.health().set_checked(is_checked);
-        if checks.is_empty() || shared.backend.settings().check_interval_ms == 0 {
+        let made = shared.backend.settings().check_interval_ms > 0;
+        shared.backend.health().set_checks(if made { &checks } else { &[] });
+        if checks.is_empty() || !made {
             return None;
         }
         Some(Checks(tokio::task::spawn_local(run(Rc::downgrade(shared), checks))))
@@ -51,7 +47,14 @@ impl Drop for Checks {
 fn all(table: &Table) -> Vec<Rc<Check>> {
     let mut checks: Vec<Rc<Check>> = Vec::new();
     for route in table.routes() {
-        for check in route.targets.iter().filter_map(|target| of(route, target)) {
+        for target in &*route.targets {
+            let Some(check) = of(route, target) else {
+                if target.check.is_some() && target.address != Address::Test {
+                    let line = route.line;
+                    tracing::warn!(line, "the check of {target} is not a path: it is not made");
+                }
+                continue;
+            };
             if !checks.iter().any(|known| **known == check) {
                 checks.push(Rc::new(check));
             }
@@ -60,11 +63,10 @@ fn all(table: &Table) -> Vec<Rc<Check>> {
     checks
 }
 
-/// The check of one target.
-fn of(route: &Route, target: &Target) -> Option<Check> {
+/// The check of one target; `None` if it has none, or none that can be made.
+pub fn of(route: &Route, target: &Target) -> Option<Check> {
     let path = target.check.as_deref()?;
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        tracing::warn!(line = route.line, "the check of {target} is not a path: it is not made");
         return None;
     }
     let host = match &target.address {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use super::checks;
 use crate::backend::error::{Error, Remedy};
 use crate::backend::gate::Load;
 use crate::backend::health::Standing;
@@ -139,7 +140,7 @@ impl Choice {
         let target = &seeker.route.targets[index];
         let request = Request {
             target,
-            route: seeker.route.options.id.as_deref(),
+            route: seeker.route,
             method: &seeker.context.method,
             path: &seeker.context.path,
             attempt: self.attempts,
@@ -191,9 +192,13 @@ impl Seeker<'_> {
         if target.address == Address::Test {
             return false;
         }
+        let health = self.shared.backend.health();
+        if checks::of(self.route, target).is_some_and(|check| health.fails(&check)) {
+            return true;
+        }
         let (host, _) = outgoing::url_host(self.context, self.route, target);
         outgoing::destination(target, &host)
-            .is_ok_and(|to| self.shared.backend.health().standing(&to, now) == Standing::Ill)
+            .is_ok_and(|to| health.standing(&to, now) == Standing::Ill)
     }
 }
 

@@ -8,7 +8,12 @@ use http_body_util::BodyExt;
 
 use super::answer::Answer;
 use super::failure::Failure;
+use crate::backend::error::{Error, Kind, Stage};
+use crate::backend::journal::{Deed, Request};
+use crate::forward::context::Context;
+use crate::forward::shared::Shared;
 use crate::limits::ACCEPT_RESPONSE_BODY_BYTES_MAX;
+use crate::route::Route;
 
 /// The body of a response, collected up to the limit for instructions.
 pub enum Collected {
@@ -21,18 +26,39 @@ pub enum Collected {
 /// Collects a response's body.
 ///
 /// # Errors
-/// When the backend breaks off.
-pub async fn collect(mut body: Answer) -> Result<Collected, Failure> {
+/// When it breaks off; it is for the caller to tell of that ([`broken`]).
+pub async fn collect(mut body: Answer) -> Result<Collected, Error> {
     let mut all = BytesMut::new();
+    body.set_told_by_reader(true);
     while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return Err(Failure::Backend) };
+        let frame = frame.map_err(|error| match error.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(error) => Error::new(Stage::Body, Kind::Closed, error.to_string()),
+        })?;
         let Ok(data) = frame.into_data() else { continue };
         all.extend_from_slice(&data);
         if all.len() > ACCEPT_RESPONSE_BODY_BYTES_MAX {
+            body.set_told_by_reader(false);
             return Ok(Collected::Larger(all.freeze(), body));
         }
     }
     Ok(Collected::Whole(all.freeze()))
+}
+
+/// The answer of a target broke off before a client has seen anything of it: told and counted.
+pub fn broken(
+    shared: &Shared,
+    context: &Context,
+    (route, target): (&Route, usize),
+    error: &Error,
+) -> Failure {
+    shared.stats.backend_failures.inc();
+    if let Some(target) = route.targets.get(target) {
+        let (method, path, attempt) = (&context.method, &*context.path, 1);
+        let request = Request { target, route, method, path, attempt };
+        shared.backend.journal().tell(&request, error, Deed::Answered(502));
+    }
+    Failure::Backend
 }
 
 /// Whether an instruction with a body over the limit may stream it through: it is a stream, and no

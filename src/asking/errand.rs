@@ -176,6 +176,7 @@ pub async fn run(
         spelling: None,
         route: &route,
         lasts: errand.lasts,
+        heard: None,
         named: false,
     };
     let upload: Upload<Incoming> = Upload::Whole(errand.body);
@@ -228,9 +229,9 @@ async fn abroad(
     let asked = shared.backend.ask(to, terms, head, body).await;
     Ok(asked
         .inspect_err(|error| {
-            let (target, id) = (format_args!("{bare}:{port}"), route.options.id.as_deref());
+            let target = format_args!("{bare}:{port}");
             let (path, attempt) = (url.path(), 1);
-            let request = Request { target: &target, route: id, method: &method, path, attempt };
+            let request = Request { target: &target, route, method: &method, path, attempt };
             shared.backend.journal().tell(&request, error, Deed::GivenUp);
         })?
         .map(Answer::Backend))

@@ -39,8 +39,10 @@ pub enum Failure {
     EventsForbidden,
     /// The request's body is over the operator's limit, in bytes.
     BodyTooLarge(u64),
-    /// The client did not send the body that it had announced.
+    /// The client does not send the body that it has announced, though it is there.
     ClientBody,
+    /// The client broke off in the middle of its body: it has left, or says no more.
+    ClientLeft,
     /// A script's URL does not say what the script means.
     JsonP(QueryError),
 }
@@ -95,7 +97,7 @@ impl Failure {
                 format!("Request body exceeded limit of {limit} bytes.\n"),
             ),
             Failure::JsonP(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")),
-            Failure::ClientBody => {
+            Failure::ClientBody | Failure::ClientLeft => {
                 (StatusCode::BAD_REQUEST, "Failed to read the request body.\n".to_owned())
             }
         }
@@ -118,6 +120,7 @@ impl Failure {
             Failure::BadHead(_)
                 | Failure::NotImplemented(_)
                 | Failure::ClientBody
+                | Failure::ClientLeft
                 | Failure::BodyTooLarge(_)
         );
         if websocket || unread {

@@ -13,6 +13,7 @@ use super::choice::{Choice, Seeker, Step};
 use super::failure::Failure;
 use super::upload::{Upload, UploadError};
 use crate::backend::body::RequestBody;
+use crate::backend::exchange::Heard;
 use crate::backend::request::RequestHead;
 use crate::backend::{Ready, builtin, error};
 use crate::forward::context::Context;
@@ -37,6 +38,8 @@ pub struct Inquiry<'a> {
     pub route: &'a Route,
     /// For `Grip-Last`.
     pub lasts: &'a [Last],
+    /// Hears of interim answers.
+    pub heard: Heard<'a>,
     /// Whether the answer is shown by others than hyper, as who held requests and pages get it.
     pub named: bool,
 }
@@ -66,7 +69,7 @@ impl Inquiry<'_> {
                 return Ok((index, self.ask_builtin(&body)));
             }
             let asked = match self.connect(&mut choice, index, &body).await? {
-                Ok((ready, head)) => ready.send(head, body).await,
+                Ok((ready, head)) => ready.send(head, body, self.heard).await,
                 Err(error) => Err(error),
             };
             let error = match asked {
@@ -78,7 +81,7 @@ impl Inquiry<'_> {
                 return Err(body_failure(self.shared, &UploadError::TooLarge(limit)));
             }
             if error.kind == error::Kind::Upload {
-                return Err(Failure::ClientBody);
+                return Err(broken_upload(upload));
             }
             let twice = self.may_be_made_twice();
             let step = choice.failed(&seeker, index, &error, twice, upload.is_at_hand());
@@ -130,7 +133,9 @@ impl Inquiry<'_> {
             tracing::error!(target = %target, %error, "the request cannot be put to this target");
             Failure::Backend
         })?;
-        let once = !self.context.method.is_idempotent();
+        // A body that is gone when the connection turns out closed is as good as a POST.
+        let lost = body.may_be_lost(ACCEPT_REQUEST_BODY_BYTES_MAX);
+        let once = lost || !self.context.method.is_idempotent();
         let reuse = choice.may_reuse();
         let pooled = reuse.then(|| self.shared.backend.pooled(to, once)).flatten();
         let ready = match pooled {
@@ -163,10 +168,20 @@ impl Inquiry<'_> {
     }
 }
 
+/// What a client is told whose body broke off while it was read.
+pub fn broken_upload<B>(upload: &Upload<B>) -> Failure
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<BodyError>,
+{
+    if upload.is_silent() { Failure::ClientBody } else { Failure::ClientLeft }
+}
+
 /// What a client is told whose body cannot be had.
 pub fn body_failure(shared: &Shared, error: &UploadError) -> Failure {
     match error {
-        UploadError::Broken(_) => Failure::ClientBody,
+        UploadError::Broken(_) => Failure::ClientLeft,
+        UploadError::Silent => Failure::ClientBody,
         UploadError::TooLarge(limit) => {
             shared.stats.requests_too_large.inc();
             Failure::BodyTooLarge(*limit)

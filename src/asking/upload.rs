@@ -38,6 +38,7 @@ pub struct Partial<B> {
     taken: bool,
     ended: bool,
     too_large: bool,
+    silent: bool,
 }
 
 /// Why a client's body cannot be had.
@@ -46,6 +47,9 @@ pub enum UploadError {
     /// The client broke off.
     #[error("the request body broke off: {0}")]
     Broken(BodyError),
+    /// The client sends nothing, but is there.
+    #[error("{SILENT}")]
+    Silent,
     /// It is over the operator's limit.
     #[error("the request body is larger than {0} bytes")]
     TooLarge(u64),
@@ -118,6 +122,7 @@ where
             taken: false,
             ended: false,
             too_large: false,
+            silent: false,
         }))))
     }
 
@@ -174,6 +179,12 @@ where
         matches!(self, Upload::Partial(partial) if partial.borrow().too_large)
     }
 
+    /// Whether it ended because nothing came for too long.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Upload::Partial(partial) if partial.borrow().silent)
+    }
+
     /// Reads what no backend has read, so that the connection may be held.
     ///
     /// # Errors
@@ -206,7 +217,7 @@ async fn within<T>(ms: u64, coming: impl Future<Output = T>) -> Result<T, Upload
     tokio::select! {
         biased;
         come = coming => Ok(come),
-        () = clock::sleep_ms(ms) => Err(UploadError::Broken(SILENT.into())),
+        () = clock::sleep_ms(ms) => Err(UploadError::Silent),
     }
 }
 
@@ -231,8 +242,11 @@ where
         let polled = Pin::new(&mut self.rest).poll_frame(cx);
         if polled.is_pending() {
             let since = *self.silent_since.get_or_insert_with(clock::now);
-            let over = self.alarm.rings(since, cx);
-            return if over { Poll::Ready(Some(Err(SILENT.into()))) } else { Poll::Pending };
+            if !self.alarm.rings(since, cx) {
+                return Poll::Pending;
+            }
+            self.silent = true;
+            return Poll::Ready(Some(Err(SILENT.into())));
         }
         self.silent_since = None;
         polled.map(|frame| match frame {

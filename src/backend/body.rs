@@ -30,6 +30,8 @@ pub struct AnswerBody {
     /// What is still to be sent of the request: backends may answer before its end.
     request: Option<Box<Outbound>>,
     persistent: bool,
+    /// Whoever reads it tells if it breaks off.
+    told_by_reader: bool,
     pool: Weak<Pool>,
 }
 
@@ -64,7 +66,9 @@ impl AnswerBody {
         };
         let connection = Some(connection);
         let (ahead, pool) = (VecDeque::new(), Rc::downgrade(pool));
-        let mut body = AnswerBody { connection, coming, ahead, request, persistent, pool };
+        let told_by_reader = false;
+        let mut body =
+            AnswerBody { connection, coming, ahead, request, persistent, told_by_reader, pool };
         body.finish_if_ended();
         body
     }
@@ -97,6 +101,11 @@ impl AnswerBody {
             },
         };
         Ok((!bytes.is_empty()).then_some(bytes))
+    }
+
+    /// From now on whoever reads it tells if it breaks off, or not any more.
+    pub fn set_told_by_reader(&mut self, told: bool) {
+        self.told_by_reader = told;
     }
 
     /// Takes in what is here already, without waiting for more.
@@ -224,7 +233,7 @@ impl Body for AnswerBody {
         if let Some(piece) = this.ahead.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
-        let polled = this.poll_next(cx, true);
+        let polled = this.poll_next(cx, !this.told_by_reader);
         polled.map(|next| next.map(|bytes| bytes.map(Frame::data).map_err(Into::into)))
     }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use http::{Method, StatusCode, header};
 
-use super::connect::{self, Destination};
+use super::connect;
 use super::connection::Connection;
 use super::error::Error;
 use super::exchange::{self, Talk};
@@ -15,20 +15,10 @@ use super::outbound::Outbound;
 use super::pool::Pool;
 use super::request::RequestHead;
 use super::resolver::Resolver;
+use super::unwell::Check;
 use super::upload::RequestBody;
 use crate::limits::RESPONSE_HEAD_BYTES_MAX;
 use crate::tls::identity::Identities;
-
-/// Where a check goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// The target.
-    pub to: Rc<Destination>,
-    /// For `Host`.
-    pub authority: Vec<u8>,
-    /// What is asked for: path and query.
-    pub path: String,
-}
 
 /// The status that a target answers with.
 ///
@@ -51,6 +41,6 @@ pub async fn status(
     let body = RequestBody::empty();
     head.frame(&body, None, None);
     let talk = Talk::new(connection, Outbound::new(head, body), RESPONSE_HEAD_BYTES_MAX);
-    let response = exchange::exchange(talk, pool).await.map_err(|error| *error)?;
+    let response = exchange::exchange(talk, pool, None).await.map_err(|error| *error)?;
     Ok(response.status())
 }

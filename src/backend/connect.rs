@@ -176,7 +176,8 @@ pub async fn connect(
             format!("{} is not allowed", refused.ip()),
         ));
     }
-    let Won { stream: tcp, passed_over } = race::connect(&addresses, deadline).await?;
+    let Won { stream: tcp, passed_over } =
+        race::connect(&addresses, resolver.detours(), deadline).await?;
     stats.backend_addresses_passed_over.add(passed_over as u64);
     prepare(&tcp);
     match &to.tls {

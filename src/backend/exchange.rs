@@ -36,6 +36,10 @@ pub enum Opened {
     Answered(Response<AnswerBody>),
 }
 
+/// Hears of each interim answer (1xx) before the answer itself, but for `100 Continue`: no
+/// expectation is ever passed on.
+pub type Heard<'a> = Option<&'a dyn Fn(Response<()>)>;
+
 /// Sends a request; the response's body takes the connection on.
 ///
 /// # Errors
@@ -43,8 +47,9 @@ pub enum Opened {
 pub async fn exchange(
     mut talk: Box<Talk>,
     pool: &Rc<Pool>,
+    heard: Heard<'_>,
 ) -> Result<Response<AnswerBody>, Box<Error>> {
-    match poll_fn(|cx| talk.poll(cx)).await {
+    match poll_fn(|cx| talk.poll(cx, heard)).await {
         Ok(head) if head.response.status() != StatusCode::SWITCHING_PROTOCOLS => {
             Ok(talk.answer(head, pool))
         }
@@ -61,8 +66,12 @@ pub async fn exchange(
 ///
 /// # Errors
 /// As [`exchange`].
-pub async fn upgrade(mut talk: Box<Talk>, pool: &Rc<Pool>) -> Result<Opened, Error> {
-    let head = match poll_fn(|cx| talk.poll(cx)).await {
+pub async fn upgrade(
+    mut talk: Box<Talk>,
+    pool: &Rc<Pool>,
+    heard: Heard<'_>,
+) -> Result<Opened, Error> {
+    let head = match poll_fn(|cx| talk.poll(cx, heard)).await {
         Ok(head) => head,
         Err(error) => return Err(talk.failed(error, pool)),
     };
@@ -99,7 +108,11 @@ impl Talk {
         Box::new(Talk { connection, request, sent, broken, heard, seen, limit_bytes, interim })
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        heard: Heard<'_>,
+    ) -> Poll<Result<ResponseHead, Error>> {
         if !self.sent {
             match self.request.poll(cx, &mut self.connection) {
                 Poll::Pending => {}
@@ -131,7 +144,7 @@ impl Talk {
                 }
             }
             self.heard = true;
-            match self.read() {
+            match self.read(heard) {
                 Ok(None) => {}
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
                 Err(error) => {
@@ -149,8 +162,8 @@ impl Talk {
         }
     }
 
-    /// The head, if it is there. 1xx are skipped.
-    fn read(&mut self) -> Result<Option<ResponseHead>, head::HeadError> {
+    /// The head, if it is there. 1xx before it are only told of.
+    fn read(&mut self, heard: Heard<'_>) -> Result<Option<ResponseHead>, head::HeadError> {
         while !self.connection.read.is_empty() {
             let (read, asked) = (&mut self.connection.read, self.request.asked());
             let Some(head) = head::response(read, self.seen, asked, self.limit_bytes)? else {
@@ -165,6 +178,9 @@ impl Talk {
             self.interim = self.interim.saturating_add(1);
             if self.interim > INTERIM_RESPONSES_MAX {
                 return Err(head::HeadError::Interim);
+            }
+            if let Some(heard) = heard.filter(|_| status != StatusCode::CONTINUE) {
+                heard(head.response);
             }
         }
         Ok(None)

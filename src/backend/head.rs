@@ -59,6 +59,15 @@ pub enum HeadError {
     Interim,
 }
 
+/// The reason phrase of a head that is good, if it is one that `httparse` leaves out because it is
+/// not ASCII (RFC 9112, 4).
+fn obs_text(head: &[u8]) -> &[u8] {
+    let begin = head.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or_default();
+    let rest = head.get(begin..).unwrap_or_default();
+    let line = rest.split(|byte| b"\r\n".contains(byte)).next().unwrap_or_default();
+    line.get(b"HTTP/1.1 200 ".len()..).unwrap_or_default()
+}
+
 /// Takes a head off the front of `bytes`; `None` if it is not whole yet. Of the first `seen` bytes
 /// it is known that they do not end one. 1xx are heads of their own, without a body. How names were
 /// written is told if it is asked for (`named`), and of what hyper does not write.
@@ -96,7 +105,10 @@ pub fn response(
         0 => 0,
         _ => (part.as_ptr() as usize).saturating_sub(begin),
     };
-    let reason = parsed.reason.map(str::as_bytes).unwrap_or_default();
+    let reason = match parsed.reason.map(str::as_bytes).unwrap_or_default() {
+        b"" => obs_text(bytes),
+        reason => reason,
+    };
     let reason = (status.canonical_reason().map(str::as_bytes) != Some(reason))
         .then(|| Bytes::copy_from_slice(reason));
     // Where they stand: they are cut out of the shared bytes below.
@@ -128,9 +140,13 @@ pub fn response(
             grip |= written.get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case(b"grip-"));
             all.extend_from_slice(written);
         }
-        *response.extensions_mut() = spelling::for_hyper(&all);
-        // What is held is written by others, and so is what is no HTTP any more.
-        if named || grip || status == StatusCode::SWITCHING_PROTOCOLS {
+        // hyper does not write what is no answer yet, nor what is no HTTP any more.
+        let unanswered = status.is_informational();
+        if !unanswered {
+            *response.extensions_mut() = spelling::for_hyper(&all);
+        }
+        // What is held is written by others too.
+        if named || grip || unanswered {
             response.extensions_mut().insert(names::Spelling::new(&all));
         }
     }

@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 
 use super::connect::{Destination, To};
 use super::error::Error;
+use super::unwell::{Change, Check, Unwell};
 use crate::clock::Tick;
 use crate::limits::{HEALTH_PAUSE_MS, HEALTH_PROBE_MS, TROUBLED_MAX};
 use crate::stats::Stats;
@@ -32,8 +33,6 @@ struct Trouble {
     /// In a row.
     failures: u32,
     ill: Option<Pause>,
-    /// Checks that failed in a row.
-    checks: u32,
     last: Tick,
 }
 
@@ -49,6 +48,7 @@ struct Pause {
 /// The destinations that are not quite well.
 pub struct Health {
     troubled: RefCell<HashMap<Rc<Destination>, Trouble, ahash::RandomState>>,
+    unwell: Unwell,
     quiet: Cell<bool>,
     /// So many failures in a row make ill; 0: none do.
     failures_max: u32,
@@ -59,7 +59,8 @@ impl Health {
     /// Nobody is ill. So many failures in a row make a destination ill; with 0 only checks do.
     #[must_use]
     pub fn new(failures_max: u32, stats: Rc<Stats>) -> Health {
-        Health { troubled: RefCell::default(), quiet: Cell::new(true), failures_max, stats }
+        let (troubled, unwell) = (RefCell::default(), Unwell::default());
+        Health { troubled, unwell, quiet: Cell::new(true), failures_max, stats }
     }
 
     /// Nothing is known against anybody.
@@ -68,17 +69,19 @@ impl Health {
         self.quiet.get()
     }
 
-    /// Where a destination stands.
+    /// Whether a target is ill by its check.
+    #[must_use]
+    pub fn fails(&self, check: &Check) -> bool {
+        self.unwell.is_ill(check)
+    }
+
+    /// Where a destination stands, but for checks.
     #[must_use]
     pub fn standing(&self, to: &To<'_>, now: Tick) -> Standing {
         if self.is_quiet() {
             return Standing::Well;
         }
-        let troubled = self.troubled.borrow();
-        let pause = |to: &To<'_>| troubled.get(to).and_then(|trouble| trouble.ill);
-        // See `checked`.
-        let checked = || to.tls.is_some().then(|| pause(&To { tls: None, ..*to })).flatten();
-        match pause(to).or_else(checked) {
+        match self.troubled.borrow().get(to).and_then(|trouble| trouble.ill) {
             None => Standing::Well,
             Some(pause) if now >= pause.until => Standing::Due,
             Some(_) => Standing::Ill,
@@ -104,12 +107,7 @@ impl Health {
         if self.is_quiet() {
             return;
         }
-        let mut troubled = self.troubled.borrow_mut();
-        let Some(trouble) = troubled.get_mut(&to.as_to()) else { return };
-        // Who is checked is well when its check says so.
-        if trouble.checks == 0 {
-            self.recover(&mut troubled, to);
-        }
+        self.recover(&mut self.troubled.borrow_mut(), to);
     }
 
     /// It has failed a request.
@@ -131,41 +129,33 @@ impl Health {
         }
     }
 
-    /// A check of it has succeeded, or failed for this reason; so many in a row make ill.
-    pub fn checked(&self, to: &Rc<Destination>, failure: Option<&str>, checks_max: u32, now: Tick) {
-        // It is of the target, whatever name clients ask it for over TLS.
-        let plain = to.tls.is_some().then(|| Rc::new(Destination { tls: None, ..(**to).clone() }));
-        let to = plain.as_ref().unwrap_or(to);
-        let mut troubled = self.troubled.borrow_mut();
+    /// A check has succeeded, or failed for this reason; so many in a row make its target ill,
+    /// until it succeeds. What requests have found out of the target ends with a success too.
+    pub fn checked(&self, check: &Rc<Check>, failure: Option<&str>, checks_max: u32) {
         let Some(reason) = failure else {
-            self.recover(&mut troubled, to);
-            return;
+            self.unchecked(check);
+            return self.recover(&mut self.troubled.borrow_mut(), &check.to);
         };
-        let trouble = self.trouble(&mut troubled, to, now);
-        trouble.checks = trouble.checks.saturating_add(1);
-        if trouble.checks >= checks_max {
-            if trouble.ill.is_none() {
-                self.fall_ill(to, trouble, now, reason);
-            }
-            // Only a check ends it.
-            let (until, ms) = (Tick(u64::MAX), HEALTH_PAUSE_MS.0);
-            trouble.ill = Some(Pause { until, ms, probing: false });
+        self.quiet.set(false);
+        if self.unwell.failed(check, checks_max) == Change::FellIll {
+            self.stats.backend_targets_ill.inc();
+            let (target, path) = (&check.to, &check.path);
+            let what = "a target keeps failing: others are asked first";
+            tracing::warn!(%target, check = path, reason, "{what}");
         }
     }
 
-    /// From now on only these are checked: what checks of others have found counts no more.
-    pub fn set_checked(&self, is_checked: impl Fn(&Destination) -> bool) {
-        if self.is_quiet() {
-            return;
+    /// From now on only these checks are made: what others have found counts no more.
+    pub fn set_checks(&self, checks: &[Rc<Check>]) {
+        self.unwell.others(checks).iter().for_each(|check| self.unchecked(check));
+    }
+
+    fn unchecked(&self, check: &Check) {
+        if self.unwell.succeeded(check) == Change::Recovered {
+            self.stats.backend_targets_well.inc();
+            tracing::info!(target = %check.to, check = check.path, "a target is well again");
         }
-        let mut troubled = self.troubled.borrow_mut();
-        let outdated =
-            |(to, trouble): &(&Rc<Destination>, &Trouble)| trouble.checks > 0 && !is_checked(to);
-        let outdated: Vec<_> =
-            troubled.iter().filter(outdated).map(|(to, _)| Rc::clone(to)).collect();
-        for to in outdated {
-            self.recover(&mut troubled, &to);
-        }
+        self.quiet.set(self.unwell.is_empty() && self.troubled.borrow().is_empty());
     }
 
     fn trouble<'a>(
@@ -205,7 +195,7 @@ impl Health {
             self.stats.backend_targets_well.inc();
             tracing::info!(target = %to, "a target is well again");
         }
-        self.quiet.set(troubled.is_empty());
+        self.quiet.set(troubled.is_empty() && self.unwell.is_empty());
     }
 }
 
@@ -291,48 +281,61 @@ mod tests {
         assert!(off.is_quiet());
     }
 
-    #[test]
-    fn checks_make_ill_and_well() {
-        let health = Health::new(0, Rc::default());
-        let a = to(1);
-        let stand = |now| health.standing(&a.as_to(), Tick(now));
-        health.checked(&a, Some("status 500"), 2, Tick(0));
-        assert_eq!(stand(0), Standing::Well);
-        health.checked(&a, Some("status 500"), 2, Tick(5));
-        assert_eq!((stand(5), stand(u64::MAX - 1)), (Standing::Ill, Standing::Ill));
-        health.answered(&a);
-        assert_eq!(stand(6), Standing::Ill, "an answer to a client is no check");
-        health.checked(&a, None, 2, Tick(10));
-        assert_eq!(stand(10), Standing::Well);
-        assert!(health.is_quiet());
+    fn check(port: u16, path: &str) -> Rc<Check> {
+        Rc::new(Check { to: to(port), authority: b"a".to_vec(), path: path.to_owned() })
     }
 
     #[test]
-    fn a_check_is_of_the_target_whatever_name_it_is_asked_for() {
+    fn checks_make_ill_and_well() {
+        let stats = Rc::new(Stats::default());
+        let health = Health::new(0, Rc::clone(&stats));
+        let up = check(1, "/up");
+        health.checked(&up, Some("status 500"), 2);
+        assert!(!health.fails(&up));
+        health.checked(&up, Some("status 500"), 2);
+        assert!(health.fails(&up) && !health.is_quiet());
+        health.answered(&up.to);
+        assert!(health.fails(&up), "an answer to a client is no check");
+        health.checked(&up, Some("status 500"), 2);
+        health.checked(&up, None, 2);
+        assert!(!health.fails(&up) && health.is_quiet());
+        assert_eq!((stats.backend_targets_ill.get(), stats.backend_targets_well.get()), (1, 1));
+    }
+
+    #[test]
+    fn of_two_paths_of_one_address_each_counts_for_itself() {
         let health = Health::new(0, Rc::default());
-        let named = |name: &str| {
-            let name = name.to_owned();
-            let tls = crate::backend::connect::ServerTls { name, insecure: false, identity: None };
-            Rc::new(Destination { tls: Some(tls), ..(*to(1)).clone() })
-        };
-        health.checked(&named("a"), Some("status 500"), 1, Tick(0));
-        let stand = |to: &Rc<Destination>| health.standing(&to.as_to(), Tick(1));
-        assert_eq!([stand(&named("b.example")), stand(&to(1))], [Standing::Ill; 2]);
-        assert_eq!(stand(&to(2)), Standing::Well);
-        health.checked(&named("a"), None, 1, Tick(2));
+        let (good, bad) = (check(1, "/good"), check(1, "/bad"));
+        let elsewhere = Rc::new(Check { authority: b"b".to_vec(), ..(*bad).clone() });
+        for _ in 0..2 {
+            health.checked(&bad, Some("status 500"), 2);
+            health.checked(&good, None, 2);
+            health.checked(&elsewhere, None, 2);
+        }
+        assert!(health.fails(&bad), "what the other one says does not count for it");
+        assert!(!health.fails(&good) && !health.fails(&elsewhere));
+        assert_eq!(health.standing(&to(1).as_to(), Tick(0)), Standing::Well);
+    }
+
+    #[test]
+    fn a_check_that_succeeds_ends_what_requests_have_found() {
+        let health = Health::new(1, Rc::default());
+        health.failed(&to(1), &refused(), Tick(0));
+        health.checked(&check(1, "/up"), None, 2);
         assert!(health.is_quiet());
     }
 
     #[test]
     fn who_is_not_checked_any_more_is_not_ill_of_it() {
         let health = Health::new(1, Rc::default());
-        for port in 1..=2 {
-            health.checked(&to(port), Some("status 500"), 1, Tick(0));
+        let checks = [check(1, "/up"), check(2, "/up")];
+        for check in &checks {
+            health.checked(check, Some("status 500"), 1);
         }
         health.failed(&to(3), &refused(), Tick(0));
-        health.set_checked(|to| to.port == 1);
-        let stand = |port| health.standing(&to(port).as_to(), Tick(1));
-        assert_eq!([1, 2, 3].map(stand), [Standing::Ill, Standing::Well, Standing::Ill]);
+        health.set_checks(&checks[..1]);
+        assert_eq!(checks.each_ref().map(|check| health.fails(check)), [true, false]);
+        assert_eq!(health.standing(&to(3).as_to(), Tick(1)), Standing::Ill);
     }
 
     #[test]

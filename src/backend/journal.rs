@@ -14,6 +14,8 @@ use http::Method;
 use super::error::{Error, Reason};
 use crate::clock::{self, Tick};
 use crate::limits::{FAILURES_TOLD_MAX, FAILURES_TOLD_MS};
+use crate::route::Route;
+use crate::route::ids::Id;
 use crate::stats::{Counter, Stats};
 
 /// What was done about a failure.
@@ -55,8 +57,8 @@ impl std::fmt::Display for Deed {
 pub struct Request<'a> {
     /// Where it went.
     pub target: &'a dyn std::fmt::Display,
-    /// The route's explicit id.
-    pub route: Option<&'a str>,
+    /// Its route.
+    pub route: &'a Route,
     /// Its method.
     pub method: &'a Method,
     /// Its path, as the client asked for it.
@@ -158,7 +160,7 @@ impl Journal {
         if self.admits(error) {
             tracing::warn!(
                 target = %request.target,
-                route = request.route.unwrap_or_default(),
+                route = %Id(request.route),
                 method = %request.method,
                 path = request.path,
                 stage = ?error.stage,

@@ -11,6 +11,7 @@ pub mod builtin;
 pub mod check;
 pub mod connect;
 pub mod connection;
+mod detours;
 pub mod error;
 pub mod exchange;
 pub mod gate;
@@ -27,6 +28,7 @@ pub mod request;
 pub mod resolver;
 #[cfg(test)]
 mod tests;
+pub mod unwell;
 pub mod upload;
 
 use std::future::Future;
@@ -40,11 +42,10 @@ use crate::stats::Stats;
 use crate::tls::ClientTls;
 use crate::tls::identity::Identities;
 use body::{AnswerBody, RequestBody};
-use check::Check;
 use connect::{Destination, To};
 use connection::Connection;
 use error::{Error, Kind, Remedy, Stage};
-use exchange::{Opened, Talk};
+use exchange::{Heard, Opened, Talk};
 use gate::{Gate, Load, Occupancy, Permit};
 use health::Health;
 use journal::Journal;
@@ -52,6 +53,7 @@ use outbound::Outbound;
 use pool::{Bounds, Pool};
 use request::RequestHead;
 use resolver::Resolver;
+use unwell::Check;
 
 /// What can be set of the way to backends. Times in milliseconds.
 #[derive(Clone, Debug)]
@@ -270,10 +272,10 @@ impl Backend {
             None => self.reach(to, Some(terms.once), connect_ms).await?,
         };
         if !(ready.is_reused() && terms.repeat) {
-            return ready.send(head, body).await;
+            return ready.send(head, body, None).await;
         }
         let again = body.replay().map(|body| (head.clone(), body));
-        let error = match ready.send(head, body).await {
+        let error = match ready.send(head, body, None).await {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
@@ -281,11 +283,11 @@ impl Backend {
             return Err(error);
         };
         self.0.journal.stats().backend_repeats.inc();
-        self.reach(to, None, connect_ms).await?.send(head, body).await
+        self.reach(to, None, connect_ms).await?.send(head, body, None).await
     }
 
     /// Sends a WebSocket handshake over a connection of its own, made within so many milliseconds.
-    /// `request` has all its headers.
+    /// `request` has all its headers. `heard` hears of interim answers.
     ///
     /// # Errors
     /// When the backend does not answer.
@@ -295,17 +297,18 @@ impl Backend {
         request: Request<RequestBody>,
         load: Option<Load>,
         within_ms: u64,
+        heard: Heard<'_>,
     ) -> Result<Opened, Error> {
         let mut ready = self.reach(to.as_to(), None, within_ms).await?;
         ready.carry(load);
         let outbound = Outbound::new(RequestHead::of(&request), request.into_body());
         let talk = Talk::new(ready.connection, outbound, self.head_bytes_max());
-        exchange::upgrade(talk, &self.0.pool).await
+        exchange::upgrade(talk, &self.0.pool, heard).await
     }
 
     /// Asks a target whether it is well; what it says, or that it does not say it in time, counts
     /// for its health.
-    pub async fn check(&self, check: &Check, within_ms: u64) {
+    pub async fn check(&self, check: &Rc<Check>, within_ms: u64) {
         let Inner { resolver, tls, health, journal, pool, .. } = &*self.0;
         let failure = tokio::select! {
             biased;
@@ -321,7 +324,7 @@ impl Backend {
             journal.stats().backend_checks_failed.inc();
         }
         let failed_max = limits::HEALTH_CHECKS_FAILED_MAX;
-        health.checked(&check.to, failure.as_deref(), failed_max, clock::now());
+        health.checked(check, failure.as_deref(), failed_max);
     }
 
     /// Connections that wait in the pool.
@@ -372,17 +375,18 @@ impl Ready {
         }
     }
 
-    /// Sends the request; its head is whole and framed by `body`. An error says what may be done
-    /// about it ([`Error::remedy`]).
+    /// Sends the request; its head is whole and framed by `body`. `heard` hears of interim answers.
+    /// An error says what may be done about it ([`Error::remedy`]).
     pub fn send(
         self,
         head: RequestHead,
         body: RequestBody,
+        heard: Heard<'_>,
     ) -> impl Future<Output = Result<Response<AnswerBody>, Error>> {
         let Ready { backend, connection } = self;
         let talk = Talk::new(connection, Outbound::new(head, body), backend.head_bytes_max());
         async move {
-            let answered = exchange::exchange(talk, &backend.0.pool).await;
+            let answered = exchange::exchange(talk, &backend.0.pool, heard).await;
             answered.map_err(|error| *error)
         }
     }

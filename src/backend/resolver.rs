@@ -12,6 +12,7 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 use tokio::sync::Notify;
 
+use super::detours::Detours;
 use super::error::{Error, Kind, Stage};
 use super::gate::Gate;
 use crate::clock::{self, Tick};
@@ -41,6 +42,7 @@ pub struct Resolver {
     gate: Rc<Gate>,
     known_ms: u64,
     lookups: Cell<u64>,
+    detours: Detours,
 }
 
 impl Resolver {
@@ -49,7 +51,7 @@ impl Resolver {
     pub fn new(known_ms: u64) -> Rc<Resolver> {
         let gate = Gate::new(limits::LOOKUPS_AT_ONCE, limits::LOOKUPS_WAITING_MAX);
         let (names, lookups) = (RefCell::default(), Cell::new(0));
-        Rc::new(Resolver { names, gate, known_ms, lookups })
+        Rc::new(Resolver { names, gate, known_ms, lookups, detours: Detours::default() })
     }
 
     /// The addresses of `host`; a literal address (IPv6 with or without brackets) is taken as it
@@ -78,6 +80,19 @@ impl Resolver {
             address
         });
         Ok(with_port.collect())
+    }
+
+    /// Which of the addresses that were found led nowhere.
+    #[must_use]
+    pub fn detours(&self) -> &Detours {
+        &self.detours
+    }
+
+    /// For tests: a name has these addresses, whatever the system says.
+    #[cfg(test)]
+    pub fn set(&self, name: &str, addresses: &[SocketAddr]) {
+        let known = Name::Known { since: clock::now(), addresses: addresses.into() };
+        self.names.borrow_mut().insert(name.to_owned(), known);
     }
 
     /// What is known of a name, or the lookup to wait for.

@@ -34,6 +34,16 @@ impl RequestBody {
             RequestBody::Streamed(_) => None,
         }
     }
+
+    /// Whether it may turn out to be larger than `kept_max` bytes, and so not to be had once more.
+    #[must_use]
+    pub fn may_be_lost(&self, kept_max: usize) -> bool {
+        let within = |bytes| usize::try_from(bytes).is_ok_and(|bytes| bytes <= kept_max);
+        match self {
+            RequestBody::Whole(_) => false,
+            RequestBody::Streamed(body) => !body.size_hint().upper().is_some_and(within),
+        }
+    }
 }
 
 impl Body for RequestBody {
@@ -65,5 +75,24 @@ impl Body for RequestBody {
             }
             RequestBody::Streamed(body) => body.size_hint(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Full, StreamBody};
+
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_to_be_kept_may_be_lost() {
+        let whole = RequestBody::Whole(Some(Bytes::from_static(b"0123456789")));
+        assert!(!whole.may_be_lost(9));
+        let of_ten = Full::new(Bytes::from_static(b"0123456789"));
+        let of_ten = RequestBody::Streamed(Box::pin(of_ten.map_err(|never| match never {})));
+        assert!(!of_ten.may_be_lost(10) && of_ten.may_be_lost(9));
+        let pieces = futures_util::stream::empty::<Result<Frame<Bytes>, BodyError>>();
+        let unknown = RequestBody::Streamed(Box::pin(StreamBody::new(pieces)));
+        assert!(unknown.may_be_lost(usize::MAX));
     }
 }

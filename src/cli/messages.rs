@@ -156,6 +156,17 @@ impl MessageArgs {
         }
     }
 
+    /// The flags of what is set of a ring while there is none.
+    pub fn idle(&self, default: &MessageArgs) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("--ring-bytes", self.ring_bytes != default.ring_bytes),
+            ("--ring-age", self.ring_age != default.ring_age),
+            ("--ring-total-bytes", self.ring_total_bytes != default.ring_total_bytes),
+        ];
+        let none = self.ring_items == 0;
+        all.into_iter().filter(move |(_, set)| none && *set).map(|(flag, _)| flag)
+    }
+
     /// What means nothing without more.
     #[must_use]
     pub fn doubt(&self) -> Option<Problem> {

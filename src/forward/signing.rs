@@ -91,7 +91,10 @@ impl Keys {
             return Rc::clone(entry);
         }
         let key = self.prepare(text);
-        if let Prepared::Missing(error) = &key {
+        // What the text itself says was told when it was read.
+        if let Prepared::Missing(error) = &key
+            && text.starts_with("file:")
+        {
             tracing::warn!("{error}: going without this key");
         }
         let entry = Rc::new(Entry { key, tokens: RefCell::default() });
@@ -103,7 +106,11 @@ impl Keys {
     fn prepare(&self, text: &str) -> Prepared {
         let key = match text.strip_prefix("file:") {
             _ if text.is_empty() => return Prepared::Missing(KeyError("it is empty".to_owned())),
-            None => SigningKey::from_text(text),
+            // Without a byte in it: everybody could sign with that.
+            None => {
+                return SigningKey::from_text(text)
+                    .map_or_else(Prepared::Missing, Prepared::Usable);
+            }
             Some(path) => match std::fs::read(self.directory.join(path)) {
                 Ok(content) if content.trim_ascii().is_empty() => {
                     return Prepared::Missing(KeyError(format!("{path} is empty")));
@@ -145,8 +152,9 @@ mod tests {
         let keys = Keys::new(folder.path().to_owned());
         assert!(keys.token("", ["key"], 0).unwrap().is_none());
         assert!(keys.token("iss", [], 0).unwrap().is_none());
-        let missing = ["", "file:nowhere.key", "file:empty.key"];
+        let missing = ["", "base64:", "base64:!!", "file:nowhere.key", "file:empty.key"];
         assert!(keys.token("iss", missing, 0).unwrap().is_none());
+        assert!(missing.iter().all(|key| keys.check(key).is_err()), "told when they are read");
     }
 
     #[test]

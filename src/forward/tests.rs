@@ -256,6 +256,15 @@ pub fn from_client(opcode: Opcode, payload: &[u8]) -> Bytes {
     client_fragment(opcode, true, [7, 6, 5, 4], payload)
 }
 
+/// A port on which nobody listens: it stays bound, as long as the tests run.
+pub fn refusing() -> u16 {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    std::mem::forget(socket);
+    port
+}
+
 /// A backend over HTTP that does what it is told.
 pub struct Scripted {
     /// Its port.

@@ -41,6 +41,8 @@ pub struct Origin {
     pub held: Rc<Held>,
     /// The request.
     pub context: Context,
+    /// How the client wrote the names of its header fields, if not as usual.
+    pub spelling: Option<Spelling>,
     /// Its route.
     pub route: RouteRef,
     /// Where the instruction came from: an index into the route's targets.
@@ -267,7 +269,7 @@ impl Origin {
         };
         let lease = hub.open_response(hold, clock::now());
         self.shared.stats.holds_response.inc();
-        let request = (&self.context, &self.body, cross_origin);
+        let request = (&self.context, self.spelling.clone(), &self.body, cross_origin);
         self.held.keep_poll(lease.id(), request, home, links.gone);
         self.subscribe(&lease, &instruction, &interests);
         if conflict {

@@ -21,6 +21,7 @@ use crate::asking::failure::Failure;
 use crate::asking::inquiry::Inquiry;
 use crate::asking::terms;
 use crate::asking::upload::Upload;
+use crate::backend::error::Error;
 use crate::clock;
 use crate::forward::access::Access;
 use crate::forward::content;
@@ -84,9 +85,9 @@ pub async fn run(held: &Held, flight: &Flight, request: &Rc<Repeat>) -> Vec<Sess
         let asked = match &route {
             Some(route) => {
                 let (shared, lasts) = (&*held.shared, &lasts[..]);
-                let (spelling, named) = (None, true);
+                let (spelling, heard, named) = (request.spelling.as_ref(), None, true);
                 let context = &context;
-                let inquiry = Inquiry { shared, context, spelling, route, lasts, named };
+                let inquiry = Inquiry { shared, context, spelling, route, lasts, heard, named };
                 inquiry.ask(&upload, trying).await
             }
             None => Err(Failure::NoRoute),
@@ -162,8 +163,11 @@ impl Round<'_> {
         let (parts, body) = answer.into_parts();
         let code = parts.status.as_u16();
         let fields = (&parts.headers, parts.extensions.get::<Spelling>());
+        let broken = |error: Error| {
+            collected::broken(&self.held.shared, self.context, (self.route, target), &error)
+        };
         let read = |bytes| headers::spelled(code, reason.as_deref(), fields, bytes);
-        let (read, rest) = match collected::collect(body).await? {
+        let (read, rest) = match collected::collect(body).await.map_err(broken)? {
             Collected::Whole(bytes) => (read(bytes), None),
             Collected::Larger(first, rest) if collected::may_stream_through(&parts.headers) => {
                 (read(Bytes::new()), Some((first, rest)))

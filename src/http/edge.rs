@@ -1,5 +1,5 @@
 //! The stream as hyper sees it: bytes read ahead come first, framing that is in doubt never comes,
-//! and it is known whether all that hyper wrote has left.
+//! interim answers (`interim`) go before what it writes, and it is known whether all has left.
 //!
 //! hyper accepts some requests that are dangerous behind a proxy (both `Content-Length` and
 //! `Transfer-Encoding`, for one). `wire::framing` reads along; from the first byte of an offending
@@ -111,6 +111,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Edge<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> Edge<S> {
+    /// Writes what goes before hyper's next bytes; mostly nothing.
+    fn poll_interims(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.state.interims.is_waiting() {
+            return Poll::Ready(Ok(()));
+        }
+        self.state.set_flushed(false);
+        let written = self.state.interims.poll_write(cx, &mut self.stream);
+        self.state.note_write(&written);
+        written
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for Edge<S> {
     fn poll_write(
         self: Pin<&mut Self>,
@@ -118,7 +131,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Edge<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.state.set_flushed(false);
+        ready!(this.poll_interims(cx))?;
+        this.state.set_writing();
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.state.note_write(&written);
         written
@@ -130,7 +144,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Edge<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.state.set_flushed(false);
+        ready!(this.poll_interims(cx))?;
+        this.state.set_writing();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.state.note_write(&written);
         written
@@ -143,6 +158,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Edge<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes us only after its own buffer has been written whole.
         let this = self.get_mut();
+        this.state.interims.set_midway(false);
+        ready!(this.poll_interims(cx))?;
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
         this.state.note_write(&flushed);
         ready!(flushed)?;

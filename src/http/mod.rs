@@ -7,6 +7,7 @@
 //! neither `proxy` nor `hub`.
 
 pub mod edge;
+mod interim;
 pub mod park;
 mod patience;
 pub mod spelling;
@@ -16,7 +17,6 @@ pub mod tracked;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -32,7 +32,6 @@ use crate::wire::names::Spelling;
 use edge::Edge;
 use park::Handoff;
 use patience::Patience;
-use state::EdgeState;
 use tracked::{Busy, Serving};
 
 /// Errors of bodies, as hyper wants them.
@@ -111,7 +110,7 @@ where
     Fut: Future<Output = Response<B>>,
     B: Body<Data = Bytes, Error = BodyError> + Unpin + 'static,
 {
-    let state = Rc::new(EdgeState::new());
+    let state = handoff.state().clone();
     let bounds = (settings.head_bytes_max, settings.early_bytes_max);
     let edge = Edge::new(stream, read_ahead, bounds, state.clone());
     let service = {

@@ -4,11 +4,13 @@
 //! each time hyper has nothing to do, and takes the connection apart once all that hyper has
 //! written is in the kernel's hands.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+
+use super::state::EdgeState;
 
 /// From when on a connection may be taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,19 +36,18 @@ struct Wish<W> {
 /// One connection's wish, shared between its service and `serve`.
 pub struct Handoff<W> {
     wish: Rc<RefCell<Option<Wish<W>>>>,
-    idle: Rc<Cell<bool>>,
-    closing: Rc<Cell<bool>>,
+    state: Rc<EdgeState>,
 }
 
 impl<W> Clone for Handoff<W> {
     fn clone(&self) -> Handoff<W> {
-        Handoff { wish: self.wish.clone(), idle: self.idle.clone(), closing: self.closing.clone() }
+        Handoff { wish: self.wish.clone(), state: self.state.clone() }
     }
 }
 
 impl<W> Default for Handoff<W> {
     fn default() -> Handoff<W> {
-        Handoff { wish: Rc::default(), idle: Rc::default(), closing: Rc::default() }
+        Handoff { wish: Rc::default(), state: Rc::new(EdgeState::new()) }
     }
 }
 
@@ -59,7 +60,7 @@ impl<W> Handoff<W> {
         when: When,
         gone: impl FnMut(&mut Context<'_>) -> Poll<()> + 'static,
     ) {
-        self.idle.set(false);
+        self.state.idle.set(false);
         let (gone, head) = (Some(Box::new(gone) as Gone), Bytes::new());
         *self.wish.borrow_mut() = Some(Wish { who, when, gone, head });
     }
@@ -74,18 +75,31 @@ impl<W> Handoff<W> {
 
     /// The body has nothing to give for now, and what it gives later comes from elsewhere.
     pub fn idle(&self) {
-        self.idle.set(true);
+        self.state.idle.set(true);
     }
 
     /// The connection ends with the present answer, although not all of its request has come; the
     /// answer's head says so. hyper would wait for the rest.
     pub fn close(&self) {
-        self.closing.set(true);
+        self.state.closing.set(true);
+    }
+
+    /// Writes an interim answer, this whole head, before the answer to the present request, which
+    /// its service has not given yet; whether there is room for it. It leaves as soon as the
+    /// service waits.
+    #[must_use]
+    pub fn interim(&self, head: &[u8]) -> bool {
+        self.state.interims.add(head)
+    }
+
+    /// What is known of the connection.
+    pub(super) fn state(&self) -> &Rc<EdgeState> {
+        &self.state
     }
 
     /// Whether the connection ends with the present answer.
     pub(super) fn is_closing(&self) -> bool {
-        self.closing.get()
+        self.state.closing.get()
     }
 
     /// Whether the connection is to be taken apart now.
@@ -94,7 +108,7 @@ impl<W> Handoff<W> {
         let Some(wish) = wish.as_mut() else { return false };
         let due = match wish.when {
             When::Unanswered => flushed,
-            When::Idle => flushed && self.idle.get(),
+            When::Idle => flushed && self.state.idle.get(),
         };
         due || wish.gone.as_mut().is_some_and(|gone| gone(cx).is_ready())
     }

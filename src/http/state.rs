@@ -6,6 +6,7 @@ use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 
+use super::interim::Interims;
 use crate::clock::{self, Tick};
 use crate::wire::http1::{self, Version};
 use crate::wire::names::Spelling;
@@ -23,6 +24,12 @@ pub struct EdgeState {
     doubt: RefCell<Option<Doubt>>,
     /// Since when the client has taken nothing of what is to be written.
     stuck_since: Cell<Option<Tick>>,
+    /// The body has nothing to give for now.
+    pub(super) idle: Cell<bool>,
+    /// The connection ends with the present answer.
+    pub(super) closing: Cell<bool>,
+    /// What is said before an answer.
+    pub(super) interims: Interims,
 }
 
 /// What is wrong with what came last.
@@ -44,9 +51,9 @@ impl EdgeState {
         }
     }
 
-    /// Whether the kernel has taken all that hyper has written.
+    /// Whether the kernel has taken all that is to be written.
     pub(super) fn is_flushed(&self) -> bool {
-        self.flushed.get()
+        self.flushed.get() && !self.interims.is_waiting()
     }
 
     /// Notes whether the client has taken something that was written.
@@ -76,14 +83,15 @@ impl EdgeState {
 
     /// Whether no request is in flight, and all that was said has left.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.requests.get() == 0 && self.flushed.get()
+        self.requests.get() == 0 && self.is_flushed()
     }
 
     /// Whether an answer to the request in flight has begun, or the request whose body is in doubt
     /// has had its answer: then there is nothing to say any more.
     pub(super) fn is_answered(&self) -> bool {
         if self.requests.get() > 0 {
-            return self.written.get();
+            // Nor may anything be said within an interim answer.
+            return self.written.get() || self.interims.is_waiting();
         }
         self.doubt.borrow().as_ref().is_some_and(|doubt| doubt.in_body)
     }
@@ -93,18 +101,23 @@ impl EdgeState {
         *self.doubt.borrow_mut() = Some(doubt);
     }
 
-    /// hyper has written (`false`), or all of it has left (`true`).
+    /// hyper writes.
+    pub(super) fn set_writing(&self) {
+        self.flushed.set(false);
+        self.written.set(true);
+        self.interims.set_midway(true);
+    }
+
+    /// All has left (`true`), or something that is not hyper's has not (`false`).
     pub(super) fn set_flushed(&self, flushed: bool) {
         self.flushed.set(flushed);
-        if !flushed {
-            self.written.set(true);
-        }
     }
 
     /// A request begins; how its header names are spelled, if not as usual.
     pub(super) fn begin(&self) -> Option<Spelling> {
         self.requests.set(self.requests.get() + 1);
         self.written.set(false);
+        self.interims.begin();
         let number = self.begun.get();
         self.begun.set(number + 1);
         let mut spellings = self.spellings.borrow_mut();

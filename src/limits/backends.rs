@@ -14,6 +14,11 @@ pub const BACKEND_CONNECT_MS: u64 = 30_000;
 /// An address of a name that has said nothing for so long has company: the next one is tried beside
 /// it, in milliseconds (RFC 8305, 8).
 pub const BACKEND_NEXT_ADDRESS_MS: u64 = 250;
+/// An address of a name that led nowhere while another one answered is tried last for so long, in
+/// milliseconds.
+pub const BACKEND_ADDRESS_AVOIDED_MS: u64 = 60_000;
+/// Addresses of which one shard remembers that.
+pub const ADDRESSES_AVOIDED_MAX: usize = 1024;
 /// A backend whose machine is gone without a word is found out: a connection that is silent for so
 /// many seconds is probed, every so many seconds, so often.
 pub const BACKEND_PROBES: (u64, u64, u32) = (60, 15, 4);

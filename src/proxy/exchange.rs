@@ -9,17 +9,18 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, header};
 
+use super::interim;
 use super::tunnel::{self, Tunnel};
 use crate::asking::answer::Answer;
 use crate::asking::body::Body;
 use crate::asking::collected::{self, Collected};
 use crate::asking::cross_origin_answer;
 use crate::asking::failure::Failure;
-use crate::asking::inquiry::{Inquiry, body_failure};
+use crate::asking::inquiry::{self, Inquiry, body_failure};
 use crate::asking::onward::Onward;
 use crate::asking::upload::{Rest, Upload};
-use crate::backend::error;
-use crate::backend::journal::Deed;
+use crate::backend::error::{Error, Kind};
+use crate::backend::exchange::Heard;
 use crate::forward::access::Access;
 use crate::forward::context::{Context, RouteRef};
 use crate::forward::fields;
@@ -114,21 +115,18 @@ impl Exchange {
         // A body that is seen to break off at once is none: its client can still be told so
         // (specification, routing 3.11).
         let begun = poll_fn(|cx| Poll::Ready(answer.body_mut().look_ahead(cx))).await;
-        begun.map_err(|error| self.broken(target, &error))?;
+        begun.map_err(|error| self.broken(target, &error, upload))?;
         if self.page.is_some() {
             return Box::pin(self.relay(answer, access)).await.map(Some);
         }
         Ok(Some(self.shown(answer.status().as_u16(), answer, access)))
     }
 
-    fn broken(&self, target: usize, error: &error::Error) -> Failure {
-        if error.kind == error::Kind::Upload {
-            return Failure::ClientBody;
+    fn broken(&self, target: usize, error: &Error, upload: &Upload<Incoming>) -> Failure {
+        if error.kind == Kind::Upload {
+            return inquiry::broken_upload(upload);
         }
-        self.shared.stats.backend_failures.inc();
-        let target = &self.route.targets[target];
-        self.shared.backend.journal().tell_of_body(target, error, Deed::Answered(502));
-        Failure::Backend
+        collected::broken(&self.shared, &self.context, (&self.route, target), error)
     }
 
     /// The protocols that a client wants to change to, as they are offered to its backend.
@@ -152,8 +150,10 @@ impl Exchange {
                 access.set_target(target.to_string());
             }
         };
-        let Exchange { shared, context, route, .. } = self;
-        match tunnel::open(shared, context, route, offered, trying).await? {
+        let Exchange { shared, context, route, handoff, .. } = self;
+        let relay = |interim| interim::relay(shared, handoff, interim);
+        let heard = self.heard(&relay);
+        match tunnel::open(shared, context, route, offered, heard, trying).await? {
             Tunnel::BuiltIn => self.ask(upload, &[], access).await.map(Some),
             Tunnel::Declined(target, answer) => Ok(Some((target, *answer))),
             Tunnel::Open(response, onward) => {
@@ -177,12 +177,14 @@ impl Exchange {
         lasts: &[Last],
         access: &mut Option<Access>,
     ) -> Result<(usize, Response<Answer>), Failure> {
+        let relay = |interim| interim::relay(&self.shared, &self.handoff, interim);
         let inquiry = Inquiry {
             shared: &self.shared,
             context: &self.context,
             spelling: self.spelling.as_ref(),
             route: &self.route,
             lasts,
+            heard: self.heard(&relay),
             named: self.page.is_some(),
         };
         let trying = |target: &Target| {
@@ -191,6 +193,10 @@ impl Exchange {
             }
         };
         inquiry.ask(upload, trying).await
+    }
+
+    fn heard<'a>(&self, relay: &'a dyn Fn(Response<()>)) -> Heard<'a> {
+        interim::is_fit_for(&self.context, self.page.as_deref()).then_some(relay)
     }
 
     /// A client must not speak to a WebSocket-over-HTTP backend as if it were us.
@@ -220,7 +226,7 @@ impl Exchange {
         match upload.drain().await {
             Ok(Rest::WithinLimit) => {}
             Ok(Rest::OverLimit) => return Err(Failure::RequestTooLarge),
-            Err(_) => return Err(Failure::ClientBody),
+            Err(_) => return Err(inquiry::broken_upload(upload)),
         }
         let Some(body) = upload.collected() else { return Err(Failure::RequestTooLarge) };
         let again = Upload::Whole(body.clone());
@@ -230,6 +236,7 @@ impl Exchange {
                 shared: Rc::clone(&self.shared),
                 held: Rc::clone(&self.held),
                 context: self.context.clone(),
+                spelling: self.spelling.clone(),
                 route: self.route.clone(),
                 target,
                 handoff: self.handoff.clone(),
@@ -265,8 +272,11 @@ impl Exchange {
             headers::spelled(parts.status.as_u16(), reason.as_deref(), fields, bytes)
                 .map_err(|error| origin.refuse(&error))
         };
-        let failed = |_: &_| origin.shared.stats.backend_failures.inc();
-        match collected::collect(body).await.inspect_err(failed)? {
+        let broken = |error: Error| {
+            let Origin { shared, context, route, target, .. } = &origin;
+            collected::broken(shared, context, (route, *target), &error)
+        };
+        match collected::collect(body).await.map_err(broken)? {
             Collected::Whole(bytes) => {
                 let instruction = read(bytes)?;
                 origin.carry_out(instruction, access).await
@@ -339,6 +349,8 @@ pub fn failed(
     page: Option<&CrossOrigin>,
 ) -> Response<Body> {
     let mut response = failure.response(debug, false);
+    // What is written then is an answer to nobody: the line says how it ended.
+    let access = access.filter(|_| *failure != Failure::ClientLeft);
     if let Some(access) = &access {
         access.set_status(response.status().as_u16());
     }

@@ -5,6 +5,7 @@
 //! connection over.
 
 pub mod exchange;
+mod interim;
 pub mod question;
 mod tunnel;
 

@@ -24,7 +24,7 @@ use crate::asking::failure::Failure;
 use crate::asking::onward::Onward;
 use crate::backend::body::RequestBody;
 use crate::backend::error::Stage;
-use crate::backend::exchange::Opened;
+use crate::backend::exchange::{Heard, Opened};
 use crate::clock;
 use crate::forward::context::{Context, RouteRef};
 use crate::forward::fields;
@@ -46,7 +46,8 @@ pub enum Tunnel {
     BuiltIn,
 }
 
-/// Offers these protocols to the route's targets, in order, until one answers.
+/// Offers these protocols to the route's targets, in order, until one answers. `heard` hears of
+/// interim answers.
 ///
 /// # Errors
 /// What the client is to be told when none has answered.
@@ -55,6 +56,7 @@ pub async fn open(
     context: &Context,
     route: &RouteRef,
     offered: &HeaderValue,
+    heard: Heard<'_>,
     mut trying: impl FnMut(&Target),
 ) -> Result<Tunnel, Failure> {
     let seeker = Seeker { shared, context, route };
@@ -75,7 +77,7 @@ pub async fn open(
         headers.insert(UPGRADE, offered.clone());
         let request = outgoing.request.map(|()| RequestBody::empty());
         let (load, connect_ms) = (choice.load(index), choice.connect_ms(&seeker));
-        let asked = shared.backend.upgrade(&outgoing.destination, request, load, connect_ms);
+        let asked = shared.backend.upgrade(&outgoing.destination, request, load, connect_ms, heard);
         let error = match asked.await {
             Ok(Opened::Answered(answer)) => {
                 return Ok(Tunnel::Declined(index, Box::new(answer.map(Answer::Backend))));

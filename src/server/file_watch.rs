@@ -306,8 +306,10 @@ mod tests {
         let mut watch = of(&file);
         fs::write(&file, "2").unwrap();
         // As if both had happened between two ticks of the file system's clock.
-        watch.seen.stamp = Stamp::of(&file);
-        assert!(!watch.seen.settled && watch.is_other());
+        let stamp = Stamp::of(&file);
+        assert!(stamp.is_some());
+        watch.seen = Seen { stamp, settled: false, ..watch.seen };
+        assert!(watch.is_other());
     }
 
     #[test]

@@ -94,8 +94,8 @@ impl Sessions {
             let End { visits, refused } = session::run(home, name, first, visits).await;
             // What came too late is for the next one of its name.
             visits.into_iter().for_each(|visit| sessions.take(Box::new(visit)));
-            if let Some((listener, response)) = refused {
-                listener.refuse(response).await;
+            if let Some((listener, (response, access))) = refused {
+                listener.refuse(response, access.as_ref()).await;
             }
         });
     }

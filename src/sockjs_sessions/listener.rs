@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 
 use super::roster::{Roster, Waiting};
+use crate::forward::access::Access;
 use crate::forward::carried::Reply;
 use crate::forward::visit;
 use crate::sockjs::answers;
@@ -114,11 +115,16 @@ impl Listener {
     }
 
     /// The backend has declined the session that it was to open: it is told how, as a WebSocket is.
-    pub async fn refuse(self, response: Response<Rejection>) {
+    /// `access` is the line of that request.
+    pub async fn refuse(self, response: Response<Rejection>, access: Option<&Access>) {
         let (mut parts, body) = response.into_parts();
         self.client.mark(&mut parts.headers);
         let mut body = match body {
             Rejection::Whole(bytes) => {
+                if let Some(access) = access {
+                    access.count(bytes.len());
+                    access.complete();
+                }
                 return visit::answer(&self.reply, Response::from_parts(parts, bytes));
             }
             Rejection::Streamed(body) => body,
@@ -128,9 +134,16 @@ impl Listener {
             // Without its end the answer is broken off, as the backend's is.
             let Ok(frame) = frame else { return };
             let Ok(data) = frame.into_data() else { continue };
+            let bytes = data.len();
             if self.reply.send(Reply::Data(data)).await.is_err() {
                 return;
             }
+            if let Some(access) = access {
+                access.count(bytes);
+            }
+        }
+        if let Some(access) = access {
+            access.complete();
         }
         let _ = self.reply.send(Reply::End).await;
     }

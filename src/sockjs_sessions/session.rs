@@ -49,8 +49,11 @@ pub struct End {
     /// What came for it too late.
     pub visits: Vec<Visit>,
     /// The request that was to open it, and how its backend has declined.
-    pub refused: Option<(Listener, Response<Rejection>)>,
+    pub refused: Option<(Listener, Refusal)>,
 }
+
+/// How a backend has declined a session, and the line of the request that was to open it.
+pub type Refusal = (Response<Rejection>, Option<Access>);
 
 /// See the module.
 pub async fn run(
@@ -74,7 +77,7 @@ pub async fn run(
             tokio::task::spawn_local(accepted.attend(Stream::Inside(theirs), Bytes::new()));
             further = talk.run(ours).await;
         }
-        Some(Err(response)) => refused = Some(response),
+        Some(Err(refusal)) => refused = Some(refusal),
         // The client left.
         None => {}
     }
@@ -100,7 +103,7 @@ async fn open(
     sockets: &Rc<Sockets>,
     talk: &mut Talk,
     opening: Opening,
-) -> Option<Result<Onward, Response<Rejection>>> {
+) -> Option<Result<Onward, Refusal>> {
     let shared = sockets.shared();
     let (mut context, route) = opening.into_context();
     context.compact();
@@ -116,16 +119,14 @@ async fn open(
     let failure = match outcome {
         Outcome::Accepted { response, onward } => {
             log_answer(&mut access, &response);
-            complete(access);
+            if let Some(access) = access {
+                access.complete();
+            }
             return Some(Ok(onward));
         }
         Outcome::Rejected(response) => {
             log_answer(&mut access, &response);
-            if let (Some(access), Rejection::Whole(bytes)) = (&access, response.body()) {
-                access.count(bytes.len());
-            }
-            complete(access);
-            return Some(Err(response));
+            return Some(Err((response, access)));
         }
         Outcome::Failed(failed) => {
             if let (Some(access), Some(target)) = (&mut access, failed.target()) {
@@ -137,13 +138,7 @@ async fn open(
     shared.stats.backend_failures.inc();
     let response = failure.response(debug, false);
     if let Some(access) = &access {
-        access.answered(response.status().as_u16(), response.body().len());
+        access.set_status(response.status().as_u16());
     }
-    Some(Err(response.map(Rejection::Whole)))
-}
-
-fn complete(access: Option<Access>) {
-    if let Some(access) = access {
-        access.complete();
-    }
+    Some(Err((response.map(Rejection::Whole), access)))
 }

@@ -164,7 +164,7 @@ impl Origin {
         let context = self.context();
         let request = Failed {
             target,
-            route: self.route.options.id.as_deref(),
+            route: &self.route,
             method: &Method::POST,
             path: &context.path,
             attempt,

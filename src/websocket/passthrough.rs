@@ -49,7 +49,7 @@ pub async fn open(
         compression::offer(request.headers_mut());
     }
     let request = request.map(|()| RequestBody::empty());
-    let opened = shared.backend.upgrade(&outgoing.destination, request, load, connect_ms);
+    let opened = shared.backend.upgrade(&outgoing.destination, request, load, connect_ms, None);
     let (response, io, read_ahead, occupancy) = match opened.await {
         Ok(Opened::Switched { response, io, read_ahead, occupancy }) => {
             (response, io, read_ahead, occupancy)

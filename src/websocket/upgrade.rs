@@ -125,15 +125,19 @@ pub fn switching(
     response
 }
 
-/// The 101 as it is written to a client of this version: names as the backend wrote them.
+/// A 101, or another head without a body (1xx), as it is written to a client of this version: names
+/// as the backend wrote them.
 #[must_use]
 pub fn head(response: &http::Response<()>, version: Version) -> Bytes {
     let mut head: Vec<u8> = match version {
-        Version::Http10 => b"HTTP/1.0 101 ".into(),
-        Version::Http11 => b"HTTP/1.1 101 ".into(),
+        Version::Http10 => b"HTTP/1.0 ".into(),
+        Version::Http11 => b"HTTP/1.1 ".into(),
     };
-    let reason = crate::http::reason(response);
-    head.extend_from_slice(reason.as_deref().unwrap_or(b"Switching Protocols"));
+    let (status, reason) = (response.status(), crate::http::reason(response));
+    head.extend_from_slice(status.as_str().as_bytes());
+    head.push(b' ');
+    let usual = status.canonical_reason().unwrap_or_default();
+    head.extend_from_slice(reason.as_deref().unwrap_or(usual.as_bytes()));
     head.extend_from_slice(b"\r\n");
     let spelling = response.extensions().get::<Spelling>();
     let mut spelled = spelling.map(Spelling::names).unwrap_or_default();

@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 /// The names of one head as they were written, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Spelling(Box<[u8]>);
 
 impl Spelling {

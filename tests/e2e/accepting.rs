@@ -118,7 +118,7 @@ async fn without_descriptors_it_serves_who_is_there_and_comes_back() {
 
 #[tokio::test]
 async fn who_says_nothing_is_closed_and_who_is_held_is_not() {
-    let mut server = serve(&["--handshake-timeout", "300"]);
+    let mut server = serve(&["--handshake-timeout", "3000"]);
     let publisher = Publisher::new(&server);
     let mut held = open(&server).await.expect("room");
     let mut silent = Client::connect(server.http).await;

@@ -138,6 +138,8 @@ async fn a_route_says_less_or_more() {
     client.send("GET /told HTTP/1.1\r\nHost: b.com\r\n\r\n").await;
     client.response().await;
     assert_eq!(line(&mut server, "/told"), "GET http://b.com/told -> test code=404 22");
+    server.terminate();
+    server.exit_code(std::time::Duration::from_secs(20));
     assert!(!server.has_printed("/hidden"));
 }
 
@@ -166,4 +168,66 @@ async fn as_json() {
     assert_eq!((&fields["status"], &fields["bytes"]), (&404.into(), &22.into()));
     assert_eq!(fields["retry"], false);
     assert!(fields["ms"].is_u64());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_within_its_upload_is_an_error() {
+    let backend = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let target = backend.local_addr().expect("a bound socket");
+    let mut server = Server::start_with(&[format!("* {target}")], &["--workers", "1"]);
+    let head = |path: &str| format!("POST {path} HTTP/1.1\r\nHost: a.com\r\n");
+    // Before anybody is asked.
+    for (path, rest) in [
+        ("/length", "Content-Length: 10\r\n\r\nhalf"),
+        ("/chunks", "Transfer-Encoding: chunked\r\n\r\na\r\nhalf"),
+    ] {
+        let mut client = Client::connect(server.http).await;
+        client.send(head(path) + rest).await;
+        drop(client);
+        assert_eq!(line(&mut server, path), format!("POST http://a.com{path} error"));
+    }
+    // While the backend reads.
+    let mut client = Client::connect(server.http).await;
+    let rest = format!("Content-Length: 60000\r\n\r\n{}", "x".repeat(30_000));
+    client.send(head("/large") + &rest).await;
+    let _reading = backend.accept().await.expect("a connection");
+    drop(client);
+    let large = line(&mut server, "/large");
+    assert_eq!(large, format!("POST http://a.com/large -> {target} error"));
+    // It is nobody else's failure.
+    assert!(!server.has_printed("a backend failed"));
+    for counter in ["backend_failures", "backend_resets_before_head", "requests_malformed"] {
+        assert_eq!(server.counted(counter), 0, "{counter}");
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_a_rejection_is_counted() {
+    let mut backend = Backend::manual();
+    let target = backend.address;
+    for (session, answer) in [
+        ("whole", "Content-Length: 7\r\n\r\nno, no."),
+        ("chunks", "Transfer-Encoding: chunked\r\n\r\n3\r\nno,\r\n4\r\n no.\r\n0\r\n\r\n"),
+    ] {
+        let mut server = Server::route(backend.route("*,sockjs=/sj", ""));
+        let mut client = Client::connect(server.http).await;
+        let request = format!("POST /sj/000/{session}/xhr HTTP/1.1\r\nHost: a.com\r\n");
+        client.send(request + "Content-Length: 0\r\n\r\n").await;
+        let answer = format!("HTTP/1.1 403 No\r\n{answer}");
+        backend.next().await.answer(Answer::raw(answer, false)).await;
+        let length = client.head().await.header("content-length").map(str::to_owned);
+        match session {
+            "whole" => {
+                assert_eq!(length.as_deref(), Some("7"));
+                assert_eq!(client.exactly(7).await, b"no, no.");
+            }
+            _ => {
+                assert_eq!(length, None);
+                client.expect_content("no, no.").await;
+                client.expect_end().await;
+            }
+        }
+        let written = server.wait_for_line("ws://a.com/sj ");
+        assert!(written.ends_with(&format!(" -> {target} code=403 7")), "{written}");
+    }
 }

@@ -26,15 +26,19 @@ async fn ask(client: &mut Client, method: &str, target: &str, id: &str, body: &s
     head.status.split(' ').nth(1).expect("a status").to_owned()
 }
 
-/// Bursts of requests over connections that have been idle for about as long as their backend keeps
-/// them; how many were answered otherwise than 200.
+/// Bursts of requests of so many clients, over connections that have been idle for about as long as
+/// their backend keeps them; how many were made, and which were answered otherwise than 200.
 #[allow(clippy::disallowed_methods)] // connections have to grow old
-async fn bursts(address: SocketAddr, path: &str, waits: &[u64]) -> (usize, Vec<String>) {
-    const CLIENTS: usize = 90;
+async fn bursts(
+    address: SocketAddr,
+    path: &str,
+    count: usize,
+    waits: &[u64],
+) -> (usize, Vec<String>) {
     let (mut sent, mut wrong) = (0, Vec::new());
     let large = "x".repeat(30_000);
     let mut clients = Vec::new();
-    for _ in 0..CLIENTS {
+    for _ in 0..count {
         clients.push(Client::connect(address).await);
     }
     for (round, wait) in waits.iter().enumerate() {
@@ -55,7 +59,7 @@ async fn bursts(address: SocketAddr, path: &str, waits: &[u64]) -> (usize, Vec<S
             clients.push(client);
             sent += 1;
             if status != "200" {
-                wrong.push(format!("{id} after {wait} ms: {status}"));
+                wrong.push(format!("{path} {id} before {wait} ms: {status}"));
             }
         }
         // This is what is tested: connections that have been idle for just so long.
@@ -72,32 +76,42 @@ fn made_twice(seen: &HashMap<String, u32>, method: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn idle_connections_that_backends_close_cost_nobody_an_answer() {
-    // As Node does, scaled down: the time is said, or it is not.
-    let says = Mortal::new(Duration::from_millis(1000), |_| {
-        Act::Answer(Answer::ok("ok").header("Keep-Alive", "timeout=1"))
-    });
-    let silent = Mortal::new(Duration::from_millis(1500), ok);
+    // As Node does, scaled down: the time is said, or it is not. A fifth of it is for the way, and
+    // has to do on a busy machine.
+    const IDLE: Duration = Duration::from_millis(3000);
+    let kept = |says: bool| {
+        Mortal::new(IDLE, move |_| {
+            let answer = Answer::ok("ok");
+            Act::Answer(if says { answer.header("Keep-Alive", "timeout=3") } else { answer })
+        })
+    };
     // As simple servers do: closed after an answer that does not say so.
     let hasty = Mortal::new(LONG, |_| Act::AnswerAndClose(Answer::ok("ok")));
-    let routes = [(&says, "/says/"), (&silent, "/silent/"), (&hasty, "/hasty/")]
-        .map(|(backend, path)| format!("*,path_beg={path} {}", backend.address));
+    // Around that time, each of a backend of its own.
+    let waits: Vec<u64> = (0..7).map(|n| 2970 + 10 * n).collect();
+    let mut backends = vec![("/hasty/".to_owned(), vec![0; 40], 90, hasty)];
+    for wait in &waits {
+        for (says, word) in [(true, "says"), (false, "silent")] {
+            backends.push((format!("/{word}/{wait}/"), vec![*wait, *wait, 0], 30, kept(says)));
+        }
+    }
+    let routes: Vec<_> = backends
+        .iter()
+        .map(|(path, _, _, backend)| format!("*,path_beg={path} {}", backend.address))
+        .collect();
     let mut server = Server::start(&routes);
     let mut first = Client::connect(server.http).await;
     for n in 0..20 {
         assert_eq!(ask(&mut first, "GET", "/hasty/", &format!("first-{n}"), "").await, "200");
     }
-    let around = |ms: u64| (0..7).map(|n| ms - 30 + 10 * n).collect::<Vec<_>>();
-    let (said, silence, quick) = (around(1000), around(1500), vec![0; 40]);
-    let (a, b, c) = tokio::join!(
-        bursts(server.http, "/says/", &said),
-        bursts(server.http, "/silent/", &silence),
-        bursts(server.http, "/hasty/", &quick),
-    );
-    assert_eq!(a.0 + b.0 + c.0, 90 * (7 + 7 + 40));
-    for (_, wrong) in [a, b, c] {
+    let all =
+        backends.iter().map(|(path, waits, count, _)| bursts(server.http, path, *count, waits));
+    let all = join_all(all).await;
+    assert_eq!(all.iter().map(|(sent, _)| sent).sum::<usize>(), 90 * 40 + 14 * 30 * 3);
+    for (_, wrong) in all {
         assert!(wrong.is_empty(), "{wrong:?}");
     }
-    for backend in [&says, &silent, &hasty] {
+    for (_, _, _, backend) in &backends {
         let seen = backend.seen();
         assert!(made_twice(&seen, "POST").is_empty(), "{:?}", made_twice(&seen, "POST"));
         assert!(seen.values().all(|count| *count <= 2));
@@ -198,7 +212,6 @@ async fn each_failure_is_told_and_counted_by_its_reason() {
         ("head too large", raw(format!("{head}X: {}\r\n\r\n", "x".repeat(70_000)))),
         ("body cut short", raw(format!("{head}Content-Length: 10\r\n\r\nabc"))),
         ("body malformed", raw(format!("{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n"))),
-        ("timeout in head", Mortal::new(LONG, |_| Act::Answer(Answer::raw("", false)))),
     ];
     let mut routes = Vec::new();
     for (n, (_, backend)) in backends.iter().enumerate() {
@@ -206,7 +219,7 @@ async fn each_failure_is_told_and_counted_by_its_reason() {
     }
     routes.push(format!("*,path_beg=/refused/,id=r {}", refusing()));
     routes.push("*,path_beg=/dns/,id=d does-not-exist.invalid:80".to_owned());
-    let mut server = Server::start_with(&routes, &["--backend-head-timeout", "300"]);
+    let mut server = Server::start(&routes);
     let wanted: Vec<_> = backends.iter().enumerate().map(|(n, (reason, _))| (n, *reason)).collect();
     for (n, reason) in wanted {
         let mut client = Client::connect(server.http).await;
@@ -231,7 +244,8 @@ async fn each_failure_is_told_and_counted_by_its_reason() {
     }
     for (path, reason) in [("/refused/", "connect refused"), ("/dns/", "dns")] {
         let mut client = Client::get(server.http, path).await;
-        assert!(client.head().await.status.contains(" 502 "));
+        // Where there is no network a resolver takes its time.
+        assert!(client.head_in(60).await.status.contains(" 502 "));
         let line = server.wait_for_line(&format!("path={path} "));
         assert!(line.contains(reason) && line.contains("done=answered 502"), "{line}");
     }
@@ -242,27 +256,47 @@ async fn each_failure_is_told_and_counted_by_its_reason() {
         ("backend_heads_too_large", 1),
         ("backend_bodies_cut_short", 1),
         ("backend_bodies_malformed", 1),
-        ("backend_head_timeouts", 1),
+        ("backend_head_timeouts", 0),
         ("backend_connects_refused", 1),
         ("backend_dns_failures", 1),
     ] {
         assert_eq!(server.counted(counter), count, "{counter}");
     }
     // Nothing of the two that fail in their body need have been sent yet.
-    assert!((7..=9).contains(&server.counted("backend_failures")));
+    assert!((6..=8).contains(&server.counted("backend_failures")));
 }
 
 #[tokio::test]
+async fn a_silent_backend_is_told_and_counted_too() {
+    let silent = Mortal::new(LONG, |_| Act::Answer(Answer::raw("", false)));
+    let routes = [format!("*,id=r {}", silent.address)];
+    let mut server = Server::start_with(&routes, &["--backend-head-timeout", "300"]);
+    let mut client = Client::connect(server.http).await;
+    client.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
+    let head = client.head().await;
+    assert!(head.status.contains(" 502 "), "{head:?}");
+    let line = server.wait_for_line("reason=\"timeout in head\"");
+    assert!(line.contains("WARN") && line.contains("done=answered 502"), "{line}");
+    assert!(line.contains("route=r method=POST path=/x") && line.contains("attempt=1"), "{line}");
+    assert_eq!(server.counted("backend_head_timeouts"), 1);
+    assert_eq!(server.counted("backend_failures"), 1);
+}
+
+#[tokio::test]
+#[allow(clippy::disallowed_methods)] // lines are told by the time
 async fn a_dead_backend_does_not_flood_the_log() {
     let routes = [format!("* {}", refusing())];
     let mut server = Server::start_with(&routes, &["--workers", "1"]);
+    let began = Instant::now();
     let mut client = Client::connect(server.http).await;
     for n in 0..200 {
         assert_eq!(ask(&mut client, "GET", "/", &n.to_string(), "").await, "502");
     }
     assert_eq!(server.counted("backend_connects_refused"), 200);
     let told = server.printed().iter().filter(|line| line.contains("a backend failed")).count();
-    assert!((1..=40).contains(&told), "{told} lines");
+    // Twenty in ten seconds, and what had come before those began.
+    let most = 40 + 20 * began.elapsed().as_secs() as usize / 10;
+    assert!((1..=most).contains(&told), "{told} lines");
 }
 
 #[tokio::test]
@@ -369,4 +403,27 @@ async fn a_client_that_stalls_is_not_held_against_its_backend() {
     client.send([head.as_bytes(), &[b'x'; 30_000]].concat()).await;
     assert_eq!(client.response_in(30).await.0.status, "HTTP/1.1 502 Bad Gateway");
     assert_eq!(server.counted("backend_head_timeouts"), 1, "of two");
+}
+
+#[tokio::test]
+async fn a_broken_instruction_is_told_as_what_it_was() {
+    let instruction = "HTTP/1.1 200 OK\r\nGrip-Hold: response\r\nGrip-Channel: c\r\n";
+    let short = format!("{instruction}Content-Length: 10\r\n\r\nabc");
+    let backend = Mortal::new(LONG, move |_| Act::AnswerAndClose(Answer::raw(&short, true)));
+    let routes = [format!("a.example,path_beg=/x {}", backend.address)];
+    let mut server = Server::start_with(&routes, &["--workers", "1"]);
+    let mut client = Client::connect(server.http).await;
+    client.send("GET /x/y HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+    assert_eq!(client.response().await.0.status, "HTTP/1.1 502 Bad Gateway");
+    let line = server.wait_for_line("a backend failed");
+    // Its id is the one that `linchpin explain` shows.
+    let request =
+        "route=a.example,*,*,/x method=GET path=/x/y stage=Body reason=\"body cut short\"";
+    assert!(line.contains(request) && line.contains("done=answered 502"), "{line}");
+    for counter in ["backend_failures", "backend_bodies_cut_short"] {
+        assert_eq!(server.counted(counter), 1, "{counter}");
+    }
+    server.wait_for_line("code=502");
+    let told = server.printed().iter().filter(|line| line.contains("a backend failed")).count();
+    assert_eq!(told, 1);
 }

@@ -33,7 +33,7 @@ async fn targets_over_http_share_the_time_too() {
     let dead = swallowing();
     let mut backend = Backend::answering(|_| Answer::open(""));
     let routes = [format!("* {},over_http {},over_http", dead.0, backend.address)];
-    let bounds = ["--backend-connect-timeout", "6000", "--websocket-open-timeout", "5"];
+    let bounds = ["--backend-connect-timeout", "12000", "--websocket-open-timeout", "10"];
     let mut server = Server::start_with(&routes, &bounds);
     let _client = within("a WebSocket", WebSocket::connect(&server, "/ws")).await;
     assert_eq!(backend.seen().await.body, b"OPEN\r\n");
@@ -44,7 +44,7 @@ async fn targets_over_http_share_the_time_too() {
 async fn the_line_of_one_that_was_not_decided_names_who_was_asked() {
     let mut backend = Backend::manual();
     let routes = [backend.route("*,path_beg=/h", ",over_http"), backend.route("*", "")];
-    let mut server = Server::start_with(&routes, &["--websocket-open-timeout", "1"]);
+    let mut server = Server::start_with(&routes, &["--websocket-open-timeout", "4"]);
     for (path, suffix) in [("/ws", ""), ("/h", "[http]")] {
         let (status, _silent) = tokio::join!(status(&server, path), backend.next());
         assert_eq!(status, 502);

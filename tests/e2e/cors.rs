@@ -162,12 +162,13 @@ async fn errors_of_ours() {
     assert_eq!((head.status.as_str(), cors(&head)), ("HTTP/1.1 400 Bad Request", vec![]));
 }
 
-/// A hold on the channel that the path names.
+/// A hold on the channel that the path names; not for long if that is to be brief.
 fn held(request: &Request) -> Answer {
     let channel = request.target.rsplit('/').next().unwrap_or_default();
     let mode = if request.target.contains("stream") { "stream" } else { "response" };
     let answer = Answer::hold(mode, channel, "held\n").header("X-H", "h");
-    answer.header("Access-Control-Max-Age", "7").header("Grip-Timeout", "1")
+    let seconds = if channel == "brief" { "1" } else { "55" };
+    answer.header("Access-Control-Max-Age", "7").header("Grip-Timeout", seconds)
 }
 
 #[tokio::test]
@@ -205,7 +206,7 @@ async fn long_polls_that_are_published_to() {
 async fn long_polls_that_time_out() {
     let backend = Backend::answering(held);
     let server = Server::route(backend.route("*,aco", ""));
-    let mut client = ask(&server, "GET /poll HTTP/1.1", FROM_O).await;
+    let mut client = ask(&server, "GET /brief HTTP/1.1", FROM_O).await;
     let (head, body) = client.response().await;
     let mut expected = usual("http://o.example", "X-H");
     expected.pop();

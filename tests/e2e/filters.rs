@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::harness::backend::refusing;
 use super::harness::{
     Answer, Backend, Client, Publisher, Request, Server, WebSocket, chunk, within,
 };
@@ -347,13 +348,12 @@ async fn what_is_not_answered_is_not_delivered() {
         held.publish(&[fails]).await;
         held.expect_error("filter error: unexpected network request status: code=500").await;
     }
+    let nowhere: &'static str = Box::leak(format!("http://{}/", refusing()).into_boxed_str());
+    let nowhere: &'static [(&str, &str)] = Box::leak(Box::new([("url", nowhere)]));
     for (meta, message) in [
         (&[][..], "filter error: missing url value"),
         (&[("url", "ftp://a/")][..], "filter error: invalid url value"),
-        (
-            &[("url", "http://127.0.0.1:9/")][..],
-            "filter error: unexpected network request status: code=502",
-        ),
+        (nowhere, "filter error: unexpected network request status: code=502"),
     ] {
         let mut held = Scene::new(&["http-modify"], meta).in_debug().held(Transport::Poll).await;
         held.publish(&[end()]).await;

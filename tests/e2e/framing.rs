@@ -183,12 +183,15 @@ async fn expectations() {
 }
 
 #[tokio::test]
-async fn what_comes_before_an_answer_is_skipped() {
+async fn what_comes_before_an_answer_is_passed_on() {
     let hints = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nX: 1\r\n\r\n\
         HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let get = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let all = all_of(get, Answer::raw(hints, false)).await;
-    assert_eq!(all, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+    let passed =
+        "HTTP/1.1 102 Processing\r\nX: 1\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n";
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+    assert_eq!(all, [passed, answer].concat());
 }
 
 #[tokio::test]

@@ -272,18 +272,6 @@ async fn statuses_without_a_body_have_none() {
 }
 
 #[tokio::test]
-async fn early_hints_of_a_backend_are_skipped() {
-    let backend = Backend::answering(|_| {
-        let hints = "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n";
-        Answer::raw(format!("{hints}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), false)
-    });
-    let server = Server::route(backend.route("*", ""));
-    let mut client = Client::get(server.http, "/").await;
-    let (head, body) = client.response().await;
-    assert_eq!((head.status.as_str(), body.as_str()), ("HTTP/1.1 200 OK", "ok"));
-}
-
-#[tokio::test]
 async fn a_client_that_leaves_frees_the_backend() {
     let mut backend = Backend::manual();
     let server = Server::route(backend.route("*", ""));
@@ -317,4 +305,37 @@ async fn a_body_too_large_to_hold_is_said_so() {
     let (head, body) = client.response().await;
     assert_eq!(head.status, "HTTP/1.1 400 Bad Request");
     assert_eq!(body, "Request too large to accept GRIP instruct.\n");
+}
+
+#[tokio::test]
+async fn a_key_without_a_byte_is_told_once_and_signs_nothing() {
+    let mut backend = Backend::answering(|_| Answer::ok("ok\n"));
+    let route = backend.route("*,sig_iss=i,sig_key=base64:", "");
+    let mut server = Server::route(&route);
+    let mut client = Client::connect(server.http).await;
+    for round in 0..3 {
+        client.send(format!("GET /{round} HTTP/1.1\r\nHost: a.example\r\n\r\n")).await;
+        client.response().await;
+        assert_eq!(backend.seen().await.header("grip-sig"), None);
+        server.wait_for_line(&format!("/{round} -> "));
+    }
+    assert!(server.has_printed("sig_key: ") && !server.has_printed("failed to sign"));
+    // As with a file that is empty the key for all signs instead.
+    let server = Server::start_with(&[route], &["--sig-key", KEY]);
+    let mut client = Client::get(server.http, "/").await;
+    client.response().await;
+    let token = backend.seen().await.header("grip-sig").expect("a signature").to_owned();
+    let key = jsonwebtoken::DecodingKey::from_secret(KEY.as_bytes());
+    let rules = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
+    jsonwebtoken::decode::<Value>(&token, &key, &rules).expect("it verifies");
+}
+
+#[tokio::test]
+async fn reasons_of_any_alphabet_are_relayed() {
+    let backend = Backend::answering(|_| {
+        Answer::raw("HTTP/1.1 299 Sch\u{f6}n\r\nContent-Length: 2\r\n\r\nok", false)
+    });
+    let server = Server::route(backend.route("*", ""));
+    let mut client = Client::get(server.http, "/").await;
+    assert_eq!(client.head().await.status, "HTTP/1.1 299 Sch\u{f6}n");
 }

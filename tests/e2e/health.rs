@@ -95,3 +95,41 @@ async fn checks_are_asked_of_those_that_name_a_path() {
     assert_eq!(asked.load(Ordering::SeqCst), 0, "nobody asked the other one for anything else");
     assert!(server.counted("backend_checks") > 2);
 }
+
+#[tokio::test]
+async fn of_two_paths_of_one_address_each_is_checked_for_itself() {
+    let good = Arc::new(AtomicUsize::new(0));
+    let checked = good.clone();
+    let one = Mortal::new(LONG, move |request| match request.target.as_str() {
+        "/bad" => Act::Answer(Answer::new("500 X")),
+        "/good" => {
+            checked.fetch_add(1, Ordering::Relaxed);
+            Act::Answer(Answer::ok("one"))
+        }
+        _ => Act::Answer(Answer::ok("one")),
+    });
+    let other = naming("other");
+    let (at, other_at) = (one.address, other.address);
+    let routes = [
+        format!("a.example {at},check=/bad {other_at}"),
+        format!("b.example {at},check=/good {other_at}"),
+    ];
+    let arguments = ["--workers", "1", "--health-interval", "50", "--backend-fails", "0"];
+    let mut server = Server::start_with(&routes, &arguments);
+    let mut client = Client::connect(server.http).await;
+    until(&mut client, "other").await;
+    // The good one is made some times more after the bad one has failed.
+    let made = good.load(Ordering::Relaxed);
+    within("further checks", async {
+        while good.load(Ordering::Relaxed) < made + 5 {
+            assert_eq!(get(&mut client).await, "other", "what the good one says is not of it");
+            client.send("GET / HTTP/1.1\r\nHost: b.example\r\n\r\n").await;
+            assert_eq!(client.response().await.1, "one");
+        }
+    })
+    .await;
+    let line = server.wait_for_line("a target keeps failing");
+    assert!(line.contains("check=/bad"), "{line}");
+    assert_eq!(server.counted("backend_targets_ill"), 1);
+    assert_eq!(server.counted("backend_targets_well"), 0);
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::harness::server::{command, program};
-use super::harness::{Backend, Client, Publisher, Server, within};
+use super::harness::{Backend, Client, Publisher, Reserved, Server, within};
 
 const HELLO: &str = "Hello from the linchpin test handler!\n";
 const BOUND: Duration = Duration::from_secs(10);
@@ -77,9 +77,9 @@ fn all_that_cannot_be_bound_is_said_at_once() {
 /// Whose fault it is that an address is in use.
 #[test]
 fn what_takes_its_own_addresses_is_said() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = free.local_addr().expect("bound").port();
-    drop(free);
+    // Nobody else is given it, and who says so may listen on it.
+    let reserved = Reserved::new();
+    let port = reserved.address.port();
     let http = format!("127.0.0.1:{port},{port}");
     let mut command = command();
     let control = format!("127.0.0.1:{port}");
@@ -302,8 +302,9 @@ async fn a_second_signal_ends_it_at_once() {
     let exchange = backend.next().await;
     server.terminate();
     server.wait_for_line("stopping...");
+    // Whoever else has the port by then.
     within("nobody to listen", async {
-        while TcpStream::connect(server.http).await.is_ok() {
+        while server.listens_on(server.http.port()) {
             tokio::task::yield_now().await;
         }
     })

@@ -74,10 +74,20 @@ async fn each_part_has_its_file_and_files_are_rotated() {
         }
     }
     // Until it is told, the server goes on writing to the old file.
-    let old = file_with(&rotated, &format!("/{}.", number - 1)).await;
+    let mut old = String::new();
+    for number in 0..number {
+        // The worker of one may be later than that of the next.
+        old = file_with(&rotated, &format!("/{number}. ")).await;
+    }
     assert!(!log.exists());
     server.hang_up();
     server.wait_for_line("reloading");
+    within("the new file", async {
+        while !log.exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     get(&server, "/new.").await;
     let new = file_with(&log, "/new.").await;
     for number in 0..number {

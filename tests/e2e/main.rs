@@ -27,6 +27,7 @@ mod health;
 mod http1_corpus;
 mod http_response;
 mod http_stream;
+mod interim;
 mod jsonp;
 mod limits;
 mod links;

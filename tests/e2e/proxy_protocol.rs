@@ -162,7 +162,7 @@ async fn web_sockets_too() {
 #[tokio::test]
 async fn who_does_not_say_it_is_closed() {
     let mut backend = backend();
-    let mut server = start(&backend, &["--handshake-timeout", "300"]);
+    let mut server = start(&backend, &["--handshake-timeout", "3000"]);
     for wrong in [REQUEST.as_bytes(), b"PROXY TCP4 1.2.3.4\r\n", &block(2, 0x11, &[0; 12])] {
         sent(&server, wrong).await.expect_closed().await;
     }

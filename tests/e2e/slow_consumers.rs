@@ -57,6 +57,20 @@ async fn flood(publisher: &Publisher) {
         };
         publisher.items((first..first + AT_ONCE).map(item).collect::<Vec<Value>>().into()).await;
     }
+    delivered(publisher).await;
+}
+
+/// Waits until the only worker has delivered what was published: it says what came of an item when
+/// it has come to it, and goes round once between two.
+async fn delivered(publisher: &Publisher) {
+    let nobody = json!({ "channel": "nobody", "formats": { "ws-message": { "content": "" } } });
+    let body = json!({ "items": [nobody] }).to_string();
+    for _ in 0..3 {
+        let request = publisher.request(reqwest::Method::POST, "/publish/?receipt=1");
+        let request = request.header("Accept", "application/json").body(body.clone());
+        let (status, answer) = publisher.send(request).await;
+        assert_eq!(status, 200, "{answer}");
+    }
 }
 
 /// A stream of the test target, of which nothing more than the first chunk has been read.

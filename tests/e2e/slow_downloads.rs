@@ -16,7 +16,7 @@ fn large() -> Backend {
 #[tokio::test]
 async fn a_slow_client_is_not_held_against_its_backend() {
     let backend = large();
-    let mut server = Server::start_with(&[backend.route("*", "")], &["--backend-timeout", "2000"]);
+    let mut server = Server::start_with(&[backend.route("*", "")], &["--backend-timeout", "4000"]);
     let mut slow = Client::get(server.http, "/").await;
     assert!(slow.head().await.status.contains(" 200 "));
     // So long a silent backend is given up after its time, and once more.

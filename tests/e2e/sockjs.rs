@@ -30,8 +30,10 @@ fn echo(arguments: &[&str]) -> Server {
     serve("*,sockjs=/sj,sockjs_as_path=/ws test", arguments)
 }
 
-/// Times that a test can wait for.
-const QUICK: [&str; 4] = ["--sockjs-heartbeat", "300", "--sockjs-disconnect-delay", "300"];
+/// Times that a test can wait for, and within which it can do something.
+const QUICK: [&str; 4] = ["--sockjs-heartbeat", "300", "--sockjs-disconnect-delay", "3000"];
+/// Nobody is given up because a test takes long.
+const PATIENT: [&str; 2] = ["--sockjs-disconnect-delay", "600000"];
 
 /// Sends a request on a connection of its own.
 async fn ask(server: &Server, method: &str, path: &str, body: &str) -> Client {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -70,6 +71,27 @@ fn secure_backend() -> Secure {
     });
     let route = backend.route("*", "");
     start(&route, backend)
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_short_lacks_the_closing_alert() {
+    let backend = Backend::manual();
+    let route = backend.route("*", "");
+    let mut secure = start(&route, backend);
+    for version in ["1.0", "1.1"] {
+        let stream = secure.connect("one.example").await.expect("a connection");
+        let mut client = Client::over(stream);
+        client.send(format!("GET / HTTP/{version}\r\nHost: one.example\r\n\r\n")).await;
+        let mut exchange = secure.backend.next().await;
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        exchange.write(format!("{head}5\r\nhello\r\n")).await;
+        client.until(b"hello").await;
+        drop(exchange);
+        let mut rest = Vec::new();
+        let ended = client.stream.read_to_end(&mut rest);
+        let ended = within("the server to close", ended).await.map_err(|error| error.kind());
+        assert_eq!(ended, Err(std::io::ErrorKind::UnexpectedEof), "HTTP/{version}: {rest:?}");
+    }
 }
 
 #[tokio::test]

@@ -195,7 +195,7 @@ async fn few_bytes_before_the_backend_has_accepted_are_not_counted() {
 async fn time_until_the_backend_has_decided() {
     let mut backend = Backend::manual();
     let routes = [backend.route("*,path_beg=/http", ",over_http"), backend.route("*", "")];
-    let mut server = Server::start_with(&routes, &["--websocket-open-timeout", "1"]);
+    let mut server = Server::start_with(&routes, &["--websocket-open-timeout", "3"]);
     let mut client = Client::connect(server.http).await;
     client.send(handshake("/", "")).await;
     let mut silent = backend.next().await;
@@ -219,7 +219,7 @@ async fn time_until_the_backend_has_decided() {
     assert_eq!(client.response().await.0.status, "HTTP/1.1 502 Bad Gateway");
     exchange.answer(Answer::open("")).await;
     assert_eq!(backend.next().await.request.body, b"DISCONNECT\r\n");
-    server.wait_for_line("no decision within 1000 ms");
+    server.wait_for_line("no decision within 3000 ms");
     assert_eq!(server.counted("socket_openings_timed_out"), 3);
 }
 
@@ -231,7 +231,7 @@ async fn time_without_a_byte() {
         "*,path_beg=/test test".to_owned(),
         backend.route("*", ""),
     ];
-    let mut server = Server::start_with(&routes, &["--websocket-idle-timeout", "2"]);
+    let mut server = Server::start_with(&routes, &["--websocket-idle-timeout", "5"]);
     let mut echoed = opened(&server, "/test/ws").await;
     let over_http = async { backend.answer("/http", Answer::open("")).await };
     let (mut asked, _) = join!(opened(&server, "/http"), over_http);
@@ -253,9 +253,9 @@ async fn time_without_a_byte() {
 
 #[tokio::test]
 async fn time_without_a_byte_does_not_pass_while_bytes_come() {
-    let (mut server, mut client) = of_the_test_target(&["--websocket-idle-timeout", "1"]).await;
+    let (mut server, mut client) = of_the_test_target(&["--websocket-idle-timeout", "3"]).await;
     let begin = std::time::SystemTime::now();
-    while begin.elapsed().expect("time passes").as_millis() < 2500 {
+    while begin.elapsed().expect("time passes").as_millis() < 7000 {
         client.send(from_client(0x8a, "alive")).await;
         client.expect_frame(0x8a, "alive").await;
     }

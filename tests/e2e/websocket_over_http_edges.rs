@@ -7,7 +7,7 @@ use tokio::join;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::harness::websocket::refusal;
-use super::harness::{Answer, Backend, Publisher, Request, Server, WebSocket, within};
+use super::harness::{Answer, Backend, Publisher, Request, Reserved, Server, WebSocket, within};
 
 /// A client that its backend has accepted; `options` are the target's.
 async fn opened(options: &str) -> (Server, Backend, WebSocket) {
@@ -164,20 +164,21 @@ async fn redirects_are_not_followed() {
 
 /// A backend that can be taken away, and comes back at the same address.
 struct Restartable {
-    address: std::net::SocketAddr,
+    port: Reserved,
     listener: Option<tokio::net::TcpListener>,
 }
 
 impl Restartable {
-    async fn start() -> Restartable {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("it is bound");
-        Restartable { address, listener: Some(listener) }
+    fn start() -> Restartable {
+        let mut backend = Restartable { port: Reserved::new(), listener: None };
+        backend.restart();
+        backend
     }
 
-    async fn restart(&mut self) {
-        let bound = tokio::net::TcpListener::bind(self.address).await;
-        self.listener = Some(bound.expect("the port is still there"));
+    fn restart(&mut self) {
+        let listener = self.port.listen();
+        listener.set_nonblocking(true).expect("a socket");
+        self.listener = Some(tokio::net::TcpListener::from_std(listener).expect("a listener"));
     }
 
     /// Answers one request on a connection that ends with it; gives the request's body.
@@ -205,8 +206,8 @@ impl Restartable {
 
 #[tokio::test]
 async fn a_backend_that_is_away_is_asked_again() {
-    let mut backend = Restartable::start().await;
-    let route = format!("* {},over_http", backend.address);
+    let mut backend = Restartable::start();
+    let route = format!("* {},over_http", backend.port.address);
     let mut server = Server::start(&[route]);
     let (mut socket, open) = join!(WebSocket::connect(&server, "/"), backend.answers("OPEN\r\n"));
     assert_eq!(open, b"OPEN\r\n");
@@ -215,7 +216,7 @@ async fn a_backend_that_is_away_is_asked_again() {
     // What comes while it is away waits behind what is being told.
     socket.text("two").await;
     server.wait_for_line("done=retried");
-    backend.restart().await;
+    backend.restart();
     let mut got = backend.answers("TEXT 6\r\nm:back\r\n").await;
     socket.expect_text("back").await;
     while got != b"TEXT 3\r\none\r\nTEXT 3\r\ntwo\r\n" {
@@ -224,7 +225,7 @@ async fn a_backend_that_is_away_is_asked_again() {
     // A client that leaves is told of as well.
     backend.listener = None;
     drop(socket);
-    backend.restart().await;
+    backend.restart();
     assert_eq!(backend.answers("").await, b"DISCONNECT\r\n");
     assert!(server.counted("events_retries") >= 1);
 }

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import requests
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -40,6 +41,16 @@ class Application:
         environment["GRIP_URL"] = (
             f"{self.server.control}/?key={KEY}&verify-key={KEY}&verify-iss={ISSUER}"
         )
+        self.process = None
+        try:
+            self.start(command, environment)
+            # What a test waits for is the server, not Python or Node on their way up.
+            servers.wait_for("the application to answer", self.answers, servers.STARTUP_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+
+    def start(self, command, environment):
         descriptor = self.socket.fileno()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -50,13 +61,23 @@ class Application:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                preexec_fn=servers.end_with_parent,
             )
         # From here on only the application holds the socket: when it ends, connecting fails.
         self.socket.close()
 
+    def answers(self) -> bool:
+        """Whether it answers anything at all to a request past the server."""
+        assert self.process.poll() is None, self.printed()
+        try:
+            requests.get(f"http://127.0.0.1:{self.port}/nowhere", timeout=servers.PATIENCE)
+            return True
+        except requests.RequestException:
+            return False
+
     def stop(self):
-        self.process.terminate()
-        self.process.wait(10)
+        if self.process:
+            servers.ended(self.process)
         self.server.stop()
         self.log.unlink()
 
@@ -84,7 +105,10 @@ def django():
 @pytest.fixture(scope="session")
 def eventstream():
     """django-eventstream behind the server under test, with its events in a database."""
-    yield from running(Application(django_command("eventstream_app")))
+    # When a crowd comes, the application's backlog is full: connecting is tried again and again.
+    options = ["--backend-connect-timeout", "300000"]
+    application = Application(django_command("eventstream_app"), server_options=options)
+    yield from running(application)
 
 
 @pytest.fixture
@@ -99,7 +123,10 @@ def forgetful():
 def node_directory():
     """Where package.json and node_modules are; holds a fresh copy of our scripts."""
     for script in (HERE / "node").glob("*.js"):
-        shutil.copy(script, TARGET / "node" / script.name)
+        # In one step: another run may be reading it.
+        fresh = TARGET / "node" / f"{script.name}.{os.getpid()}"
+        shutil.copy(script, fresh)
+        fresh.replace(TARGET / "node" / script.name)
     return TARGET / "node"
 
 

@@ -5,6 +5,7 @@ Each notes when its response began, and when which event came. Used by test_even
 
 import asyncio
 import re
+import resource
 import time
 
 EVENT_ID = re.compile(rb"^id: [^:]+:(\d+)$")
@@ -89,6 +90,9 @@ class Crowd:
         self.target = target
         self.listeners = []
         self.changed = asyncio.Event()
+        # Every client is a descriptor.
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     async def come(self, lasts: list[int]):
         """Connects one client for each last id, all at once."""

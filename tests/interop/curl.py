@@ -5,13 +5,14 @@ import subprocess
 import threading
 
 from knock import KNOCK
+from servers import PATIENCE
 
 
 def curl(*arguments) -> str:
     """What curl prints, line ends as they came."""
     return subprocess.run(
-        ["curl", "--silent", "--show-error", "--max-time", "15", *arguments],
-        capture_output=True, check=True, timeout=20,
+        ["curl", "--silent", "--show-error", "--max-time", str(PATIENCE), *arguments],
+        capture_output=True, check=True, timeout=2 * PATIENCE,
     ).stdout.decode()
 
 
@@ -20,7 +21,7 @@ class Curl:
 
     def __init__(self, *arguments):
         self.process = subprocess.Popen(
-            ["curl", "--silent", "--no-buffer", "--max-time", "30", *arguments],
+            ["curl", "--silent", "--no-buffer", "--max-time", str(4 * PATIENCE), *arguments],
             stdout=subprocess.PIPE,
         )
         self.lines = queue.Queue()
@@ -42,7 +43,7 @@ class Curl:
     def line(self) -> str:
         """The next line that is not a knock."""
         while True:
-            line = self.lines.get(timeout=10)
+            line = self.lines.get(timeout=PATIENCE)
             if line != KNOCK:
                 return line
 
@@ -53,8 +54,8 @@ class Curl:
 
     def rest(self) -> str:
         """All that is left to print until curl ends; knocks left out."""
-        self.process.wait(10)
-        self.reader.join(10)
+        self.process.wait(PATIENCE)
+        self.reader.join(PATIENCE)
         left = []
         while not self.lines.empty():
             left.append(self.lines.get())

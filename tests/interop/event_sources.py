@@ -4,21 +4,16 @@
 reports what it hears. Both connect again by themselves, with Last-Event-ID, until closed.
 """
 
-import json
 import queue
-import shutil
-import subprocess
-import tempfile
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlencode
 
+import chromium
 from ld_eventsource import SSEClient
 from ld_eventsource.actions import Event
 from ld_eventsource.config import ConnectStrategy, ErrorStrategy, RetryDelayStrategy
-from servers import end_with_parent
+from servers import PATIENCE
 
-PATIENCE = 20
 KEEP_ALIVE = "keep-alive"
 
 
@@ -80,74 +75,25 @@ class Python(EventSource):
         self.client.close()
 
 
-class Reports:
-    """Where a page in the browser reports to."""
-
-    def __init__(self, clients: list[EventSource]):
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                clients[told["client"]].put(told["type"], told["data"], told["id"])
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-def chromium_program() -> str:
-    found = shutil.which("chromium-headless-shell") or shutil.which("chromium")
-    assert found, "no Chromium: run tests/interop/prepare"
-    return found
-
-
 class Chromium:
     """A headless browser with one page, in which `count` EventSources listen to one address."""
 
     def __init__(self, base: str, source: str, count: int = 1):
         self.clients = [EventSource() for _ in range(count)]
-        self.reports = Reports(self.clients)
-        self.profile = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
+        self.reports = chromium.Pages(lambda *_: None, self.heard)
         query = urlencode({"source": source, "report": self.reports.url, "clients": count})
-        self.process = subprocess.Popen(
-            [
-                chromium_program(),
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-dev-shm-usage",
-                "--no-proxy-server",
-                # With it the browser stays until it is told to go.
-                "--remote-debugging-port=0",
-                f"--user-data-dir={self.profile.name}",
-                f"{base}/page/?{query}",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=end_with_parent,
-        )
+        try:
+            self.browser = chromium.Chromium(f"{base}/page/?{query}")
+        except BaseException:
+            self.reports.close()
+            raise
+
+    def heard(self, told):
+        self.clients[told["client"]].put(told["type"], told["data"], told["id"])
 
     def close(self):
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.browser.close()
         self.reports.close()
-        self.profile.cleanup()
 
 
 class Listeners:

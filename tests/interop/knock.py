@@ -6,10 +6,12 @@ again until one comes through, and from then on ignores what knocks are still on
 
 import time
 
+from servers import PATIENCE
+
 KNOCK = "knock\n"
 
 
-def knock(publish, arrived, seconds: float = 10):
+def knock(publish, arrived, seconds: float = PATIENCE):
     """Calls `publish()` until `arrived(patience)`, which waits at most `patience` s, is true."""
     deadline = time.monotonic() + seconds
     while True:

@@ -4,12 +4,11 @@ import select
 import socket
 
 from knock import KNOCK
-
-SECONDS = 10
+from servers import PATIENCE
 
 
 class Raw:
-    def __init__(self, server, seconds: float = SECONDS):
+    def __init__(self, server, seconds: float = PATIENCE):
         self.socket = socket.create_connection((server.host, server.port), timeout=seconds)
         self.socket.settimeout(seconds)
         self.kept = b""
@@ -62,7 +61,7 @@ class Raw:
 
     def knocked(self, patience: float) -> bool:
         """Whether a chunk with a knock has come within `patience` seconds."""
-        if not self.kept and not select.select([self.socket], [], [], patience)[0]:
+        if not self.answered(patience):
             return False
         mark = chunk(KNOCK.encode())
         assert self.exactly(len(mark)) == mark
@@ -70,7 +69,12 @@ class Raw:
 
     def answered(self, patience: float) -> bool:
         """Whether anything has come within `patience` seconds."""
-        return bool(self.kept or select.select([self.socket], [], [], patience)[0])
+        if self.kept:
+            return True
+        # Not select(), which knows no descriptor above 1023.
+        readable = select.poll()
+        readable.register(self.socket, select.POLLIN)
+        return bool(readable.poll(1000 * patience))
 
     def rest(self) -> bytes:
         """All bytes until the peer closes."""

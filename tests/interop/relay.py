@@ -5,6 +5,8 @@ import socket
 import struct
 import threading
 
+from servers import PATIENCE
+
 PIECE = 65536
 # Linger for 0 s: closing sends a reset.
 RESET = struct.pack("ii", 1, 0)
@@ -69,7 +71,7 @@ class Relay:
         async def acting():
             act()
 
-        asyncio.run_coroutine_threadsafe(acting(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(acting(), self.loop).result(PATIENCE)
 
     def cut(self):
         def act():

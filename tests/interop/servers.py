@@ -4,6 +4,7 @@ Both offer the same to a test: `host`, `port`, `base` (the URL that clients use)
 that publishers use) and `name`. Used by conftest.py; knows nothing of the applications behind.
 """
 
+import contextlib
 import ctypes
 import os
 import re
@@ -15,20 +16,42 @@ import tempfile
 import time
 from pathlib import Path
 
-STARTUP_SECONDS = 20
-STOP_SECONDS = 15
+# How long a test waits for what is to happen, on a machine that has much else to do.
+PATIENCE = 60
+STARTUP_SECONDS = PATIENCE
+STOP_SECONDS = 30
+PR_SET_PDEATHSIG = 1
+
+# Found beforehand: between a fork and its exec nothing may be loaded.
+prctl = ctypes.CDLL(None).prctl
 
 
 def end_with_parent():
     """Run in a child before it starts: it is told to stop when this process ends, however."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def ended(process, seconds: float = STOP_SECONDS):
+    """Ends a process, by force if it does not go by itself."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has at this moment, each another."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def wait_for(what: str, ready, seconds: float = STARTUP_SECONDS):
@@ -49,6 +72,21 @@ def accepts(port: int) -> bool:
         return True
     except OSError:
         return False
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether it is this process that listens on a port."""
+    sockets = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, *_, inode = line.split()[:10]
+        if state == "0A" and int(local.partition(":")[2], 16) == port:
+            sockets.add(f"socket:[{inode}]")
+    with contextlib.suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if os.readlink(descriptor) in sockets:
+                    return True
+    return False
 
 
 class Server:
@@ -129,15 +167,17 @@ class Linchpin(Server):
         self.ready(self.read_ports)
 
     def read_ports(self):
-        self.port = self.printed_port(r"listening on http://\S+?:(\d+)")
-        self.control_port = self.printed_port(r"control API on http://\S+?:(\d+)")
+        self.port = int(self.printed_match(r"listening on http://\S+?:(\d+)\s"))
+        self.control_port = int(self.printed_match(r"control API on http://\S+?:(\d+)\s"))
 
-    def printed_port(self, pattern: str) -> int:
+    def printed_match(self, pattern: str) -> str:
+        """What the first group of the pattern is in what the server prints, now or soon."""
+
         def find():
             self.alive()
             return re.search(pattern, self.printed())
 
-        return int(wait_for(f"{pattern!r} in what {self.name} prints", find).group(1))
+        return wait_for(f"{pattern!r} in what {self.name} prints", find).group(1)
 
 
 PUSHPIN_CONFIG = """
@@ -194,8 +234,7 @@ class Pushpin(Server):
 
     def __init__(self, route: str):
         super().__init__("pushpin")
-        self.port = free_port()
-        self.control_port = free_port()
+        self.port, self.control_port = free_ports(2)
         values = {
             "directory": self.directory,
             "port": self.port,
@@ -230,8 +269,7 @@ class Pushpin(Server):
             return False
 
     def stop(self):
-        self.zurl.terminate()
-        self.zurl.wait(STOP_SECONDS)
+        ended(self.zurl)
         super().stop()
 
 

@@ -6,21 +6,23 @@ A test gives commands and takes what happens, as a dictionary with a `type`: ope
 """
 
 import base64
+import contextlib
+import itertools
 import json
 import queue
+import socket
 import subprocess
-import tempfile
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from event_sources import chromium_program
-from servers import end_with_parent
+import chromium
+from servers import PATIENCE, end_with_parent, ended
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Opcode
 from websockets.sync.client import connect
 
-PATIENCE = 30
+# A page that asks for a command is answered within so many seconds, if there is none.
+NEXT_SECONDS = 10
 HERE = Path(__file__).parent
 
 
@@ -97,6 +99,7 @@ class Python(Client):
                 max_size=None,
                 ping_interval=None,
                 open_timeout=PATIENCE,
+                close_timeout=PATIENCE,
                 proxy=None,
             )
         except InvalidStatus as refused:
@@ -147,6 +150,9 @@ class Python(Client):
 
     def close(self):
         if hasattr(self, "socket"):
+            # Without waiting for a server that may have nothing more to say.
+            with contextlib.suppress(OSError):
+                self.socket.socket.shutdown(socket.SHUT_RDWR)
             self.socket.close()
 
 
@@ -173,80 +179,82 @@ class Node(Client):
         self.process.stdin.flush()
 
     def close(self):
-        self.process.terminate()
-        self.process.wait(10)
+        ended(self.process)
 
 
 class Chromium(Client):
-    """One browser; each `open` begins anew."""
+    """One test's client in a browser that several tests have in turn: a socket of its own."""
 
     # A page is not told of pings, nor why a handshake failed.
     sees = set()
 
-    def __init__(self):
+    def __init__(self, browser, number: int):
         super().__init__()
-        self.commands = queue.Queue()
-        client = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                if self.path == "/next":
-                    self.answer(json.dumps(client.commands.get()).encode(), "application/json")
-                else:
-                    page = (HERE / "socket_page.html").read_bytes()
-                    self.answer(page, "text/html; charset=utf-8")
-
-            def do_POST(self):
-                told = self.rfile.read(int(self.headers["Content-Length"]))
-                client.happened.put(json.loads(told))
-                self.answer(b"", "text/plain")
-
-            def answer(self, body, kind):
-                self.send_response(200)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                self.send_header("Cache-Control", "no-store")
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.profile = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
-        self.process = subprocess.Popen(
-            [
-                chromium_program(),
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-dev-shm-usage",
-                "--no-proxy-server",
-                # With it the browser stays until it is told to go.
-                "--remote-debugging-port=0",
-                f"--user-data-dir={self.profile.name}",
-                f"http://127.0.0.1:{self.server.server_address[1]}/page",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=end_with_parent,
-        )
+        self.browser, self.number = browser, number
 
     def do(self, command, **fields):
-        self.commands.put({"do": command, **fields})
+        self.browser.do(command, client=self.number, **fields)
 
     def close(self):
-        self.process.terminate()
+        self.browser.clients.pop(self.number, None)
+
+
+class Browser:
+    """A Chromium and the page with its sockets. What a client has left behind is not told to the
+    next one, and a browser that does not answer is replaced."""
+
+    def __init__(self):
+        self.numbers = itertools.count(1)
+        self.clients = {}
+        self.start()
+
+    def start(self):
+        commands = self.commands = []
+        changed = self.changed = threading.Condition()
+
+        def served(path, query):
+            if path != "/next":
+                return ("text/html", (HERE / "socket_page.html").read_bytes())
+            taken = int(query)
+            with changed:
+                changed.wait_for(lambda: len(commands) > taken, NEXT_SECONDS)
+                command = commands[taken] if len(commands) > taken else None
+            return ("application/json", json.dumps(command).encode())
+
+        self.pages = chromium.Pages(served, self.heard)
         try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.server.shutdown()
-        self.server.server_close()
-        self.profile.cleanup()
+            self.chromium = chromium.Chromium(f"{self.pages.url}/page")
+        except BaseException:
+            self.pages.close()
+            raise
+
+    def heard(self, told):
+        client = self.clients.get(told.pop("client"))
+        if client:
+            client.happened.put(told)
+
+    def do(self, command, **fields):
+        with self.changed:
+            self.commands.append({"do": command, **fields})
+            self.changed.notify_all()
+
+    def client(self) -> Chromium:
+        """A client for a test that begins, in a page that has no socket open."""
+        try:
+            return self.begin()
+        except AssertionError:
+            self.close()
+            self.start()
+            return self.begin()
+
+    def begin(self) -> Chromium:
+        assert self.chromium.is_alive(), "Chromium has ended"
+        client = Chromium(self, next(self.numbers))
+        self.clients = {client.number: client}
+        client.do("begin")
+        client.next("begun")
+        return client
+
+    def close(self):
+        self.chromium.close()
+        self.pages.close()

@@ -8,10 +8,11 @@ wants it; `/room` uses GRIP: "join NAME" subscribes to a channel, "bye" has it c
 import asyncio
 import itertools
 import json
+import socket
 import struct
 import threading
 
-from servers import accepts, free_port, wait_for
+from servers import PATIENCE
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
@@ -30,31 +31,37 @@ def replies(path: str, message: str):
     return said
 
 
-async def converse(socket):
-    path = socket.request.path
+async def converse(client):
+    path = client.request.path
     if path.startswith("/close"):
-        await socket.close(*GOODBYE)
+        await client.close(*GOODBYE)
         return
     try:
-        async for message in socket:
+        async for message in client:
             for said in replies(path, message):
-                await socket.send(said)
+                await client.send(said)
             if message == "bye":
-                await socket.close(*FAREWELL)
+                await client.close(*FAREWELL)
     except ConnectionClosed:
         pass  # a client that has left is dropped
 
 
-def with_grip(socket, request, response):
+def with_grip(_, request, response):
     if request.path.startswith("/room"):
         response.headers["Sec-WebSocket-Extensions"] = "grip"
     return response
 
 
-async def native(port: int):
+async def native(listener: socket.socket):
     """Serves WebSockets, for ever."""
     async with serve(
-        converse, "127.0.0.1", port, compression=None, process_response=with_grip
+        converse,
+        sock=listener,
+        compression=None,
+        process_response=with_grip,
+        ping_interval=None,
+        open_timeout=PATIENCE,
+        close_timeout=PATIENCE,
     ):
         await asyncio.get_running_loop().create_future()
 
@@ -128,9 +135,9 @@ async def exchange(reader, writer):
         writer.close()
 
 
-async def over_http(port: int):
+async def over_http(listener: socket.socket):
     """Serves WebSocket-over-HTTP, for ever."""
-    server = await asyncio.start_server(exchange, "127.0.0.1", port)
+    server = await asyncio.start_server(exchange, sock=listener)
     await server.serve_forever()
 
 
@@ -142,7 +149,8 @@ CHANNELS = (f"sockjs-{n}" for n in itertools.count())
 def start(kind: str) -> str:
     """Starts a backend; gives the target of a route for it."""
     run, options = KINDS[kind]
-    port = free_port()
-    threading.Thread(target=lambda: asyncio.run(run(port)), daemon=True).start()
-    wait_for("the SockJS backend", lambda: accepts(port))
+    # Bound here, so that nobody else can have the port, and who connects early waits.
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    port = listener.getsockname()[1]
+    threading.Thread(target=lambda: asyncio.run(run(listener)), daemon=True).start()
     return f"127.0.0.1:{port}{options}"

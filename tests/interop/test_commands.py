@@ -1,6 +1,5 @@
 """Commands over ZeroMQ with libzmq's own client, as existing tools send them."""
 
-import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -9,6 +8,7 @@ import zmq
 from websockets.sync.client import connect
 
 import servers
+from servers import PATIENCE
 
 
 def encode(value) -> bytes:
@@ -50,6 +50,7 @@ class Backend(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
+        self.daemon_threads = True
         self.ids = []
         self.refreshed = []
         self.told = threading.Condition()
@@ -81,9 +82,7 @@ class Handler(BaseHTTPRequestHandler):
 def spec(request, tmp_path):
     if request.param == "ipc":
         return f"ipc://{tmp_path}/command"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    return "tcp://127.0.0.1:0"
 
 
 def test_refresh_and_conncheck(spec):
@@ -96,7 +95,7 @@ def test_refresh_and_conncheck(spec):
     context = zmq.Context()
     commands = context.socket(zmq.REQ)
     commands.setsockopt(zmq.LINGER, 0)
-    commands.setsockopt(zmq.RCVTIMEO, 10_000)
+    commands.setsockopt(zmq.RCVTIMEO, PATIENCE * 1000)
 
     def ask(method, args):
         commands.send(encode({b"id": b"7", b"method": method, b"args": args}))
@@ -105,14 +104,16 @@ def test_refresh_and_conncheck(spec):
         return reply
 
     try:
-        commands.connect(spec)
-        with connect(server.base.replace("http", "ws") + "/"):
+        # The server says which port it has.
+        commands.connect(server.printed_match(r"commands on (\S+)\s"))
+        url = server.base.replace("http", "ws") + "/"
+        with connect(url, open_timeout=PATIENCE, ping_interval=None):
             connection = backend.ids[0].encode()
             checked = ask(b"conncheck", {b"ids": [b"nobody", connection]})
             assert checked == {b"success": True, b"value": [connection]}
             assert ask(b"refresh", {b"cid": connection}) == {b"success": True, b"value": None}
             with backend.told:
-                assert backend.told.wait_for(lambda: backend.refreshed, 10)
+                assert backend.told.wait_for(lambda: backend.refreshed, PATIENCE)
             assert backend.refreshed == [connection.decode()]
             assert ask(b"refresh", {b"cid": b"nobody"})[b"condition"] == b"item-not-found"
             assert ask(b"refresh", {})[b"condition"] == b"bad-request"

@@ -3,21 +3,17 @@ preflight, long-polls, a stream, and scripts by JSON-P, held ones too. The brows
 """
 
 import queue
-import subprocess
-import tempfile
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from json import loads
+import time
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 import requests
 import servers
-from event_sources import chromium_program
+from chromium import Chromium, Pages
+from servers import PATIENCE
 
 PAGE = Path(__file__).parent / "cross_origin_page.html"
-PATIENCE = 40
 ODD = 'äß€😀 "\\ \u2028 </script>\n'
 
 
@@ -25,40 +21,21 @@ class Page:
     """Serves the page, and hears what it tells."""
 
     def __init__(self):
-        told = self.told = queue.Queue()
+        self.told = queue.Queue()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+        def served(path, _):
+            return ("text/html", PAGE.read_bytes()) if path == "/" else None
 
-            def do_GET(self):
-                found = self.path.startswith("/?")
-                self.answer(200 if found else 404, PAGE.read_bytes() if found else b"")
-
-            def do_POST(self):
-                told.put(loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.answer(200, b"")
-
-            def answer(self, status, body):
-                self.send_response(status)
-                self.send_header("Content-Type", "text/html; charset=utf-8")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.pages = Pages(served, self.told.put)
 
     def url(self, server):
         query = urlencode({"base": server.base, "closed": server.control})
-        return f"http://127.0.0.1:{self.server.server_address[1]}/?{query}"
+        return f"{self.pages.url}/?{query}"
 
     def next(self, kind, meanwhile=lambda: None):
         """What it tells next, which is of this kind; until then `meanwhile` is done."""
-        for _ in range(PATIENCE * 10):
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
             meanwhile()
             try:
                 told = self.told.get(timeout=0.1)
@@ -67,10 +44,6 @@ class Page:
             assert told["kind"] == kind, told
             return told["data"]
         raise AssertionError(f"no {kind} within {PATIENCE} s")
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture
@@ -85,35 +58,19 @@ def server():
 @pytest.fixture
 def page(server):
     page = Page()
-    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
-        browser = subprocess.Popen(
-            [
-                chromium_program(),
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-dev-shm-usage",
-                "--no-proxy-server",
-                "--remote-debugging-port=0",
-                f"--user-data-dir={profile}",
-                page.url(server),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=servers.end_with_parent,
-        )
+    try:
+        browser = Chromium(page.url(server))
         try:
             yield page
         finally:
-            browser.kill()
-            browser.wait()
-            page.close()
+            browser.close()
+    finally:
+        page.pages.close()
 
 
 def publish(server, channel, formats):
     items = [{"channel": channel, "formats": formats}]
-    answer = requests.post(f"{server.control}/publish/", json={"items": items}, timeout=10)
+    answer = requests.post(f"{server.control}/publish/", json={"items": items}, timeout=PATIENCE)
     assert answer.status_code == 200, answer.text
 
 

@@ -11,9 +11,7 @@ import uuid
 
 import pytest
 import requests
-from servers import wait_for
-
-PATIENCE = 20
+from servers import PATIENCE, wait_for
 
 
 class Follower:

@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+from servers import PATIENCE
 
 SCENARIOS = ["about", "long-poll", "long-poll-timeout", "stream", "broadcast"]
 
@@ -11,6 +12,6 @@ SCENARIOS = ["about", "long-poll", "long-poll-timeout", "stream", "broadcast"]
 def test_scenario(express, node_directory, scenario):
     client = subprocess.run(
         ["node", str(node_directory / "client.js"), scenario, express.server.base],
-        capture_output=True, text=True, timeout=50,
+        capture_output=True, text=True, timeout=4 * PATIENCE,
     )
     assert client.returncode == 0, client.stdout + client.stderr

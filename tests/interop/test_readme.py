@@ -68,7 +68,7 @@ def run(folder, *arguments, environment=()):
         env={**os.environ, **dict(environment)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=servers.PATIENCE,
     )
 
 
@@ -133,10 +133,10 @@ def test_serves_with_debians_file(folder, called):
     try:
         lines = iter(process.stdout.readline, "")
         http = next(line for line in lines if line.startswith("listening on http://"))
-        with urllib.request.urlopen(http.split()[-1], timeout=15) as answer:
+        with urllib.request.urlopen(http.split()[-1], timeout=servers.PATIENCE) as answer:
             assert answer.read().endswith(b"test handler!\n")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == 0
+        assert process.wait(servers.PATIENCE) == 0
     finally:
         process.kill()
         process.wait()

@@ -10,6 +10,7 @@ import os
 import pytest
 import requests
 import socket_clients
+from servers import PATIENCE
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("SERVER") == "pushpin", reason="Pushpin's compression has no option of the route"
@@ -23,15 +24,13 @@ DEFLATE = "permessage-deflate"
 
 
 @pytest.fixture(params=["python", "node", "chromium"])
-def client(request, node_directory, chromium):
-    if request.param == "chromium":
-        yield chromium
-        return
-    made = (
-        socket_clients.Python()
-        if request.param == "python"
-        else socket_clients.Node(node_directory)
-    )
+def client(request, node_directory):
+    if request.param == "python":
+        made = socket_clients.Python()
+    elif request.param == "node":
+        made = socket_clients.Node(node_directory)
+    else:
+        made = request.getfixturevalue("browser").client()
     try:
         yield made
     finally:
@@ -39,8 +38,8 @@ def client(request, node_directory, chromium):
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    browser = socket_clients.Chromium()
+def browser():
+    browser = socket_clients.Browser()
     try:
         yield browser
     finally:
@@ -62,7 +61,7 @@ def opened(client, sockets, path, **options):
 def publish(sockets, channel, message):
     item = {"channel": channel, "formats": {"ws-message": message}}
     answer = requests.post(
-        f"{sockets.server.control}/publish/", json={"items": [item]}, timeout=10
+        f"{sockets.server.control}/publish/", json={"items": [item]}, timeout=PATIENCE
     )
     assert (answer.status_code, answer.text) == (200, "Published\n")
 
@@ -203,6 +202,14 @@ def test_keep_alives_are_messages(sockets, client):
     opened(client, sockets, f"/grip?channel={next(CHANNELS)}")
     client.hears("ready")
     client.send("keep-alive")
-    client.hears("still here")
-    client.hears("still here")
+    for _ in range(3):
+        client.hears("still here")
+    # They come until they are turned off, however many that are by then; from there on none.
+    client.send("no keep-alive")
+    client.send("that was all")
+    while (heard := client.next("text")["content"]) == "still here":
+        pass
+    assert heard == "that was all"
+    client.send("nothing but this")
+    client.hears("nothing but this")
     close(client)

@@ -12,6 +12,7 @@ import requests
 import servers
 import sockjs_backend
 import sockjs_clients
+from servers import PATIENCE
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("SERVER") == "pushpin", reason="Pushpin's SockJS has polling only"
@@ -54,7 +55,7 @@ def publish(server, channel, messages):
         {"channel": channel, "formats": {"ws-message": {"content": message}}}
         for message in messages
     ]
-    answer = requests.post(f"{server.control}/publish/", json={"items": items}, timeout=10)
+    answer = requests.post(f"{server.control}/publish/", json={"items": items}, timeout=PATIENCE)
     assert answer.status_code == 200, answer.text
 
 

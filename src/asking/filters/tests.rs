@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::asking::ask;
 use super::*;
 use crate::forward::context::Context;
-use crate::forward::tests::{Company, Scripted, context, route, run};
+use crate::forward::tests::{Company, Scripted, context, refusing, route, run};
 use crate::grip::item::parse_items;
 use crate::limits::HTTP_FILTER_REPLY_BYTES_MAX;
 
@@ -150,16 +150,13 @@ fn who_does_not_answer_fails() {
         let (company, backend) = (Company::new(), Scripted::start().await);
         let asker = asker("* 127.0.0.1:1", &context("/", None));
         let request = request(false, &[]);
-        let ask = async |port: u16| {
+        let ask = async |port: u16, within_ms: u64| {
             let url = Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
-            ask(&company.shared, &home(&asker), &url, &request, 50).await.unwrap_err()
+            ask(&company.shared, &home(&asker), &url, &request, within_ms).await.unwrap_err()
         };
-        let silent = ask(backend.port).await.to_string();
+        let silent = ask(backend.port, 50).await.to_string();
         assert_eq!(silent, "network request failed: request timed out");
-        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = closed.local_addr().unwrap().port();
-        drop(closed);
-        assert_eq!(ask(port).await, NetworkFilterError::Status(502));
+        assert_eq!(ask(refusing(), 30_000).await, NetworkFilterError::Status(502));
     });
 }
 

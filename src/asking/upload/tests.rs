@@ -74,7 +74,7 @@ async fn who_is_silent_has_left() {
     let silent =
         StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
     let gathered = Upload::gather(silent, u64::MAX, 20).await;
-    assert!(matches!(gathered, Err(UploadError::Broken(_))));
+    assert!(matches!(gathered, Err(UploadError::Silent)));
 }
 
 #[tokio::test]
@@ -87,4 +87,5 @@ async fn who_falls_silent_while_a_backend_reads_has_left_too() {
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 18_000);
     assert!(body.frame().await.unwrap().is_err());
     assert!(matches!(upload.drain().await, Err(UploadError::Broken(_))));
+    assert!(upload.is_silent());
 }

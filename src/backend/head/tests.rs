@@ -38,6 +38,24 @@ fn a_head_and_what_follows_it() {
 }
 
 #[test]
+fn reasons_of_any_alphabet() {
+    let reason = |head: &[u8]| {
+        let mut bytes = BytesMut::from(head);
+        let head = response(&mut bytes, 0, (&Method::GET, false), LIMIT).unwrap().unwrap();
+        crate::http::reason(&head.response).map(|reason| reason.to_vec())
+    };
+    for text in [&b"Sch\xc3\xb6n"[..], b"Sch\xf6n und gut", b"\xff"] {
+        for (before, after) in [("", "\r\n"), ("", "\n"), ("\r\n", "\r\nA: b\r\n")] {
+            let head = [before.as_bytes(), b"HTTP/1.1 200 ", text, after.as_bytes(), b"\r\n"];
+            assert_eq!(reason(&head.concat()).as_deref(), Some(text));
+        }
+    }
+    for none in ["HTTP/1.1 200 \r\n\r\n", "HTTP/1.1 200\r\n\r\n", "HTTP/1.0 299 \n\n"] {
+        assert_eq!(reason(none.as_bytes()).unwrap_or_default(), b"", "{none:?}");
+    }
+}
+
+#[test]
 fn where_bodies_end() {
     assert_eq!(framing("Content-Length: 5\r\n"), (Length::Exact(5), true));
     assert_eq!(framing("Content-Length: 5\r\nContent-Length: 5, 5\r\n"), (Length::Exact(5), true));

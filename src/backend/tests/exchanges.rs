@@ -188,7 +188,7 @@ fn names_keep_their_spelling() {
         head.field(&"grip-feature".parse().unwrap(), b"", None);
         head.frame(&RequestBody::empty(), None, None);
         let ready = backend.reach(to.as_to(), None, 5_000).await.unwrap();
-        let (response, seen) = tokio::join!(ready.send(head, RequestBody::empty()), async {
+        let (response, seen) = tokio::join!(ready.send(head, RequestBody::empty(), None), async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let seen = read_until(&mut stream, "\r\n\r\n").await;
             stream

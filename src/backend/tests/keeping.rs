@@ -100,7 +100,7 @@ fn a_fresh_connection_that_is_closed_is_not_tried_again() {
 fn silence_times_out_before_the_head_and_within_the_body() {
     shard(async {
         let (listener, to) = listener().await;
-        let backend = backend_with(Settings { progress_ms: 50, ..Settings::default() });
+        let backend = backend_with(Settings { progress_ms: 1500, ..Settings::default() });
         let (response, stream) = tokio::join!(backend.send(&to, get("/")), answer(&listener, ""));
         let error = response.err().unwrap();
         assert_eq!((error.stage, error.kind), (Stage::Head, Kind::TimedOut));

@@ -5,8 +5,11 @@ use super::*;
 #[test]
 fn refused_goes_to_the_next_target() {
     shard(async {
-        let (free, to) = listener().await;
-        drop(free);
+        // It stays bound, so that nobody else listens there.
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let to = destination(socket.local_addr().unwrap().as_socket().unwrap());
         let error = backend().send(&to, get("/")).await.err().unwrap();
         assert_eq!((error.stage, error.kind), (Stage::Connect, Kind::Refused));
         assert!(error.next_target());
@@ -18,7 +21,7 @@ fn who_is_gone_without_a_word_is_found_out() {
     shard(async {
         let (listener, to) = listener().await;
         let backend = backend();
-        let opening = backend.upgrade(&to, get("/"), None, 5_000);
+        let opening = backend.upgrade(&to, get("/"), None, 5_000, None);
         let switched = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
         let (opened, _stream) = tokio::join!(opening, answer(&listener, switched));
         let Ok(Opened::Switched { io: BackendStream::Plain(tcp), .. }) = opened else { panic!() };
@@ -41,6 +44,47 @@ fn unknown_names_go_to_the_next_target() {
         let error = backend().send(&to, get("/")).await.err().unwrap();
         assert_eq!((error.stage, error.kind), (Stage::Resolve, Kind::NotFound));
         assert!(error.next_target());
+    });
+}
+
+#[test]
+fn an_address_that_led_nowhere_is_not_tried_first_again() {
+    shard(async {
+        // As long as the test lasts.
+        let backend = backend_with(Settings { names_known_ms: u64::MAX, ..Settings::default() });
+        let dead: SocketAddr = match std::net::TcpListener::bind("[::1]:0") {
+            Ok(_) => "[::1]:0".parse().unwrap(),
+            Err(_) => "127.0.0.2:0".parse().unwrap(),
+        };
+        // Nobody listens there, and nobody else may.
+        let (listener, to, holder) = loop {
+            let (listener, to) = listener().await;
+            let domain = socket2::Domain::for_address(dead);
+            let holder = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();
+            if holder.bind(&SocketAddr::new(dead.ip(), to.port).into()).is_ok() {
+                break (listener, to, holder);
+            }
+        };
+        backend.0.resolver.set("two.example", &[dead, "127.0.0.1:0".parse().unwrap()]);
+        let to = Destination { host: "two.example".to_owned(), ..to };
+        let closing = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+        for _ in 0..3 {
+            // Its own connections: none is kept.
+            let (response, _stream) =
+                tokio::join!(backend.send(&to, get("/")), answer(&listener, closing));
+            assert_eq!(text(response.unwrap()).await, "ok");
+        }
+        let stats = backend.0.journal.stats();
+        assert_eq!(stats.backend_connections.get(), 3);
+        assert_eq!(stats.backend_addresses_passed_over.get(), 1, "only the first one tried it");
+        // The address that answered is gone, the other one serves: nothing is lost.
+        drop(listener);
+        holder.listen(1).unwrap();
+        holder.set_nonblocking(true).unwrap();
+        let back = TcpListener::from_std(holder.into()).unwrap();
+        let (response, _stream) = tokio::join!(backend.send(&to, get("/")), answer(&back, closing));
+        assert_eq!(text(response.unwrap()).await, "ok");
+        assert_eq!(stats.backend_addresses_passed_over.get(), 2);
     });
 }
 
@@ -68,7 +112,7 @@ fn upgrades_switch_or_are_answered() {
         };
         let switched = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nearly";
         let (opened, mut stream) = tokio::join!(
-            backend.upgrade(&to, handshake(), None, 5_000),
+            backend.upgrade(&to, handshake(), None, 5_000, None),
             answer(&listener, switched)
         );
         let Ok(Opened::Switched { response, mut io, read_ahead, .. }) = opened else { panic!() };
@@ -85,7 +129,7 @@ fn upgrades_switch_or_are_answered() {
 
         let refusal = "HTTP/1.1 401 No\r\nContent-Length: 4\r\n\r\nwho?";
         let (opened, stream) = tokio::join!(
-            backend.upgrade(&to, handshake(), None, 5_000),
+            backend.upgrade(&to, handshake(), None, 5_000, None),
             answer(&listener, refusal)
         );
         let Ok(Opened::Answered(response)) = opened else { panic!() };
@@ -96,7 +140,8 @@ fn upgrades_switch_or_are_answered() {
             let (mut stream, _) = listener.accept().await.unwrap();
             read_until(&mut stream, "\r\n\r\n").await;
         };
-        let (opened, ()) = tokio::join!(backend.upgrade(&to, handshake(), None, 5_000), server);
+        let (opened, ()) =
+            tokio::join!(backend.upgrade(&to, handshake(), None, 5_000, None), server);
         assert_eq!(opened.err().unwrap().kind, Kind::Closed);
     });
 }

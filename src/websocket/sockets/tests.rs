@@ -5,7 +5,7 @@ mod waiting;
 
 use super::*;
 use crate::asking::onward::Onward;
-use crate::forward::tests::{Company, Scripted, context, from_client, route, run, until};
+use crate::forward::tests::{Company, Scripted, context, from_client, refusing, route, run, until};
 use crate::hub::Lease;
 use crate::websocket::accept::open;
 use crate::websocket::upgrade::{Failed, Outcome, Rejection, Via};
@@ -221,10 +221,7 @@ fn rejections_and_failures() {
 fn targets_are_tried_in_order() {
     run(async {
         let w = World::new().await;
-        let closed = {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap().port()
-        };
+        let closed = refusing();
         let both = format!("* 127.0.0.1:{closed},over_http 127.0.0.1:{closed}");
         match open(&w.sockets, context("/ws", None), route(&both)).await {
             Outcome::Failed(Failed::Unreachable(tried)) => {

@@ -45,14 +45,19 @@ function answer(name, content) {
   }
 }
 
-const server = createServer(async (request, response) => {
+const server = createServer((request, response) => {
+  // A request that is given up in the middle ends nothing but itself.
+  respond(request, response).catch(() => response.destroy());
+});
+
+async function respond(request, response) {
   const pieces = [];
   for await (const piece of request) pieces.push(piece);
   const events = [...decode(Buffer.concat(pieces))];
   const body = Buffer.concat(events.map(([name, content]) => answer(name, content)));
   response.writeHead(200, { "Content-Type": EVENTS, "Content-Length": body.length });
   response.end(body);
-});
+}
 // No connection is closed under the proxy while it makes its next request.
 server.keepAliveTimeout = 0;
 server.listen({ fd: 3 });

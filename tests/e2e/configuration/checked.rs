@@ -142,3 +142,30 @@ fn places_of_files_and_sockets_are_looked_at() {
         told(&folder, &arguments, 1, &["error: --pid-file: sealed/pid: Permission denied"]);
     }
 }
+
+#[test]
+fn what_has_no_effect_because_of_something_else_is_told() {
+    let folder = Folder::new();
+    let text = "[runner]\nhttp_port=127.0.0.1:0\ntls_client_auth=required\n\
+                tls_client_ca=ca.pem\ncompression_min_bytes=1\n\
+                [proxy]\nx_forwarded_for_trusted=append\n[handler]\npush_in_http_port=0\n";
+    folder.write("p.conf", text);
+    let warnings = [
+        "p.conf:3: [runner] tls_client_auth: it has no effect without https_ports",
+        "p.conf:4: [runner] tls_client_ca: it has no effect without https_ports",
+        "p.conf:5: [runner] compression_min_bytes: it has no effect without allow_compression",
+        "p.conf:7: [proxy] x_forwarded_for_trusted: it has no effect without upstream_key",
+    ];
+    let (code, said) = check(&folder, &["--route=* test"]);
+    assert_eq!(code, Some(0), "{said}");
+    for warning in warnings {
+        has(&said, &[&format!("warning: {warning}")]);
+    }
+    // A start says the same.
+    let mut command = folder.linchpin();
+    command.args(["--config", "p.conf", "--route=* test"]);
+    let mut server = super::Server::run(command, tempfile::tempdir().expect("a folder"));
+    for warning in warnings {
+        server.wait_for_line(warning);
+    }
+}

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
+pub use super::reserved::refusing;
 use super::wait::{soon, within};
 
 /// A request as the backend got it.
@@ -268,12 +269,6 @@ pub fn swallowing() -> (SocketAddr, std::net::TcpListener, Vec<std::net::TcpStre
         assert!(full.len() < 64, "the queue is never full");
     }
     (address, listener, full)
-}
-
-/// A port on which nothing listens.
-pub fn refusing() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound socket")
 }
 
 async fn accept(listener: std::net::TcpListener, script: Script, counter: Arc<AtomicUsize>) {

@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::publisher::KNOCK;
-use super::wait::{soon, within, within_seconds};
+use super::wait::{PATIENCE, soon, within, within_seconds};
 
 /// One chunk of a chunked body.
 pub fn chunk(content: impl AsRef<[u8]>) -> Vec<u8> {
@@ -87,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// All bytes up to and with `mark`.
     pub async fn until(&mut self, mark: &[u8]) -> Vec<u8> {
-        self.until_in(mark, 10).await
+        self.until_in(mark, PATIENCE.as_secs()).await
     }
 
     async fn until_in(&mut self, mark: &[u8], seconds: u64) -> Vec<u8> {
@@ -118,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     pub async fn head(&mut self) -> Head {
-        self.head_in(10).await
+        self.head_in(PATIENCE.as_secs()).await
     }
 
     /// A response head that may take up to `seconds`.
@@ -136,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// A response with a Content-Length.
     pub async fn response(&mut self) -> (Head, String) {
-        self.response_in(10).await
+        self.response_in(PATIENCE.as_secs()).await
     }
 
     pub async fn response_in(&mut self, seconds: u64) -> (Head, String) {

@@ -9,12 +9,14 @@ use std::rc::Rc;
 use std::sync::mpsc as blocking;
 use std::time::Duration;
 
+use rustix::net::sockopt::set_tcp_cork;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::backend::{Answer, Request, read_request};
+use super::reserved::Reserved;
 use super::wait::within;
 
 /// What is done after a request was read.
@@ -43,15 +45,17 @@ pub struct Mortal {
 impl Mortal {
     /// A backend that acts by a function, and closes connections that were idle for so long.
     pub fn new(idle: Duration, handler: impl Fn(&Request) -> Act + Send + 'static) -> Mortal {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let address = listener.local_addr().expect("a bound socket");
+        // Nobody else is to have the port while it is dead.
+        let port = Reserved::new();
+        let address = port.address;
+        let listener = listen(&port);
         let (tell, ids) = blocking::channel();
         let (orders, received) = mpsc::unbounded_channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let tasks = tokio::task::LocalSet::new();
             let life = Rc::new(Life { idle, handler: Box::new(handler), tell });
-            tasks.block_on(&runtime.expect("a runtime"), live(listener, life, received));
+            tasks.block_on(&runtime.expect("a runtime"), live(listener, port, life, received));
         });
         Mortal { address, ids, seen: RefCell::default(), orders }
     }
@@ -95,22 +99,21 @@ struct Life {
     tell: blocking::Sender<String>,
 }
 
-fn listen(address: SocketAddr) -> std::net::TcpListener {
-    let listener = std::net::TcpListener::bind(address).expect("the port is free");
+fn listen(port: &Reserved) -> std::net::TcpListener {
+    let listener = port.listen();
     listener.set_nonblocking(true).expect("a socket");
-    rustix::net::listen(&listener, 4096).expect("a longer backlog");
     listener
 }
 
 async fn live(
     first: std::net::TcpListener,
+    port: Reserved,
     life: Rc<Life>,
     mut orders: mpsc::UnboundedReceiver<Order>,
 ) {
-    let address = first.local_addr().expect("a bound socket");
     let mut next = Some(first);
     loop {
-        let listener = next.take().unwrap_or_else(|| listen(address));
+        let listener = next.take().unwrap_or_else(|| listen(&port));
         let listener = TcpListener::from_std(listener).expect("a listener");
         let mut connections = JoinSet::new();
         let done = loop {
@@ -134,7 +137,7 @@ async fn live(
         loop {
             match orders.recv().await {
                 Some(Order::Live(done)) => {
-                    next = Some(listen(address));
+                    next = Some(listen(&port));
                     let _ = done.send(());
                     break;
                 }
@@ -148,9 +151,19 @@ async fn live(
 async fn serve(mut stream: TcpStream, life: &Life) {
     let _ = stream.set_nodelay(true);
     let mut kept = Vec::new();
+    let mut is_new = true;
     loop {
-        let reading = read_request(&mut stream, &mut kept, 0);
-        let Ok(Some(request)) = tokio::time::timeout(life.idle, reading).await else { return };
+        // Idle is who has been answered, until a byte of the next request is there: however long
+        // that one then takes.
+        if !is_new && kept.is_empty() {
+            let mut byte = [0];
+            let more = tokio::time::timeout(life.idle, stream.peek(&mut byte));
+            if !matches!(more.await, Ok(Ok(1))) {
+                return;
+            }
+        }
+        is_new = false;
+        let Some(request) = read_request(&mut stream, &mut kept, 0).await else { return };
         if let Some(id) = request.header("x-id") {
             let _ = life.tell.send(id.to_owned());
         }
@@ -159,6 +172,8 @@ async fn serve(mut stream: TcpStream, life: &Life) {
             Act::AnswerAndClose(answer) => (answer, true),
             Act::Close => return,
         };
+        // The end leaves together with the last of the answer: who reads the answer can see it.
+        let _ = close.then(|| set_tcp_cork(&stream, true));
         if stream.write_all(&answer.bytes()).await.is_err() || close {
             return;
         }

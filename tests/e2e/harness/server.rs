@@ -228,6 +228,16 @@ impl Server {
         table.lines().filter(of_ours).map(str::to_owned).collect()
     }
 
+    /// Whether it listens on this port of TCP, at an address of IPv4.
+    pub fn listens_on(&self, port: u16) -> bool {
+        let port = format!(":{port:04X}");
+        self.sockets().iter().any(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            let is_there = words.next().is_some_and(|address| address.ends_with(&port));
+            is_there && words.nth(1) == Some("0A")
+        })
+    }
+
     /// Stops the process; how often it counted what has this name.
     pub fn counted(&mut self, name: &str) -> u64 {
         self.terminate();

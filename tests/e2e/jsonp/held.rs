@@ -2,13 +2,14 @@
 
 use super::*;
 
-/// A hold on the channel that the path names.
+/// A hold on the channel that the path names; not for long if that is to be brief.
 fn held(request: &Request) -> Answer {
     let path = request.target.split('?').next().unwrap_or_default();
     let channel = path.rsplit('/').next().unwrap_or_default();
     let mode = if path.contains("stream") { "stream" } else { "response" };
     let answer = Answer::hold(mode, channel, "held\r\n").header("X-H", "h").header("X-H", "i");
-    answer.header("Cache-Control", "no").header("Grip-Timeout", "1")
+    let seconds = if channel == "brief" { "1" } else { "55" };
+    answer.header("Cache-Control", "no").header("Grip-Timeout", seconds)
 }
 
 fn routes(backend: &Backend) -> [String; 2] {
@@ -75,9 +76,9 @@ async fn a_publish_to_many_callbacks() {
 async fn the_time_out() {
     let backend = Backend::answering(held);
     let server = Server::start(&routes(&backend));
-    let mut extended = ask(&server, "/ext?callback=f", "").await;
-    let mut basic = ask(&server, "/basic?callback=f", "Connection: close\r\n").await;
-    let mut head_only = ask(&server, "/head?callback=f&_method=HEAD", "").await;
+    let mut extended = ask(&server, "/brief?callback=f", "").await;
+    let mut basic = ask(&server, "/basic/brief?callback=f", "Connection: close\r\n").await;
+    let mut head_only = ask(&server, "/head/brief?callback=f&_method=HEAD", "").await;
     let (head, body) = extended.response().await;
     assert!(is_script(&head), "{head:?}");
     assert_eq!(

@@ -60,7 +60,7 @@ async fn what_waits_for_a_client() {
 #[tokio::test]
 async fn sessions_at_once() {
     // One for each worker.
-    let mut server = echo(&["--sockjs-sessions-max", "4"]);
+    let mut server = echo(&[&PATIENT[..], &["--sockjs-sessions-max", "4"]].concat());
     let mut opened = 0;
     for number in 0..12 {
         let session = Session::new(&server, &format!("s{number}"));
@@ -147,7 +147,7 @@ async fn messages_over_a_websocket() {
 
 #[tokio::test]
 async fn what_is_published_while_nobody_fetches() {
-    let mut server = echo(&[]);
+    let mut server = echo(&PATIENT);
     let publisher = Publisher::new(&server);
     let session = Session::open(&server, "s").await;
     let message = "x".repeat(8_000);

@@ -201,7 +201,7 @@ async fn a_published_close() {
 
 #[tokio::test]
 async fn a_server_that_stops_tells_who_waits() {
-    let mut server = echo(&[]);
+    let mut server = echo(&["--drain-timeout", "600000"]);
     let mut waiting = Vec::new();
     for number in 0..6 {
         let session = Session::open(&server, &format!("s{number}")).await;
@@ -220,16 +220,29 @@ async fn a_server_that_stops_tells_who_waits() {
     }
     let last = String::from_utf8(stream.rest().await).unwrap();
     assert!(last.contains("data: c[1001,") && last.ends_with("0\r\n\r\n"), "{last}");
-    assert_eq!(server.exit_code(Duration::from_secs(8)), Some(0));
+    assert_eq!(server.exit_code(Duration::from_secs(30)), Some(0));
 }
 
 #[tokio::test]
+#[allow(clippy::disallowed_methods)] // time is what it is given
 async fn a_client_that_gives_up_and_is_back_at_once_has_a_new_session() {
+    /// For so long it is looked whether the one that waits has left.
+    const GRACE: Duration = Duration::from_millis(100);
     let server = echo(&[]);
     for turn in 0..20 {
         let session = Session::open(&server, &format!("s{turn}")).await;
         // It waits: another one is told so.
-        drop(session.waiting().await);
-        assert_eq!(session.poll().await, "o\n");
+        let waiting = session.waiting().await;
+        let left = std::time::Instant::now();
+        drop(waiting);
+        // On a busy machine the worker that it had may be later than that.
+        loop {
+            let answer = session.poll().await;
+            if answer == "o\n" {
+                break;
+            }
+            assert_eq!(answer, BUSY);
+            assert!(left.elapsed() >= GRACE, "nobody looked whether it has left");
+        }
     }
 }

@@ -144,7 +144,11 @@ async fn heartbeats_come_whatever_is_said() {
     let mut socket = connect(&server).await;
     socket.expect_text("h").await;
     socket.text("\"x\"").await;
-    socket.expect_text("a[\"x\"]").await;
+    let mut heard = socket.next().await;
+    while heard == Message::text("h") {
+        heard = socket.next().await;
+    }
+    assert_eq!(heard, Message::text("a[\"x\"]"));
     socket.expect_text("h").await;
     socket.expect_text("h").await;
 }

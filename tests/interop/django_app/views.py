@@ -53,7 +53,9 @@ def counter(request, name):
     if request.GET.get("last") == str(value):
         set_hold_longpoll(request, Channel(f"counter-{name}"), timeout=request.GET.get("wait"))
         return HttpResponse("{}\n", content_type="application/json")
-    return JsonResponse({"value": value})
+    answer = JsonResponse({"value": value})
+    answer["Content-Length"] = len(answer.content)
+    return answer
 
 
 @csrf_exempt

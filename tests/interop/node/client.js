@@ -6,7 +6,7 @@ import http from 'node:http';
 import { once } from 'node:events';
 import WebSocket from 'ws';
 
-const PATIENCE = 10_000;
+const PATIENCE = 60_000;
 const KNOCK = 'knock';
 const [scenario, base] = process.argv.slice(2);
 

@@ -21,7 +21,11 @@ function open({ url, protocols, deflate }) {
   socket.on('close', (code, reason) => tell('close', { code, reason: reason.toString() }));
   socket.on('unexpected-response', async (_, response) => {
     let body = '';
-    for await (const piece of response.setEncoding('utf8')) body += piece;
+    try {
+      for await (const piece of response.setEncoding('utf8')) body += piece;
+    } catch (problem) {
+      body += String(problem);
+    }
     tell('refused', { status: response.statusCode, why: response.headers['x-why'], body });
   });
   socket.on('error', () => {});

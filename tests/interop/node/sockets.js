@@ -41,6 +41,9 @@ function answer(url, kind, content) {
   if (said === 'keep-alive') {
     return [['text', `c:${createWebSocketControlMessage('keep-alive', KEEP_ALIVE)}`]];
   }
+  if (said === 'no keep-alive') {
+    return [['text', `c:${createWebSocketControlMessage('keep-alive')}`]];
+  }
   return [[kind, Buffer.concat([Buffer.from('m:'), content])]];
 }
 
@@ -66,6 +69,8 @@ webSockets.on('connection', (socket, req) => {
       else socket.send(rest[0], { binary: kind === 'binary' });
     }
   };
+  // A proxy or client that goes takes nobody else's connection with it.
+  socket.on('error', () => {});
   socket.on('message', (data, isBinary) => say(answer(url, isBinary ? 'binary' : 'text', data)));
   say(opening(url));
 });
@@ -114,10 +119,12 @@ const server = createServer((req, res) => {
     res.writeHead(403, { 'Content-Type': 'text/plain', 'X-Why': 'because' });
     res.end(REFUSAL);
   } else {
-    overHttp(req, res, url);
+    // A request that is given up in the middle ends nothing but itself.
+    overHttp(req, res, url).catch(() => res.destroy());
   }
 });
 server.on('upgrade', (req, socket, head) => {
+  socket.on('error', () => {});
   if (addressOf(req).pathname === '/refuse') {
     const body = `Content-Length: ${REFUSAL.length}\r\n\r\n${REFUSAL}`;
     const fields = 'Content-Type: text/plain\r\nX-Why: because\r\nConnection: close\r\n';

@@ -3,12 +3,14 @@
 
 const MANY = 30;
 const LONG = 40_000;
+// How long a transport may take to connect.
+const PATIENCE_MS = 60_000;
 
 // Characters that once got lost on the way, and a lone half of one.
 export const ODD = 'äß€😀 "\\ \u0000\u001f\u00ad\u200c\u2028\u2029\ufeff\uffff \ud83d </script>';
 
 export function play(SockJS, base, transport, channel, tell) {
-  const socket = new SockJS(base, null, { transports: [transport], timeout: 8_000 });
+  const socket = new SockJS(base, null, { transports: [transport], timeout: PATIENCE_MS });
   socket.onopen = () => {
     tell({ kind: 'open', transport: socket.transport });
     socket.send(`join ${channel}`);

@@ -63,6 +63,19 @@ class Body:
 
 
 @dataclass
+class Take:
+    """Reads so much of the request's body, and leaves it at that (after `Early`)."""
+
+    count: int
+
+    def act(self, exchange: Exchange):
+        exchange.body = exchange.stream.exactly(self.count)
+        exchange.framing = "the first of it"
+        exchange.read = True
+        exchange.scene.tell()
+
+
+@dataclass
 class Close:
     """Closes the connection."""
 
@@ -93,11 +106,9 @@ class Await:
 class UntilClosed:
     """Waits until the front has closed this connection; whatever comes before is noted."""
 
-    seconds: float = 10
-
     def act(self, exchange: Exchange):
         stream = exchange.stream
-        stream.socket.settimeout(self.seconds)
+        stream.socket.settimeout(exchange.scene.seconds)
         try:
             while stream.more():
                 pass
@@ -146,7 +157,7 @@ class Hear:
     count: int = 1
 
     def act(self, exchange: Exchange):
-        exchange.stream.socket.settimeout(10)
+        exchange.stream.socket.settimeout(exchange.scene.seconds)
         for _ in range(self.count):
             if not hear(exchange.stream, exchange.note):
                 return
@@ -185,7 +196,7 @@ class Echo:
 
     def act(self, exchange: Exchange):
         stream = exchange.stream
-        stream.socket.settimeout(10)
+        stream.socket.settimeout(exchange.scene.seconds)
         while True:
             try:
                 first, _, content = stream.frame()

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import wire
 from answers import Early, Exchange
+from ports import listener
 from wire import Stream
 
-SECONDS = 15
+# So long an answer waits for an event: longer than the client's side.
+SECONDS = 40
 # Which case a request belongs to, if it is one that waits for long.
 CASE = re.compile(rb"/case-([a-z0-9.-]+)")
 UNSCRIPTED = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nunscripted"
@@ -84,7 +86,7 @@ class Script:
 
 class Backend:
     def __init__(self, certificates: Path | None = None):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.listener = listener()
         self.port = self.listener.getsockname()[1]
         self.script = Script(Scene())
         self.context = None

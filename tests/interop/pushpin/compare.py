@@ -3,7 +3,9 @@
 These stand in `differences.txt`: an entry is a subject (`##`), what Pushpin does, what linchpin
 does, and why, and then, for the cases named after `@`, the very lines that differ: `-` are
 Pushpin's, `+` are linchpin's. No line more may differ, and none less. Lines under `@ anywhere` are
-regular expressions of lines of Pushpin's that may have no counterpart in any case.
+regular expressions of lines of Pushpin's that may have no counterpart in any case. `?` instead of
+`@` is for what Pushpin does by chance, with no event to wait for: all these lines differ besides,
+or none; what linchpin says in them it says in any case.
 """
 
 import difflib
@@ -26,6 +28,8 @@ class Difference:
     why: str = ""
     # Case id to the lines that differ.
     cases: dict[str, list[str]] = field(default_factory=dict)
+    # The same, of what differs by chance.
+    chances: dict[str, list[str]] = field(default_factory=dict)
     # Lines of Pushpin's that may differ in any case.
     anywhere: list[re.Pattern] = field(default_factory=list)
 
@@ -40,13 +44,17 @@ def differences() -> list[Difference]:
             names = []
         elif line.startswith("@ "):
             names = line[2:].split()
-            found[-1].cases |= {name: [] for name in names if name != ANYWHERE}
+            kind = found[-1].cases
+            kind |= {name: [] for name in names if name != ANYWHERE}
+        elif line.startswith("? "):
+            names, kind = line[2:].split(), found[-1].chances
+            kind |= {name: [] for name in names}
         elif names and line[:2] in ("- ", "+ "):
             for name in names:
                 if name == ANYWHERE:
                     found[-1].anywhere.append(re.compile(re.escape(line[:2]) + line[2:]))
                 else:
-                    found[-1].cases[name].append(line)
+                    kind[name].append(line)
         elif found and not names and line.split(":")[0] in WORDS:
             word, _, text = line.partition(":")
             setattr(found[-1], word, text.strip())
@@ -65,6 +73,15 @@ def left_over(pushpin: list[str], linchpin: list[str], reviewed) -> list[str]:
 def expected(case: str, reviewed) -> list[str]:
     """The lines in which a case is to differ."""
     return [line for one in reviewed for line in one.cases.get(case, [])]
+
+
+def accepted(case: str, found: list[str], linchpin: list[str], reviewed) -> bool:
+    """Whether a case differs as it is to, given what is left over and linchpin's transcript."""
+    wanted = expected(case, reviewed)
+    chance = [line for one in reviewed for line in one.chances.get(case, [])]
+    always = [line[2:] for line in chance if line.startswith("+ ")]
+    may_be = [normal(wanted), normal(wanted + chance)]
+    return normal(found) in may_be and all(line in linchpin for line in always)
 
 
 def normal(lines: list[str]) -> list[str]:

@@ -9,9 +9,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import CONFIGS  # noqa: E402
+from cases import ALL, CONFIGS  # noqa: E402
 from engine import play_on_both  # noqa: E402
 from fronts import Pair, certificates  # noqa: E402
+from steps import Subscribed  # noqa: E402
+
+
+def channels(config: str) -> list[str]:
+    """What the cases of a configuration hold, but for those that wait for what comes of it."""
+    steps = [step for case in ALL if case.config == config and not case.patient
+             for step in case.client]
+    return list(dict.fromkeys(step.channel for step in steps if isinstance(step, Subscribed)))
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +34,7 @@ def pairs():
             pytest.fail(f"the fronts of {name} did not start: {failed[name]}", pytrace=False)
         if name not in running:
             try:
-                running[name] = Pair(CONFIGS[name], folder)
+                running[name] = Pair(CONFIGS[name], folder, channels(name))
             except BaseException as failure:
                 failed[name] = str(failure)
                 raise

@@ -77,7 +77,7 @@ def signature(token: str) -> str:
     expires = said.pop("exp", None)
     if isinstance(expires, (int, float)):
         # A token may be used again for a minute; those of the cases are as old as the run.
-        near = -600 <= expires - time.time() - 3600 <= 5
+        near = -3500 <= expires - time.time() - 3600 <= 5
         said["exp"] = "in an hour" if near else expires
     key, text = "unknown key", f"{head}.{claims}".encode()
     if form.get("alg") in keys.PAIRS and keys.is_signed(form["alg"], text, mac):
@@ -148,14 +148,14 @@ def play(case: Case, front) -> list[str]:
         acted.run(case.client)
     finally:
         acted.close()
-    done = scene.wait_done(2)
+    done = scene.wait_done(SECONDS)
     if case.patient:
         scene.over = True
     elif not done or case.spoils:
         scene.over = True
         for backend in backends.values():
             backend.forget()
-        scene.wait_done(2)
+        scene.wait_done(SECONDS)
     lines = []
     for name, script in scene.scripts.items():
         for number, exchange in enumerate(script.exchanges, 1):

@@ -6,12 +6,12 @@ knows nothing of cases.
 """
 
 import os
-import random
 import re
 import shutil
 import socket
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from servers import (
@@ -22,7 +22,9 @@ from servers import (
     wait_for,
 )
 
-from backend import Backend
+from backend import Backend, Scene, Script
+from ports import Held
+from priming import prime
 
 # What a configuration does not say otherwise: the values of Pushpin's own pushpin.conf, as far as
 # they can be seen from outside.
@@ -67,7 +69,10 @@ SETTINGS = {
         "message_wait": "5000",
         "id_cache_ttl": "60",
         "connection_subscription_max": "20",
-        "subscription_linger": "60",
+        # Backends are not asked once more in the midst of a case: linchpin and newer Pushpins are
+        # told so. What 1.36 is primed with instead, stays so.
+        "update_on_first_subscription": "false",
+        "subscription_linger": "3600",
     },
 }
 
@@ -76,41 +81,13 @@ DENIED = "allow=\ndeny=127.*,10.*,192.168.*,*.local\n"
 
 # In every table of routes: to see that a front serves, and whether a connection goes on.
 MARKER_ROUTE = "marker.example test"
+UPGRADE = (b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
+STARTUP_SECONDS = 60
 
-
-def listening_port() -> int:
-    """A free port below those that the kernel gives to connections: none of them can take it before
-    the front does."""
-    while True:
-        port = random.randrange(10_240, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-
-
-def numbered_port() -> tuple[int, int]:
-    """The number of an instance whose port for publishers is free, and that port."""
-    while True:
-        number = random.randrange(500, 2500)
-        port = 5561 + 10 * number
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return number, port
-            except OSError:
-                continue
-
-
-class Refusing:
-    """A port that nobody listens on, and nobody else can take."""
-
-    def __init__(self):
-        self.socket = socket.socket()
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
+# The port for publishers of instance 0, and how far those of the next instance are.
+FIRST_CONTROL_PORT, PORTS_BETWEEN = 5561, 10
+CONTROL_PORTS = range(FIRST_CONTROL_PORT + 500 * PORTS_BETWEEN, 30_000, PORTS_BETWEEN)
 
 
 class Front(Server):
@@ -119,14 +96,18 @@ class Front(Server):
     def __init__(self, config, certificates: Path):
         super().__init__(f"differential-{self.name}")
         self.certificates = certificates
-        self.port, self.https_port = listening_port(), listening_port()
-        self.number, self.control_port = numbered_port()
+        # How often its routes have been changed.
+        self.reloads = 0
+        self.held = [Held(), Held(), Held(CONTROL_PORTS), Held()]
+        ports = [one.port for one in self.held]
+        # On the last one nobody listens.
+        self.port, self.https_port, self.control_port, self.refusing_port = ports
+        self.number = (self.control_port - FIRST_CONTROL_PORT) // PORTS_BETWEEN
         self.backend = Backend()
         self.second = Backend()
         # For cases that close its connections: to it no connection is ever kept.
         self.brief = Backend()
         self.secure = Backend(certificates)
-        self.refusing = Refusing()
         self.write(config)
         named = {"number": self.number, **self.ports}
         self.arguments = [one.format(**named) for one in config.arguments]
@@ -141,7 +122,7 @@ class Front(Server):
             "second": self.second.port,
             "brief": self.brief.port,
             "secure": self.secure.port,
-            "refusing": self.refusing.port,
+            "refusing": self.refusing_port,
             "front": self.port,
             "https": self.https_port,
             "control": self.control_port,
@@ -177,28 +158,47 @@ class Front(Server):
         raise NotImplementedError
 
     def wait_until_it_serves(self):
-        wait_for(f"{self.name} to serve", lambda: self.alive() or self.holds())
+        """Pushpin's parts need a moment to find each other: each way that a request can go is tried
+        until it is open."""
+        for path, what in [(b"/stream", b""), (b"/ws", UPGRADE)]:
+            self.wait_for_answer(b"marker.example", path, what)
+        # By the route for all hosts: to the backend. What comes late is not for the first case.
+        self.backend.patient["ready"] = Script(Scene())
+        for what in (b"", UPGRADE):
+            self.wait_for_answer(b"ready.example", b"/case-ready", what)
         for port in (self.https_port, self.control_port):
-            wait_for(f"port {port} of {self.name}", lambda: self.alive() or accepts(port))
+            wait_for(f"port {port} of {self.name}", lambda: self.alive() or accepts(port),
+                     STARTUP_SECONDS)
+        self.backend.forget()
 
-    def holds(self) -> bool:
-        """Whether a hold works: Pushpin's parts need a moment to find each other."""
+    def wait_for_answer(self, host: bytes, path: bytes, fields: bytes):
+        sent = b"GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (path, host, fields)
+        wait_for(f"{self.name} to answer {sent}", lambda: self.alive() or self.answers(sent),
+                 STARTUP_SECONDS)
+
+    def answers(self, sent: bytes) -> bool:
         try:
             with socket.create_connection((self.host, self.port), timeout=2) as client:
-                client.sendall(b"GET /stream HTTP/1.1\r\nHost: marker.example\r\n\r\n")
-                return client.recv(12) == b"HTTP/1.1 200"
+                client.sendall(sent)
+                return client.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 101")
         except OSError:
             return False
 
-    def subscriptions(self, channel: str) -> int:
-        """How often a client has been subscribed to a channel, by the log."""
+    def printed(self) -> str:
+        """The log, but for a line that is not yet whole."""
+        log = super().printed()
+        return log[:log.rfind("\n") + 1]
+
+    def subscriptions(self, channel: str, since: int) -> int:
+        """How often a client has been subscribed to a channel, by what the log says after its first
+        `since` characters."""
         mark = re.compile(rf"subscribe \S+ channel={re.escape(channel)}(\s|$)", re.MULTILINE)
-        return len(mark.findall(self.printed()))
+        return len(mark.findall(self.printed()[since:]))
 
     def stop(self):
         super().stop()
-        for backend in (self.backend, self.second, self.brief, self.secure):
-            backend.stop()
+        for one in (self.backend, self.second, self.brief, self.secure, *self.held):
+            one.stop()
 
 
 class PushpinFront(Front):
@@ -234,9 +234,9 @@ class LinchpinFront(Front):
 
 
 class Pair:
-    """Both fronts of one configuration."""
+    """Both fronts of one configuration; Pushpin is primed for these channels."""
 
-    def __init__(self, config, certificates: Path):
+    def __init__(self, config, certificates: Path, channels: list[str]):
         kinds = [PushpinFront, LinchpinFront]
         if os.environ.get("SERVER") == "pushpin":
             kinds = [PushpinFront, PushpinFront]
@@ -244,6 +244,13 @@ class Pair:
         try:
             for kind in kinds:
                 self.fronts.append(kind(config, certificates))
+            settings = SETTINGS["handler"] | config.settings.get("handler", {})
+            at_once = int(settings["connection_subscription_max"])
+            with ThreadPoolExecutor(len(kinds)) as pool:
+                primers = [pool.submit(prime, one, channels, at_once) for one in self.fronts
+                           if one.name == "pushpin"]
+                for primer in primers:
+                    primer.result()
         except BaseException:
             self.stop()
             raise

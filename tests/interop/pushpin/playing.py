@@ -2,14 +2,20 @@
 and what has been got so far, line by line. Used by `steps.py` and the engine.
 """
 
+import re
 import socket
 import time
 
 import wire
 
-SECONDS = 10
+# So long a step waits for what has to come. No case waits for something that does not.
+SECONDS = 30
 # Of cases that wait for what comes after a minute at most.
-PATIENT_SECONDS = 75
+PATIENT_SECONDS = 120
+
+
+# Where no status code is, Pushpin may write what its memory holds.
+NO_CODE = re.compile(r"(?<=^HTTP/1\.[01] )(0|-\d+|\d{4,})(?= )")
 
 
 class Client:
@@ -19,6 +25,8 @@ class Client:
         connected.settimeout(seconds)
         self.stream = wire.Stream(connected)
         self.chunks = None
+        # What has come of a body beyond the mark that a step has read to.
+        self.body = b""
 
     def send(self, content: bytes):
         try:
@@ -59,13 +67,16 @@ class Play:
                 (step() if isinstance(step, type) else step).play(self)
 
     def close(self):
-        for client in self.clients.values():
+        """Ends the connections; what has come of a body and no step has read is noted."""
+        for self.current, client in self.clients.items():
+            if client.body:
+                self.note(f"  left over {wire.shown(client.body)}")
             client.stream.socket.close()
 
 
 def note_head(note, head: bytes, hidden=()) -> tuple[str, list[tuple[str, str]]]:
     line, fields = wire.split_head(head)
-    note(f"got {line}")
+    note(f"got {NO_CODE.sub('<no code>', line)}")
     shown = wire.framing_last(fields)
     if " 101 " in line:
         shown.sort(key=lambda one: one[0])
@@ -96,11 +107,12 @@ def read_answer(stream: wire.Stream, note, method: str):
         read_body(stream, note, fields)
 
 
-def read_body(stream: wire.Stream, note, fields):
-    """Reads a body as its fields frame it, and notes it and how it ended."""
+def read_body(stream: wire.Stream, note, fields, body: bytes = b""):
+    """Reads a body, or what follows `body` of it, as its fields frame it, and notes it and how it
+    ended."""
     length = wire.field(fields, "content-length")
     coding = wire.field(fields, "transfer-encoding")
-    framing, body = "until the end", b""
+    framing = "until the end"
     try:
         if coding:
             framing = "chunked"
@@ -112,7 +124,7 @@ def read_body(stream: wire.Stream, note, fields):
         else:
             while stream.more():
                 pass
-            body = stream.take(len(stream.kept))
+            body += stream.take(len(stream.kept))
     except (EOFError, ValueError):
         framing, body = f"cut, {framing}", body + stream.kept
     except TimeoutError:

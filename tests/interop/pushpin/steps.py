@@ -72,28 +72,40 @@ class Unix:
 
 @dataclass
 class Reload:
-    """Another routes file takes the place of the one before: by rename, or by SIGHUP at once."""
+    """Another routes file takes the place of the one before: by rename, or by SIGHUP at once.
+
+    Both fronts watch the file besides, and may read each more than once, also a while after: so it
+    is waited for the number of routes that no file before had.
+    """
 
     routes: str
     hang_up: bool = True
+    # How many of its lines are mistakes.
+    bad: int = 0
 
     def play(self, play: Play):
-        path = play.front.directory / "routes"
-        before = loads(play)
+        front = play.front
+        path = front.directory / "routes"
+        front.reloads += 1
+        lines = [self.routes] + [f"padding-{n}.test test" for n in range(front.reloads)]
+        text = front.routes("\n".join(lines))
+        written = [line for line in text.splitlines() if line and not line.startswith("#")]
+        fresh = path.with_name("routes.new")
+        fresh.write_text(text)
         if self.hang_up:
-            path.write_text(play.front.routes(self.routes))
-            play.front.process.send_signal(signal.SIGHUP)
+            path.write_bytes(fresh.read_bytes())
+            front.process.send_signal(signal.SIGHUP)
         else:
-            fresh = path.with_name("routes.new")
-            fresh.write_text(play.front.routes(self.routes))
             fresh.rename(path)
-        if not eventually(lambda: loads(play) > before):
-            play.note("the routes were not loaded")
+        loaded = f"routes loaded with {len(written) - self.bad} entries"
+        outcomes = [loaded, "routes in use stay"] if self.bad else [loaded]
 
+        def found():
+            return [one for one in outcomes if one in front.printed()[play.logged:]]
 
-def loads(play: Play) -> int:
-    """How often a routes file has been read."""
-    return len(re.findall("routes loaded|routes in use stay", play.front.printed()))
+        eventually(found)
+        said = [one.replace(loaded, "routes loaded") for one in found()]
+        play.note(f"log: {', '.join(said) or 'the routes were not loaded'}")
 
 
 @dataclass
@@ -142,30 +154,37 @@ class Opened:
 
 @dataclass
 class Until:
-    """Reads of a body, chunked or bare, until it ends with `mark`; notes all that came."""
+    """Reads of a body, chunked or bare, to `mark`, and notes it; what came with it beyond the mark
+    is for the next step, as if it came later: how a body is cut into chunks is chance."""
 
     mark: bytes
 
     def play(self, play: Play):
-        client, got = play.client, b""
-        stream = client.stream
+        client = play.client
+        how = "read"
         try:
-            while not got.endswith(self.mark):
-                if client.chunks is not None:
-                    piece = stream.chunk()
-                    if piece is None:
-                        play.note(f"  the body ended after {wire.shown(got)}")
-                        return
-                    got += piece
-                else:
-                    if not stream.kept and not stream.more():
-                        raise EOFError
-                    got += stream.take(len(stream.kept))
-            play.note(f"  read {wire.shown(got)}")
+            while how == "read" and self.mark not in client.body:
+                if not self.more(client):
+                    how = "the body ended after"
         except EOFError:
-            play.note(f"  cut after {wire.shown(got)}")
+            how = "cut after"
         except TimeoutError:
-            play.note(f"  nothing more came after {wire.shown(got)}")
+            how = "nothing more came after"
+        end = client.body.index(self.mark) + len(self.mark) if how == "read" else None
+        got, client.body = client.body[:end], client.body[end:] if end else b""
+        play.note(f"  {how} {wire.shown(got)}")
+
+    def more(self, client: Client) -> bool:
+        """Reads on; not if the body has come to its end."""
+        stream = client.stream
+        if client.chunks is not None:
+            piece = stream.chunk()
+            client.body += piece or b""
+            return piece is not None
+        if not stream.kept and not stream.more():
+            raise EOFError
+        client.body += stream.take(len(stream.kept))
+        return True
 
 
 @dataclass
@@ -173,8 +192,10 @@ class Rest:
     """Reads the rest of a body that `Opened` began."""
 
     def play(self, play: Play):
-        fields = [] if play.client.chunks is None else [("transfer-encoding", "chunked")]
-        read_body(play.client.stream, play.note, fields)
+        client = play.client
+        fields = [] if client.chunks is None else [("transfer-encoding", "chunked")]
+        body, client.body = client.body, b""
+        read_body(client.stream, play.note, fields, body)
 
 
 @dataclass
@@ -278,14 +299,14 @@ class Done:
 
 @dataclass
 class Subscribed:
-    """Waits until clients have been subscribed to a channel, so many times in all."""
+    """Waits until clients have been subscribed to a channel, so many times in the case."""
 
     channel: str
     times: int = 1
 
     def play(self, play: Play):
         def subscribed():
-            return play.front.subscriptions(self.channel) >= self.times
+            return play.front.subscriptions(self.channel, play.logged) >= self.times
 
         if not eventually(subscribed, play.seconds):
             play.note(f"not subscribed to {self.channel}, {self.times} times")

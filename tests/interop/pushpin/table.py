@@ -21,7 +21,7 @@ NAMED_MAX = 4
 def where(one: compare.Difference) -> str:
     if one.anywhere:
         return "anywhere"
-    names = list(one.cases)
+    names = [*one.cases, *one.chances]
     shown = ", ".join(f"`{name}`" for name in names[:NAMED_MAX])
     more = len(names) - NAMED_MAX
     return shown + (f" and {more} more" if more > 0 else "")

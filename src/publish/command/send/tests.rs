@@ -75,7 +75,10 @@ fn only_200_is_success() {
 
 #[test]
 fn nobody_listens() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // It stays bound, so that nobody else listens there.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
     let error = send(&item(), &format!("http://{address}"), None).unwrap_err();
     assert_eq!(error.to_string(), "Connection refused (os error 111)");
 }

@@ -85,7 +85,6 @@ brief.test 127.0.0.1:{brief} 127.0.0.1:{second}
 cert.test 127.0.0.1:{secure},ssl 127.0.0.1:{second}
 insecure.test 127.0.0.1:{secure},ssl,insecure
 insecure-host.test 127.0.0.1:{secure},ssl,insecure,host=inside.test
-nodns.test does-not-exist.invalid:80 127.0.0.1:{second}
 untrusted.test,debug 127.0.0.1:{backend},untrusted 127.0.0.1:{second}
 
 # The built-in target.
@@ -252,6 +251,7 @@ jsonp.test,aco 127.0.0.1:{backend}
 jsonp-basic.test,aco,jsonp_mode=basic,jsonp_defmethod=GET 127.0.0.1:{backend}
 over.test 127.0.0.1:{backend},over_http
 sock.test,sockjs=/sock 127.0.0.1:{backend},over_http
+nodns.test does-not-exist.invalid:80 127.0.0.1:{second}
 none.test 127.0.0.1:{backend}
 """
 
@@ -264,6 +264,7 @@ PATIENT = Config(
             "sig_iss": "patient",
             "upstream_key": "file:rs.pub",
         },
+        "handler": {"update_on_first_subscription": "true"},
     },
     files={"es.key": PAIRS["ES256"][0], "rs.pub": PAIRS["RS256"][1]},
 )

@@ -1,6 +1,9 @@
 """What happens only after a while: default time-outs, keep-alives, heartbeats, idle connections.
 These cases are played beside all others; the targets of their requests name them."""
 
+import json
+
+from answers import Accept, Hear, Tell
 from cases.over_http import CLOSED, FAREWELL, control, event, events, opened
 from cases.websockets import BYE, CLOSE, TEXT, upgrade
 from cases.words import answer, get, grip, instruct, item, ok, request
@@ -45,7 +48,7 @@ CASES = [
                 "hold": {"channels": [{"name": "pd"}], "timeout": "6"},
                 "response": {"code": 203, "headers": {"x-own": "1"}, "body": "late"}})] * 2),
     waiting("patient-timeout-again",
-            asked("patient-timeout-again"), Subscribed("pt-again"),
+            asked("patient-timeout-again"), Seen(2), Subscribed("pt-again", 2),
             Publish(item("pt-again", http_response={"action": "hint"})), Got, End,
             back=[grip("response", "pt-again", "Grip-Timeout: 9", body=b"one"),
                   grip("response", "pt-again", "Grip-Timeout: 6", body=b"two"),
@@ -70,9 +73,10 @@ CASES = [
                      item("po", http_stream={"content": "3\n"}) | {"id": "3", "prev-id": "2"}]),
             Until(b"3\n"), back=[grip("stream", "po", body=b"hi\n")]),
     # Connections without a request.
-    waiting("patient-idle", asked("patient-idle"), Got, Ended(70), back=[ok()]),
-    waiting("patient-idle-new", b"", Ended(70)),
-    waiting("patient-half-a-head", b"GET /case-patient-half-a-head HTTP/1.1\r\nHost:", Ended(70)),
+    waiting("patient-idle", asked("patient-idle"), Got, Ended(110), back=[ok()]),
+    waiting("patient-idle-new", b"", Ended(110)),
+    waiting("patient-half-a-head", b"GET /case-patient-half-a-head HTTP/1.1\r\nHost:",
+            Ended(110)),
     # WebSockets.
     waiting("patient-socket-keep-alive", socket("patient-socket-keep-alive"), Got, Heard,
             *FAREWELL, back=[opened(control(type="keep-alive", content="still", timeout=7)),
@@ -81,19 +85,30 @@ CASES = [
             Heard, *FAREWELL, back=[opened(control(type="keep-alive", content="still")), CLOSED]),
     waiting("patient-socket-delayed", socket("patient-socket-delayed"), Got, Heard, *FAREWELL,
             back=[opened(control(type="send-delayed", content="late", timeout=7)), CLOSED]),
+    # Would be heard before `later` if it were not off.
+    waiting("websocket-keep-alive-off", upgrade("/case-websocket-keep-alive-off"), Got, Heard,
+            *FAREWELL,
+            back=[[Accept(b"Sec-WebSocket-Extensions: grip\r\n"),
+                   *[Tell(TEXT, b"c:" + json.dumps(one).encode()) for one in (
+                       {"type": "keep-alive", "content": "still", "timeout": 12},
+                       {"type": "keep-alive"},
+                       {"type": "send-delayed", "content": "later", "timeout": 24})],
+                   Hear(), Tell(CLOSE, BYE)]]),
     # WebSockets over HTTP.
     waiting("patient-interval", socket("patient-interval"), Got, Seen(2), Heard, *FAREWELL,
-            back=[opened(fields=(INTERVAL,)), events(event("TEXT", b"m:asked")), CLOSED]),
+            back=[opened(fields=(INTERVAL,)),
+                  events(event("TEXT", b"m:asked"), fields=("Keep-Alive-Interval: 40",)), CLOSED]),
     waiting("patient-interval-off", socket("patient-interval-off"), Got, Say(TEXT, b"x"), Heard(2),
             *FAREWELL,
-            back=[opened(control(type="keep-alive", content="a", timeout=27), fields=(INTERVAL,)),
+            back=[opened(control(type="keep-alive", content="a", timeout=27),
+                         fields=("Keep-Alive-Interval: 12",)),
                   events(event("TEXT", b"m:off"), fields=("Keep-Alive-Interval: 0",)), CLOSED]),
     waiting("patient-open-pending", socket("patient-open-pending"), Got, *FAREWELL,
             back=[events(fields=("Keep-Alive-Interval: 20",)), opened(), CLOSED]),
     waiting("patient-open-pending-rejected", socket("patient-open-pending-rejected"), Got, Ended,
             back=[events(fields=("Keep-Alive-Interval: 20",)), answer("403 No", body=b"no")]),
     waiting("patient-close-again", socket("patient-close-again"), Got, Say(CLOSE, BYE), Heard,
-            Ended(30), back=[opened(fields=(INTERVAL,)), events(), CLOSED]),
+            Ended, back=[opened(fields=("Keep-Alive-Interval: 12",)), events(), CLOSED]),
     # SockJS.
     waiting("patient-heartbeat", xhr("patient-heartbeat"), Got("POST"), xhr("patient-heartbeat"),
             Got("POST"), Seen(2), back=[opened(), events()]),
