@@ -109,6 +109,11 @@ pub struct ForwardingArgs {
     )]
     pub download_timeout: u64,
 
+    /// Leave out what backends say before their answers (1xx, as `103 Early Hints`): for clients
+    /// that take it for the answer.
+    #[arg(long, env = "LINCHPIN_DROP_INTERIM_ANSWERS")]
+    pub drop_interim_answers: bool,
+
     /// Say in access lines where clients are: `from=`.
     #[arg(long, env = "LINCHPIN_LOG_FROM")]
     pub log_from: bool,
@@ -138,6 +143,7 @@ impl ForwardingArgs {
             protocols: protocols(&self.upgrade_protocols, found),
             upload_ms: self.upload_timeout.saturating_mul(1000),
             download_ms: self.download_timeout.saturating_mul(1000),
+            drop_interim: self.drop_interim_answers,
             log_from: self.log_from,
             log_user_agent: self.log_user_agent,
         }

@@ -156,6 +156,8 @@ pub struct Forwarding {
     pub upload_ms: u64,
     /// A client that takes nothing of an answer for so long has left. Milliseconds; 0 is no bound.
     pub download_ms: u64,
+    /// Interim answers of backends are left out.
+    pub drop_interim: bool,
     /// Access lines have the client's address.
     pub log_from: bool,
     /// Access lines have the client's `User-Agent`.

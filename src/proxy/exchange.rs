@@ -196,7 +196,8 @@ impl Exchange {
     }
 
     fn heard<'a>(&self, relay: &'a dyn Fn(Response<()>)) -> Heard<'a> {
-        interim::is_fit_for(&self.context, self.page.as_deref()).then_some(relay)
+        let fit = interim::is_fit_for(&self.context, self.page.as_deref());
+        (fit && !self.shared.settings.forwarding.drop_interim).then_some(relay)
     }
 
     /// A client must not speak to a WebSocket-over-HTTP backend as if it were us.

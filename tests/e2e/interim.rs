@@ -43,6 +43,20 @@ where
 }
 
 #[tokio::test]
+async fn they_can_be_left_out() {
+    let backend = Backend::answering(|_| Answer::raw(format!("{HINTS}{HINTS}{OK}"), false));
+    let routes = [backend.route("*", "")];
+    let mut server = Server::start_with(&routes, &["--drop-interim-answers"]);
+    let mut client = Client::connect(server.http).await;
+    for _ in 0..2 {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let (head, body) = client.response().await;
+        assert_eq!((head.status.as_str(), body.as_str()), ("HTTP/1.1 200 OK", "ok"));
+    }
+    assert_eq!(server.counted("interim_answers"), 0);
+}
+
+#[tokio::test]
 async fn they_come_at_once_and_the_answer_after_them() {
     let (mut backend, mut server) = start();
     let mut client = Client::connect(server.http).await;
