@@ -23,9 +23,16 @@ def channels(config: str) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def pairs():
+def folder():
+    """The certificates of all fronts."""
+    made = certificates()
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def pairs(folder):
     """Starts the fronts of a configuration when they are first asked for."""
-    folder = certificates()
     running: dict[str, Pair] = {}
     failed: dict[str, str] = {}
 
@@ -43,7 +50,20 @@ def pairs():
     yield pair
     for one in running.values():
         one.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def once_more(folder):
+    """Plays a case on fronts of its own, to which nothing has happened yet."""
+
+    def play(case) -> list[list[str]]:
+        pair = Pair(CONFIGS[case.config], folder, channels(case.config))
+        try:
+            return play_on_both(case, pair)
+        finally:
+            pair.stop()
+
+    return play
 
 
 @pytest.fixture(scope="session", autouse=True)
